@@ -1,0 +1,273 @@
+/* No link followed, nothing half written. */
+#include "util/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/text.h"
+
+int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
+			   RESOLVE_NO_XDEV,
+	};
+	long fd;
+
+	do {
+		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+	} while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* reads to the end or to max + 1 bytes */
+static int read_all(int fd, size_t max, char **ret, size_t *ret_len)
+{
+	_cleanup_(freep) char *data = NULL;
+	size_t len = 0, size = 0;
+
+	for (;;) {
+		ssize_t n;
+
+		if (size - len < 2) {
+			char *more;
+
+			size = size ? size * 2 : 4096;
+			more = realloc(data, size);
+			if (!more)
+				return -ENOMEM;
+			data = more;
+		}
+		n = read(fd, data + len, size - len - 1);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+		if (len > max)
+			return -EFBIG;
+	}
+	data[len] = '\0';
+	*ret = TAKE(data);
+	if (ret_len)
+		*ret_len = len;
+	return 0;
+}
+
+int fs_read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len)
+{
+	_cleanup_(closep) int fd = -1;
+	struct stat st;
+
+	fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	return read_all(fd, max, ret, ret_len);
+}
+
+int fs_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len > 0) {
+		ssize_t n = write(fd, p, len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fs_sync_dir_at(int dirfd, const char *path)
+{
+	_cleanup_(closep) int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+static int sync_parent(int dirfd, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	_cleanup_(freep) char *parent = NULL;
+
+	parent = !slash ? strdup(".") : slash == path ? strdup("/") :
+							strndup(path, (size_t)(slash - path));
+	if (!parent)
+		return -ENOMEM;
+	return fs_sync_dir_at(dirfd, parent);
+}
+
+static int write_beside(int dirfd, const char *beside, const void *data, size_t len, mode_t mode)
+{
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	fd = openat(dirfd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	if (fd < 0)
+		return -errno;
+	r = fs_write_all(fd, data, len);
+	if (r < 0)
+		return r;
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int fs_write_file_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode)
+{
+	_cleanup_(freep) char *beside = text_printf("%s.%d.tmp", path, (int)getpid());
+	int r;
+
+	if (!beside)
+		return -ENOMEM;
+	r = write_beside(dirfd, beside, data, len, mode);
+	if (r == 0 && renameat(dirfd, beside, dirfd, path) < 0)
+		r = -errno;
+	if (r < 0) {
+		unlinkat(dirfd, beside, 0);
+		return r;
+	}
+	return sync_parent(dirfd, path);
+}
+
+int fs_mkdir_all(const char *path, mode_t mode, struct fault *f)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	struct stat st;
+
+	if (!copy)
+		return fault_oom(f);
+	for (char *p = copy + 1;; p++) {
+		char was = *p;
+
+		if (was != '/' && was != '\0')
+			continue;
+		*p = '\0';
+		if (mkdir(copy, mode) < 0 && errno != EEXIST)
+			return fault_errno(f, -errno, "cannot make the directory %s", copy);
+		*p = was;
+		if (was == '\0')
+			break;
+	}
+	if (stat(path, &st) < 0)
+		return fault_errno(f, -errno, "cannot look at %s", path);
+	return S_ISDIR(st.st_mode) ? 0 : fault(f, -ENOTDIR, "%s is not a directory", path);
+}
+
+static int open_dir_for_removal(int dirfd, const char *name)
+{
+	int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+
+	if (fd == -EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+		fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	return fd;
+}
+
+/* removes what is no directory; 1: it is one */
+static int remove_leaf(int dirfd, const char *name)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == EISDIR || errno == EPERM)
+		return 1;
+	if ((errno == EACCES) && fchmod(dirfd, 0700) == 0) {
+		if (unlinkat(dirfd, name, 0) == 0)
+			return 0;
+		if (errno == EISDIR || errno == EPERM)
+			return 1;
+	}
+	return -errno;
+}
+
+/*
+ * Too deep for one descriptor a level: a directory that still has content at
+ * the limit is moved up beside the top and comes round again.
+ */
+#define MAX_OPEN_LEVELS 200
+
+static int remove_level(int dirfd, const char *name, int topfd, unsigned depth, unsigned *moved)
+{
+	_cleanup_(closep) int fd = -1;
+	struct dirent *entry;
+	DIR *dir;
+	int r = 0;
+
+	fd = open_dir_for_removal(dirfd, name);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	(void)fchmod(fd, 0700);
+	dir = fdopendir(dup(fd));
+	if (!dir)
+		return -errno;
+	while (r >= 0 && (errno = 0, entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		r = remove_leaf(fd, entry->d_name);
+		if (r != 1)
+			continue;
+		if (depth < MAX_OPEN_LEVELS) {
+			r = remove_level(fd, entry->d_name, topfd, depth + 1, moved);
+		} else {
+			char up[48];
+
+			snprintf(up, sizeof(up), ".removing-%d-%u", (int)getpid(), (*moved)++);
+			r = renameat(fd, entry->d_name, topfd, up) < 0 ? -errno : 0;
+		}
+	}
+	if (r >= 0 && errno)
+		r = -errno;
+	closedir(dir);
+	if (r < 0)
+		return r;
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+int fs_remove_tree_at(int dirfd, const char *name, struct fault *f)
+{
+	unsigned moved = 0, done = 0;
+	int r;
+
+	r = remove_leaf(dirfd, name);
+	if (r == 1)
+		r = remove_level(dirfd, name, dirfd, 0, &moved);
+	while (r >= 0 && done < moved) {
+		char up[48];
+
+		snprintf(up, sizeof(up), ".removing-%d-%u", (int)getpid(), done++);
+		r = remove_level(dirfd, up, dirfd, 0, &moved);
+	}
+	return r < 0 ? fault_errno(f, r, "cannot remove %s", name) : 0;
+}
+
+int fs_free_bytes(const char *path, uint64_t *ret)
+{
+	struct statvfs st;
+
+	if (statvfs(path, &st) < 0)
+		return -errno;
+	*ret = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}

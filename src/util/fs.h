@@ -1,0 +1,68 @@
+/**
+ * DOC: fs - the file system, carefully
+ *
+ * Nothing here follows a symbolic link in the last component, and everything
+ * opened is CLOEXEC. Functions return 0 (or a descriptor) or a negative errno with
+ * a fault.
+ */
+#ifndef UTIL_FS_H
+#define UTIL_FS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "util/fault.h"
+
+/**
+ * fs_open_beneath - open below a directory, through no link and no mount
+ * @dirfd: the directory
+ * @path: relative; may have several components
+ * @flags: as open(2); O_CLOEXEC is added
+ * @mode: for O_CREAT
+ *
+ * openat2(2) with RESOLVE_BENEATH, _NO_SYMLINKS, _NO_MAGICLINKS and _NO_XDEV.
+ * Returns a descriptor that the caller closes, or a negative errno: -ELOOP for a
+ * link on the way, -EXDEV for a mount or an escape.
+ */
+int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode);
+
+/**
+ * fs_read_file - a whole regular file into memory
+ * @max: bytes at most; more is -EFBIG
+ * @ret, @ret_len: allocated, NUL-terminated behind @ret_len bytes; the caller frees
+ *
+ * Does not block on a FIFO; what is not a regular file is -EINVAL. @ret_len may be NULL.
+ */
+int fs_read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t *ret_len);
+
+/**
+ * fs_write_file_at - replace a file atomically
+ *
+ * Writes beside it, syncs, renames over, syncs the directory. On failure the old
+ * file is there unchanged.
+ */
+int fs_write_file_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
+
+/* writes all or returns a negative errno */
+int fs_write_all(int fd, const void *data, size_t len);
+
+/* makes a directory and its parents; one that is there already is fine; links are followed */
+int fs_mkdir_all(const char *path, mode_t mode, struct fault *f);
+
+/* fsync of a directory by descriptor and name; name "." for the directory itself */
+int fs_sync_dir_at(int dirfd, const char *path);
+
+/**
+ * fs_remove_tree_at - delete a file or a whole directory below @dirfd
+ *
+ * Relative to descriptors all the way, following no link and crossing no mount;
+ * read-only directories are made writable; depth is not limited by PATH_MAX.
+ * Something that is not there is fine. On failure part of it may be gone.
+ */
+int fs_remove_tree_at(int dirfd, const char *name, struct fault *f);
+
+/* free bytes for unprivileged users on the file system of path; negative errno */
+int fs_free_bytes(const char *path, uint64_t *ret);
+
+#endif
