@@ -1,0 +1,208 @@
+/**
+ * DOC: record - what the ledger keeps, and its bytes
+ *
+ * Records are plain structs of fixed size: copied by assignment, compared as bytes,
+ * undone by putting the old bytes back. On disk they are compact: a header (kind,
+ * version, CRC-32 over key, kind, version and body) and the fields in order, integers as
+ * little-endian, strings with a length. One decode function per record survives any
+ * bytes; a newer version of a record is -EPROTONOSUPPORT, damage -EBADMSG.
+ *
+ * Strings are NUL-terminated; empty means absent. Encoding a string that fills its array
+ * without a NUL is an assertion.
+ */
+#ifndef LEDGER_RECORD_H
+#define LEDGER_RECORD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/clock.h"
+#include "util/fault.h"
+#include "util/id.h"
+
+#define NAME_SIZE   80	 /* a pool's or slot's name */
+#define OID_SIZE    65	 /* an object id in hex */
+#define REF_SIZE    256	 /* a ref or branch */
+#define LABEL_SIZE  128	 /* an agent's or task's name */
+#define REASON_SIZE 256	 /* a sentence */
+#define PATH_SIZE   1024 /* a path or url */
+#define META_SIZE   1024 /* JSON object of strings */
+
+/* a point in time on both clocks */
+struct moment {
+	uint64_t wall_usec; /* since 1970 */
+	uint64_t boot_usec; /* CLOCK_BOOTTIME, of that boot */
+	struct boot_id boot;
+};
+
+/* now, by util/clock */
+struct moment moment_now(void);
+
+enum pool_state {
+	POOL_STATE_OPENING = 1, /* the store is being made or adopted */
+	POOL_STATE_ACTIVE,
+	POOL_STATE_BROKEN,   /* opening failed; problem says why */
+	POOL_STATE_REMOVING,
+};
+
+struct pool_record {
+	char name[NAME_SIZE];
+	char url[PATH_SIZE];  /* one of both */
+	char path[PATH_SIZE];
+	char ref[REF_SIZE];   /* as asked for; empty: default */
+	int32_t ready, max;   /* as asked for at run time; -1: the default or the file's */
+	bool from_file;
+	bool paused, draining;
+	uint8_t state; /* enum pool_state */
+	char problem[REASON_SIZE];
+	char common_dir[PATH_SIZE]; /* of the store; empty until opened */
+	char full_ref[REF_SIZE];    /* that the pool follows: "refs/remotes/origin/main" */
+	char head[OID_SIZE];	    /* its commit when last looked; empty: unborn or unknown */
+	struct moment fetched;	    /* wall_usec 0: never */
+	uint64_t created_usec;	    /* wall clock */
+	char unsupported[META_SIZE]; /* JSON array; cut to what fits */
+};
+
+enum slot_state {
+	SLOT_STATE_CREATING = 1,
+	SLOT_STATE_READY,
+	SLOT_STATE_PREPARING,
+	SLOT_STATE_LEASED,
+	SLOT_STATE_CLEANING,
+	SLOT_STATE_RECOVERING,
+	SLOT_STATE_ISOLATED,
+	SLOT_STATE_REMOVING,
+};
+#define SLOT_STATES 9 /* array size for a counter by state */
+
+const char *slot_state_to_string(enum slot_state s);
+int slot_state_from_string(const char *text, enum slot_state *ret); /* -EINVAL */
+
+struct slot_record {
+	char name[NAME_SIZE]; /* "<pool>-<n>" */
+	char pool[NAME_SIZE];
+	uint8_t state; /* enum slot_state */
+	bool discard;  /* cleaning or removing: the holder said that unsaved work may go */
+	char reason[REASON_SIZE];
+	char head[OID_SIZE];   /* where it stood when last looked */
+	char branch[REF_SIZE]; /* checked out; empty: detached */
+	char target[OID_SIZE]; /* creating, preparing, cleaning: where it is being moved */
+	struct id lease;       /* null: none */
+	uint64_t token;	       /* of the last grant */
+	uint64_t dev, ino;     /* of its directory; 0: not known */
+	uint64_t since_usec;   /* in this state; wall clock */
+	uint64_t created_usec; /* wall clock */
+	uint64_t released_usec; /* last end of a lease; wall clock */
+	uint64_t allocations;
+	uint64_t used_usec;
+	uint64_t disk_bytes; /* 0: not known */
+	uint64_t isolated_usec;
+	char isolated_by[NAME_SIZE]; /* "slotd", "uid 1000" */
+	char last_agent[LABEL_SIZE];
+	char last_branch[REF_SIZE];
+	uint32_t attempts; /* of the job in hand */
+	struct boot_id boot; /* in which it was last proved clean */
+};
+
+enum lease_end { LEASE_END_NONE, LEASE_END_RELEASED, LEASE_END_FINISHED, LEASE_END_EXPIRED,
+		 LEASE_END_FORCED };
+
+enum lease_bind { LEASE_BIND_TTL = 1, LEASE_BIND_PROCESS = 2, LEASE_BIND_CONNECTION = 4,
+		  LEASE_BIND_MANUAL = 8 };
+
+struct lease_record {
+	struct id id;
+	char slot[NAME_SIZE];
+	char pool[NAME_SIZE];
+	uint64_t token;
+	uint32_t uid;
+	uint32_t pid; /* of the process that asked; 0: not known */
+	uint64_t pid_start; /* its start time in clock ticks since boot */
+	char agent[LABEL_SIZE];
+	char task[LABEL_SIZE];
+	char branch[REF_SIZE]; /* reserved for this lease; empty: detached */
+	char ref[REF_SIZE];    /* as asked for */
+	char base[OID_SIZE];   /* the commit it was granted at */
+	char meta[META_SIZE];  /* JSON object; empty: none */
+	uint8_t bind;	       /* enum lease_bind, or-ed */
+	int32_t priority;
+	struct moment acquired;
+	struct moment renewed; /* wall_usec 0: never */
+	struct moment deadline; /* of the ttl; wall_usec 0: none */
+	uint64_t ttl_usec;
+	uint64_t grace_usec;
+	uint32_t renewals;
+	int32_t progress; /* 0..100; -1: never reported */
+	char message[REASON_SIZE];
+	bool warned; /* expiring soon was said this term */
+};
+
+/* idempotency: found by uid and key */
+struct key_record {
+	uint32_t uid;
+	char key[LABEL_SIZE];
+	uint8_t request[32]; /* hash of what was asked */
+	struct id lease;
+	char slot[NAME_SIZE];
+	uint8_t end; /* enum lease_end; NONE: the lease lives */
+	uint64_t created_usec, ended_usec; /* wall clock */
+};
+
+struct token_record {
+	uint64_t token;	 /* highest given for this slot */
+	uint64_t next_n; /* under a pool's name: number of the next slot */
+};
+
+struct event_record {
+	uint64_t sequence;
+	uint64_t at_usec; /* wall clock */
+	char kind[40];	  /* "acquired", "released", "slot_ready", ... */
+	char pool[NAME_SIZE];
+	char slot[NAME_SIZE];
+	char lease[ID_TEXT_SIZE];
+	uint32_t uid; /* UINT32_MAX: slotd itself */
+	uint64_t token;
+	char detail[512];
+};
+
+struct generation_record {
+	uint32_t schema;
+	struct id generation;	/* names this ledger */
+	uint64_t created_usec;
+	uint64_t token_floor;	/* every new token is above it */
+	uint64_t next_sequence; /* a lower bound: events may have gone further */
+	struct boot_id boot;	/* in which slotd last started */
+};
+
+#define RECORD_MAX 8192 /* bytes that any record needs at most */
+
+/* each writes at most RECORD_MAX bytes to @buf and returns how many; @key is part of the checksum */
+size_t pool_record_encode(const struct pool_record *r, uint8_t *buf);
+size_t slot_record_encode(const struct slot_record *r, uint8_t *buf);
+size_t lease_record_encode(const struct lease_record *r, uint8_t *buf);
+size_t key_record_encode(const struct key_record *r, uint8_t *buf);
+size_t token_record_encode(const struct token_record *r, const char *name, uint8_t *buf);
+size_t event_record_encode(const struct event_record *r, uint8_t *buf);
+size_t generation_record_encode(const struct generation_record *r, uint8_t *buf);
+
+/*
+ * 0, -EBADMSG (damaged: checksum, length, a value out of range, or filed under another key) or
+ * -EPROTONOSUPPORT; @ret is written on success only.
+ */
+int pool_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+		       struct pool_record *ret, struct fault *f);
+int slot_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+		       struct slot_record *ret, struct fault *f);
+int lease_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			struct lease_record *ret, struct fault *f);
+int key_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+		      struct key_record *ret, struct fault *f);
+int token_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			struct token_record *ret, struct fault *f);
+int event_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			struct event_record *ret, struct fault *f);
+int generation_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			     struct generation_record *ret, struct fault *f);
+
+#endif
