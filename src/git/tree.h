@@ -1,0 +1,119 @@
+/**
+ * DOC: tree - put a commit's files into a slot, and prove that they are there
+ *
+ * The only code that writes to or deletes from a slot. Everything is done relative to
+ * a directory handle of the slot, through no symbolic link and no mount: openat2 with
+ * RESOLVE_BENEATH | NO_SYMLINKS | NO_XDEV, O_NOFOLLOW, unlinkat. New content is written
+ * beside and renamed over (in a fresh slot: created with O_EXCL), so neither links nor hard
+ * links are written through. Index entries are filled from what was just written. Text
+ * conversion (text, eol, ident) goes through libgit2's filters with the attributes of the
+ * commit being written; no program runs.
+ *
+ * The index is read by libgit2 from a regular file of bounded size, and written by us:
+ * version 2, with a cache-tree, to "index.lock" first and renamed.
+ *
+ * Errors
+ * ------
+ * -EUCLEAN (an object is missing or damaged; the sentence names it), -ENOSPC, -ELOOP and
+ * -EXDEV (a link or a mount where none may be), -EIO, ...
+ */
+#ifndef GIT_TREE_H
+#define GIT_TREE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "git/repo.h"
+
+/* a slot on disk; both handles borrowed for the call */
+struct tree_slot {
+	const char *common_dir;
+	int slot_fd;  /* the worktree's directory, O_RDONLY|O_DIRECTORY */
+	int admin_fd; /* its administration: <common>/worktrees/slotd-<slot>; its "index" is ours */
+};
+
+struct tree_stats {
+	uint64_t files;	 /* in the tree */
+	uint64_t written; /* files written */
+	uint64_t removed; /* names deleted */
+	uint64_t bytes;	 /* of all files as stat says */
+};
+
+/**
+ * tree_create - write a whole commit into an empty slot directory, and its index
+ * @commit: in the store
+ * @threads: 1..8
+ *
+ * The directory holds at most a ".git" file. What a killed earlier try left is fine: names that are
+ * in the way are replaced. Files that end up with the wrong content after a crash are not: so
+ * the caller begins with an empty directory or uses tree_reset().
+ */
+int tree_create(const struct tree_slot *slot, const git_oid *commit, unsigned threads,
+		struct tree_stats *ret, struct fault *f);
+
+/**
+ * tree_switch - move a clean slot from what its index says to another commit
+ *
+ * Touches only what differs between the two. A file that is not what the index says is not
+ * overwritten: -EBUSY with its name, nothing changed before it was noticed.
+ */
+int tree_switch(const struct tree_slot *slot, const git_oid *commit, unsigned threads,
+		struct tree_stats *ret, struct fault *f);
+
+/* what a sweep finds */
+enum tree_change {
+	TREE_CHANGE_MODIFIED = 1, /* content, type or mode differs from the index */
+	TREE_CHANGE_DELETED,
+	TREE_CHANGE_STAGED,	/* the index differs from the commit (path of the entry) */
+	TREE_CHANGE_UNTRACKED,	/* not in the index, not ignored; directories as one, with '/' */
+	TREE_CHANGE_IGNORED,	/* not in the index, ignored */
+	TREE_CHANGE_CONFLICT,	/* unmerged in the index */
+	TREE_CHANGE_HIDDEN,	/* differs behind assume-unchanged or skip-worktree */
+	TREE_CHANGE_NESTED,	/* a repository or submodule checkout inside */
+	TREE_CHANGE_SPECIAL,	/* FIFO, socket, device */
+	TREE_CHANGE_MOUNT,	/* something is mounted here */
+	TREE_CHANGE_UNREADABLE,
+};
+
+const char *tree_change_to_string(enum tree_change c);
+
+/**
+ * tree_change_fn - told about each difference, in path order per directory
+ * @path: relative to the slot, any bytes but NUL
+ *
+ * A negative return ends the sweep and is returned.
+ */
+typedef int (*tree_change_fn)(enum tree_change change, const char *path, void *userdata);
+
+/**
+ * tree_sweep - compare a slot with its index, and its index with a commit
+ * @commit: what the index is compared with, whose .gitignore files decide (with info/exclude of
+ *	the store); NULL: the index is not compared, and nothing is ignored
+ * @want_ignored: report TREE_CHANGE_IGNORED too
+ * @threads: 1..8
+ * @ret_disk_bytes: blocks that the slot uses, in bytes; may be NULL
+ *
+ * An entry is unchanged when size, mtime, ctime, inode, type and mode are those of the index and
+ * the entry is not racy; else its content decides (filters applied the other way), and stat data
+ * that merely drifted is no change. The flags assume-unchanged and skip-worktree are not believed.
+ * -EUCLEAN when the index cannot be read (damaged, split, sparse): the sentence says which.
+ */
+int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ignored,
+	       unsigned threads, tree_change_fn fn, void *userdata, uint64_t *ret_disk_bytes,
+	       struct fault *f);
+
+/**
+ * tree_reset - make a slot equal to a commit, whatever is in it
+ * @keep_ignored: leave what the commit's ignore rules ignore
+ *
+ * Afterwards: index equal to the commit's tree with true stat data, every tracked file as the
+ * commit says, nothing untracked but what is ignored (a repository nested in an ignored directory
+ * included). Unreadable, split or sparse indexes are replaced. Deletes only what it was given below
+ * slot_fd; a mount inside is -EXDEV and nothing below it is touched. Reading an object fails before
+ * anything was changed where that can be known (all trees, existence of all changed blobs).
+ */
+int tree_reset(const struct tree_slot *slot, const git_oid *commit, bool keep_ignored,
+	       unsigned threads, struct tree_stats *ret, struct fault *f);
+
+#endif
