@@ -1,0 +1,90 @@
+"""Runs the executables that meson knows as tests, and counts their cases.
+
+A Criterion executable says at its end how many cases passed, failed and crashed; another one
+counts as a single case. A leak does not fail a Criterion test by itself, so every report of a
+sanitizer, which goes to a log file, fails the executable that caused it.
+"""
+
+import glob
+import json
+import os
+import re
+import subprocess
+
+SYNTHESIS = re.compile(r"Tested: .*?(\d+).*?\| Passing: .*?(\d+).*?\| Failing: .*?(\d+)"
+                       r".*?\| Crashing: .*?(\d+)")
+ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
+
+VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full",
+            "--errors-for-leak-kinds=definite", "--trace-children=yes", "--child-silent-after-fork=no"]
+
+
+def tests_of(build):
+    """The tests of a build directory: [(name, command, environment)]."""
+    text = subprocess.run(["meson", "introspect", "--tests", build], check=True,
+                          capture_output=True, text=True).stdout
+    return [(t["name"], t["cmd"], t["env"], t["workdir"]) for t in json.loads(text)]
+
+
+def counts(log):
+    """(passed, failed) as the executable's own summary says, or None."""
+    with open(log, encoding="utf-8", errors="replace") as f:
+        found = SYNTHESIS.findall(ESCAPES.sub("", f.read()))
+    if not found:
+        return None
+    tested, passing, failing, crashing = (int(n) for n in found[-1])
+    return passing, max(failing + crashing, tested - passing)
+
+
+def judge(log, returncode, reports):
+    """(passed, failed) of one executable, whatever way it ended."""
+    passed, failed = counts(log) or ((1, 0) if returncode == 0 else (0, 1))
+    if (returncode != 0 or reports) and not failed:
+        failed = 1
+    return passed, failed
+
+
+def sanitizer_env(prefix):
+    """The environment that makes every sanitizer report into files prefix.PID."""
+    common = "log_path=%s:halt_on_error=1:detect_stack_use_after_return=0" % prefix
+    return {
+        "ASAN_OPTIONS": common + ":detect_leaks=1:allocator_may_return_null=1",
+        "UBSAN_OPTIONS": common + ":print_stacktrace=1",
+    }
+
+
+def run(build, tally, pool, logs, names, under_valgrind=False):
+    """Run the tests of a build whose name contains one of names (all, if there are none)."""
+    tasks = []
+    for name, command, env, _ in tests_of(build):
+        if names and not any(n in name for n in names):
+            continue
+        log = os.path.join(logs, "unit-%s.log" % name.replace("/", "_"))
+        prefix = os.path.join(logs, "unit-%s.sanitizer" % name.replace("/", "_"))
+        for old in glob.glob(prefix + "*") + [log]:
+            if os.path.exists(old):
+                os.unlink(old)
+        argv = (VALGRIND if under_valgrind else []) + command
+        tasks.append((name, argv, log, {**os.environ, **env, **sanitizer_env(prefix)},
+                      600 if under_valgrind else 120))
+
+    def on_end(task, returncode):
+        name, _, log, _, _ = task
+        reports = glob.glob(log[:-4] + ".sanitizer*")
+        passed, failed = judge(log, returncode, reports)
+        tally.add_many(name, passed, failed)
+        print("%-6s %s: %d passed, %d failed%s" % ("ok" if not failed else "FAILED", name, passed,
+              failed, " (too late)" if returncode is None else ""), flush=True)
+        if failed:
+            show([log] + reports)
+
+    pool.run(tasks, on_end)
+
+
+def show(paths, limit=20000):
+    """Print what failed tests said, the end of it if it is long."""
+    for path in paths:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            text = f.read()
+        print("---- %s" % path)
+        print(text if len(text) <= limit else "[...]\n" + text[-limit:], flush=True)
