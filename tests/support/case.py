@@ -1,0 +1,95 @@
+"""The base of tests that start a slotd: a directory, daemons that end with the test, checks."""
+
+import os
+import tempfile
+import unittest
+
+from support import git, slotctl, wait
+from support.daemon import Slotd
+from support.invariants import Checker
+from support.varlink import Closed, Error
+
+
+class Case(unittest.TestCase):
+    """self.dir is an empty directory; daemons of self.slotd() are stopped and judged at the end."""
+
+    maxDiff = None
+
+    def setUp(self):
+        base = os.environ.get("SLOTD_TEST_DIR")
+        if base:
+            os.makedirs(base, mode=0o755, exist_ok=True)
+        self.dir = tempfile.mkdtemp(prefix="t-", dir=base)
+        os.chmod(self.dir, 0o755)
+        os.environ["HOME"] = self.dir
+        self.daemons = []
+        self.addCleanup(self._judge_daemons)
+
+    def path(self, *names):
+        return os.path.join(self.dir, *names)
+
+    # --- a daemon and its pools
+
+    def slotd(self, pools=None, settings=None, env=None, start=True, name="slotd"):
+        """A slotd with pools as in slotd.yaml; started unless told otherwise."""
+        daemon = Slotd(self.path(name), pools, settings, env)
+        self.daemons.append(daemon)
+        return daemon.start() if start else daemon
+
+    def one_pool(self, repository=None, ready=2, maximum=4, settings=None, env=None, wait_ready=True,
+                 **keys):
+        """A slotd with one pool "p", adopted from a small repository; sets self.repository."""
+        self.repository = repository or git.make(self.path("repository"))
+        pools = {"p": {"path": self.repository, "slots": {"ready": ready, "max": maximum}, **keys}}
+        daemon = self.slotd(pools, settings, env)
+        if wait_ready and ready:
+            daemon.wait_ready("p", ready)
+        return daemon
+
+    def _judge_daemons(self):
+        for daemon in self.daemons:
+            if daemon.is_running():
+                status = daemon.stop()
+                if status != 0:
+                    print(daemon.log())
+                self.assertEqual(status, 0, "exit status of slotd after SIGTERM")
+        for daemon in self.daemons:
+            self.assertEqual(daemon.complaints(), [], "reports of sanitizers")
+        if self._failed():
+            for daemon in self.daemons:
+                print("---- %s\n%s" % (daemon.log_file, daemon.log()))
+
+    def _failed(self):
+        result = self._outcome.result
+        return any(test is self for test, _ in result.failures + result.errors)
+
+    # --- assertions
+
+    def assert_error(self, name, function, *args, **kwargs):
+        """The call is answered with this error, which carries a message; returns the error."""
+        with self.assertRaises(Error) as caught:
+            function(*args, **kwargs)
+        self.assertEqual(caught.exception.name, name, caught.exception.parameters)
+        if not name.startswith("org.varlink."):
+            self.assertTrue(caught.exception.message, "an error without a message")
+        return caught.exception
+
+    def assert_invariants(self, daemon):
+        Checker(daemon).check()
+
+    def assert_exit(self, status, result):
+        self.assertEqual(result.status, status, str(result))
+        return result
+
+    def slotctl(self, daemon, *args, **kwargs):
+        return slotctl.run(*args, socket=daemon.socket, **kwargs)
+
+    def ok(self, daemon, *args, **kwargs):
+        """slotctl with exit status 0."""
+        return self.assert_exit(0, self.slotctl(daemon, *args, **kwargs))
+
+    def until(self, condition, what, seconds=30):
+        return wait.until(condition, what, seconds)
+
+
+__all__ = ["Case", "Closed", "Error"]
