@@ -1,0 +1,238 @@
+"""Pools come, change and go safely."""
+
+import os
+
+from support import git
+from support.case import Case
+from support.idl import Interface
+
+
+class Pools(Case):
+    def bare_slotd(self, **kwargs):
+        return self.slotd(**kwargs)
+
+    def add(self, slotd, name="q", **parameters):
+        source = parameters.pop("path", None) or git.make(self.path("repo-" + name))
+        return slotd.call("PoolAdd", pool=name, path=source, **parameters)["pool"]
+
+    def test_listings_are_what_the_interface_says(self):
+        slotd = self.one_pool()
+        idl = Interface()
+        for method in ("Status", "PoolList", "Slots", "Queue"):
+            self.assertEqual(idl.mismatch_reply(method, slotd.call(method)), [], method)
+        self.assertEqual(idl.mismatch_reply("PoolShow", slotd.call("PoolShow", pool="p")), [])
+
+    def test_pool_made_at_run_time_survives_a_restart(self):
+        slotd = self.bare_slotd()
+        info = self.add(slotd, ready=1, max=2)
+        self.assertEqual((info["name"], info["slotsReady"], info["slotsMax"]), ("q", 1, 2))
+        lease = slotd.acquire("q", waitUsec=30000000)
+        slotd.restart()
+        self.assertEqual(slotd.call("PoolShow", pool="q")["pool"]["slotsMax"], 2)
+        self.assertIn(lease["lease"], slotd.leases())
+        self.assert_invariants(slotd)
+
+    def test_pool_add_clones_with_progress(self):
+        origin = git.make_many(self.path("origin.git"), 2000)
+        slotd = self.bare_slotd()
+        with slotd.client() as c:
+            replies = list(c.call_more("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1))
+        self.assertEqual(replies[-1]["pool"]["name"], "q")
+        for reply in replies[:-1]:
+            self.assertIsNone(reply["pool"])
+            self.assertTrue(reply["progress"]["phase"])
+        self.assertEqual(slotd.call("PoolShow", pool="q")["pool"]["head"], git.head(origin, "main"))
+
+    def test_pool_add_of_nothing_fails_clearly_and_leaves_nothing(self):
+        slotd = self.bare_slotd()
+        git.write(self.dir, "notrepo/file", "x")
+        for source in ({"path": self.path("notrepo")}, {"path": self.path("absent")},
+                       {"url": "file://" + self.path("absent")}):
+            with self.subTest(**source):
+                with self.assertRaises(Exception) as caught:
+                    slotd.call("PoolAdd", pool="q", **source)
+                self.assertIn(caught.exception.name, ("NotFound", "GitFailed"))
+                self.assertTrue(caught.exception.message)
+        self.assertEqual(slotd.call("PoolList")["pools"], [])
+        stores = os.path.join(slotd.state_dir, "stores")
+        self.assertEqual(os.listdir(stores) if os.path.isdir(stores) else [], [])
+
+    def test_pool_add_with_contradictions_is_refused(self):
+        slotd = self.bare_slotd()
+        source = git.make(self.path("r"))
+        for parameters in ({"path": source, "url": "file://" + source}, {},
+                           {"path": source, "ready": 5, "max": 2}, {"path": source, "ready": -2},
+                           {"path": "relative/path"}):
+            with self.subTest(**parameters):
+                with self.assertRaises(Exception) as caught:
+                    slotd.call("PoolAdd", pool="q", **parameters)
+                self.assertIn(caught.exception.name,
+                              ("Conflict", "org.varlink.service.InvalidParameter"))
+
+    def test_bad_pool_names_are_refused(self):
+        slotd = self.bare_slotd()
+        source = git.make(self.path("r"))
+        for name in ("", "A", "a/b", "..", "a..b", "x.lock", "p-1", "-p", ".p", "p.", "x" * 64, "p\n"):
+            with self.subTest(name=name):
+                self.assert_error("org.varlink.service.InvalidParameter", slotd.call, "PoolAdd",
+                                  pool=name, path=source)
+
+    def test_name_that_exists_is_refused(self):
+        slotd = self.one_pool()
+        other = git.make(self.path("other"))
+        error = self.assert_error("Exists", slotd.call, "PoolAdd", pool="p", path=other)
+        self.assertIn("slotd.yaml", error.message)
+
+    def test_one_store_belongs_to_one_pool(self):
+        slotd = self.one_pool()
+        with self.assertRaises(Exception) as caught:
+            slotd.call("PoolAdd", pool="q", path=self.repository)
+        self.assertIn(caught.exception.name, ("Conflict", "Exists"))
+        self.assertIn("p", caught.exception.message)
+
+    def test_remove_refuses_while_leased(self):
+        slotd = self.bare_slotd()
+        self.add(slotd, ready=1, max=1)
+        lease = slotd.acquire("q", waitUsec=30000000)
+        self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
+        slotd.release(lease["lease"])
+        slotd.call("PoolRemove", pool="q")
+        self.assertEqual(slotd.call("PoolList")["pools"], [])
+
+    def test_remove_leaves_an_adopted_repository_as_it_was(self):
+        slotd = self.bare_slotd()
+        source = git.make(self.path("r"))
+        before = sorted(os.listdir(os.path.join(source, ".git")))
+        self.add(slotd, path=source, ready=2, max=2)
+        slotd.wait_ready("q", 2)
+        slotd.call("PoolRemove", pool="q")
+        self.assertEqual(git.worktrees(source), [source])
+        self.assertEqual(set(os.listdir(os.path.join(source, ".git"))) - set(before) -
+                         {"slotd", "worktrees"}, set())
+        git.run(source, "fsck")
+        self.assertFalse(os.path.exists(os.path.join(slotd.slots_dir, "q")))
+
+    def test_remove_moves_a_cloned_store_aside_and_lists_its_branches(self):
+        origin = git.make_bare(self.path("origin.git"))
+        slotd = self.bare_slotd()
+        slotd.call("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1)
+        lease = slotd.acquire("q", branch="only-here", waitUsec=30000000)
+        tip = git.commit(lease["path"], "work", new="x")
+        slotd.release(lease["lease"])
+        slotd.wait_ready("q")
+        gone = slotd.call("PoolRemove", pool="q")
+        self.assertEqual(Interface().mismatch_reply("PoolRemove", gone), [])
+        self.assertFalse(gone["deleted"])
+        self.assertTrue(any("only-here" in name for name in gone["branches"]), gone)
+        self.assertTrue(gone["store"].startswith(os.path.join(slotd.state_dir, "removed")))
+        self.assertEqual(git.head(gone["store"], "refs/heads/only-here"), tip)
+        slotd.call("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1)
+        slotd.wait_ready("q")
+        self.assert_invariants(slotd)
+
+    def test_remove_with_delete_deletes_the_store(self):
+        origin = git.make_bare(self.path("origin.git"))
+        slotd = self.bare_slotd()
+        slotd.call("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1)
+        slotd.wait_ready("q")
+        gone = slotd.call("PoolRemove", pool="q", deleteStore=True)
+        self.assertTrue(gone["deleted"])
+        self.assertEqual(os.listdir(os.path.join(slotd.state_dir, "stores")), [])
+
+    def test_remove_refuses_unsaved_work(self):
+        slotd = self.bare_slotd()
+        self.add(slotd, ready=1, max=1)
+        lease = slotd.acquire("q", waitUsec=30000000)
+        git.write(lease["path"], "README", "mine\n")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
+        self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+
+    def test_remove_of_a_pool_of_the_file_says_which_line(self):
+        slotd = self.one_pool()
+        error = self.assert_error("Conflict", slotd.call, "PoolRemove", pool="p")
+        self.assertRegex(error.message, r"slotd\.yaml:\d+")
+
+    def test_resize_grows_and_shrinks(self):
+        slotd = self.one_pool(ready=1, maximum=2)
+        slotd.call("PoolResize", pool="p", ready=3, max=4)
+        slotd.wait_ready("p", 3)
+        slotd.call("PoolResize", pool="p", ready=1, max=1)
+        self.until(lambda: slotd.pool("p")["total"] <= 1, "the pool has shrunk")
+        self.assert_invariants(slotd)
+        with self.assertRaises(Exception) as caught:
+            slotd.call("PoolResize", pool="p", ready=5, max=2)
+        self.assertIn(caught.exception.name, ("Conflict", "org.varlink.service.InvalidParameter"))
+
+    def test_shrinking_takes_no_lease_away(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        leases = [slotd.acquire("p") for _ in range(2)]
+        slotd.call("PoolResize", pool="p", ready=1, max=1)
+        slotd.wait_quiet()
+        self.assertEqual(set(slotd.leases()), {lease["lease"] for lease in leases})
+        slotd.release(leases[0]["lease"])
+        self.until(lambda: slotd.pool("p")["total"] == 1, "the pool has shrunk")
+
+    def test_drained_pool_hands_out_nothing_and_keeps_leases(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        lease = slotd.acquire("p")
+        slotd.call("PoolDrain", pool="p")
+        self.assertTrue(slotd.pool("p")["draining"])
+        self.assert_error("Unavailable", slotd.acquire, "p", waitUsec=1000000)
+        slotd.call("Renew", lease=lease["lease"])
+        slotd.release(lease["lease"])
+        self.until(lambda: slotd.pool("p")["total"] == 0, "the pool is empty")
+        slotd.call("PoolResume", pool="p")
+        slotd.wait_ready("p", 2)
+        self.assert_invariants(slotd)
+
+    def test_pause_survives_a_restart(self):
+        slotd = self.one_pool()
+        slotd.call("PoolPause", pool="p")
+        slotd.restart()
+        self.assertTrue(slotd.pool("p")["paused"])
+        self.assert_error("Unavailable", slotd.acquire, "p")
+
+    def test_fetch_moves_the_pool_to_the_origin_s_commit(self):
+        origin = git.make(self.path("origin"))
+        slotd = self.slotd({"p": {"url": "file://" + origin, "slots": {"ready": 1, "max": 1}}})
+        slotd.wait_ready("p")
+        new = git.commit(origin, "third", README="third\n")
+        info = slotd.call("PoolFetch", pool="p")["pool"]
+        self.assertEqual(info["head"], new)
+        self.assertIsNotNone(info["fetchedAtUsec"])
+        lease = slotd.acquire("p")
+        self.assertEqual(lease["head"], new)
+        self.assertEqual(git.read(lease["path"], "README"), b"third\n")
+        self.assertEqual(lease["base"]["behind"], 0)
+
+    def test_slot_add_makes_one_more_up_to_max(self):
+        slotd = self.one_pool(ready=1, maximum=2)
+        info = slotd.call("SlotAdd", pool="p")["slot"]
+        self.assertEqual(Interface().mismatch(info, "SlotInfo"), [])
+        self.assertEqual(info["state"], "ready")
+        self.assertEqual(len(slotd.slots()), 2)
+        with self.assertRaises(Exception) as caught:
+            slotd.call("SlotAdd", pool="p")
+        self.assertIn(caught.exception.name, ("Conflict", "Unavailable"))
+
+    def test_slot_remove_refuses_leased_ones_and_unsaved_work(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        self.assert_error("Conflict", slotd.call, "SlotRemove", slot=lease["slot"])
+        git.write(lease["path"], "README", "mine\n")
+        slotd.release(lease["lease"])
+        self.assert_error("Conflict", slotd.call, "SlotRemove", slot=lease["slot"])
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        slotd.call("SlotRemove", slot=lease["slot"], discard=True)
+        self.assertFalse(os.path.exists(lease["path"]))
+        slotd.wait_ready("p")
+        self.assert_error("NotFound", slotd.call, "SlotRemove", slot="p-999")
+        self.assert_invariants(slotd)
+
+    def test_slots_can_be_asked_for_by_state(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        lease = slotd.acquire("p")
+        for state, names in (("leased", [lease["slot"]]), ("isolated", [])):
+            found = slotd.call("Slots", pool="p", state=state)["slots"]
+            self.assertEqual([s["slot"] for s in found], names)

@@ -1,0 +1,136 @@
+"""Who waits, in which order, and what is said when waiting does not help."""
+
+import time
+
+from support import git
+from support.case import Case
+
+SECOND = 1000000
+
+
+class Queue(Case):
+    def waiting(self, slotd, count):
+        return self.until(lambda: (lambda q: q if len(q) == count else None)
+                          (slotd.call("Queue", pool="p")["queue"]), "%d wait" % count)
+
+    def queue_up(self, slotd, agents, **parameters):
+        """One waiting connection for each agent, in that order."""
+        clients = []
+        for number, agent in enumerate(agents, 1):
+            c = slotd.client()
+            c.send("Acquire", {"pool": "p", "agent": agent, "waitUsec": 60 * SECOND, **parameters})
+            clients.append(c)
+            self.waiting(slotd, number)
+        return clients
+
+    def test_all_leased_is_busy_at_once_with_a_hint(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        began = time.monotonic()
+        error = self.assert_error("Busy", slotd.acquire, "p")
+        self.assertLess(time.monotonic() - began, 10)
+        self.assertGreater(error.parameters["retryAfterUsec"], 0)
+
+    def test_wait_ends_with_busy_when_the_time_is_over(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        began = time.monotonic()
+        self.assert_error("Busy", slotd.acquire, "p", waitUsec=SECOND)
+        self.assertGreaterEqual(time.monotonic() - began, 0.95)
+        self.assertEqual(slotd.call("Queue")["queue"], [])
+
+    def test_release_hands_over_to_the_one_who_waits(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        (c,) = self.queue_up(slotd, ["next"])
+        slotd.release(lease["lease"])
+        granted = c.result()
+        self.assertEqual(granted["slot"], lease["slot"])
+        self.assertGreater(granted["token"], lease["token"])
+        self.assert_invariants(slotd)
+
+    def test_waiters_are_served_in_the_order_in_which_they_came(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        agents = ["one", "two", "three", "four"]
+        clients = self.queue_up(slotd, agents)
+        shown = slotd.call("Queue", pool="p")["queue"]
+        self.assertEqual([w["agent"] for w in shown], agents)
+        self.assertEqual([w["position"] for w in shown], [1, 2, 3, 4])
+        for agent, c in zip(agents, clients):
+            slotd.release(held["lease"])
+            held = c.result()
+            self.assertEqual(held["agent"], agent)
+
+    def test_higher_priority_goes_first(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        low = self.queue_up(slotd, ["low"], priority=0)[0]
+        high = slotd.client()
+        high.send("Acquire", {"pool": "p", "agent": "high", "waitUsec": 60 * SECOND, "priority": 100})
+        shown = self.waiting(slotd, 2)
+        self.assertEqual([w["agent"] for w in shown], ["high", "low"])
+        slotd.release(held["lease"])
+        held = high.result()
+        slotd.release(held["lease"])
+        self.assertEqual(low.result()["agent"], "low")
+
+    def test_who_hangs_up_waits_no_longer(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        first, second = self.queue_up(slotd, ["gone", "stays"])
+        first.close()
+        self.waiting(slotd, 1)
+        slotd.release(held["lease"])
+        self.assertEqual(second.result()["agent"], "stays")
+        self.assert_invariants(slotd)
+
+    def test_pool_that_may_grow_makes_its_caller_wait_without_being_asked(self):
+        slotd = self.one_pool(ready=1, maximum=3)
+        leases = [slotd.acquire("p") for _ in range(3)]
+        self.assertEqual(len({lease["slot"] for lease in leases}), 3)
+        self.assert_error("Busy", slotd.acquire, "p")
+
+    def test_pool_without_ready_slots_makes_one_when_asked(self):
+        slotd = self.one_pool(ready=0, maximum=1)
+        self.assertEqual(slotd.pool("p")["total"], 0)
+        lease = slotd.acquire("p")
+        self.assertEqual(lease["pool"], "p")
+
+    def test_paused_pool_is_unavailable_and_resumes(self):
+        slotd = self.one_pool()
+        slotd.call("PoolPause", pool="p")
+        self.assert_error("Unavailable", slotd.acquire, "p", waitUsec=SECOND)
+        slotd.call("PoolResume", pool="p")
+        slotd.acquire("p")
+
+    def test_all_isolated_is_unavailable(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        with open(lease["path"] + "/untracked", "w", encoding="ascii") as f:
+            f.write("work")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
+        self.assert_error("Unavailable", slotd.acquire, "p", waitUsec=5 * SECOND)
+
+    def test_one_waits_while_another_pool_is_served(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        self.queue_up(slotd, ["waits"])
+        other = git.make(self.path("other"))
+        slotd.call("PoolAdd", pool="q", path=other, ready=1, max=1)
+        self.assertEqual(slotd.acquire("q", waitUsec=30 * SECOND)["pool"], "q")
+        self.waiting(slotd, 1)
+
+    def test_waiter_survives_the_end_of_others_and_a_reload(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        (c,) = self.queue_up(slotd, ["patient"])
+        slotd.reload()
+        slotd.release(held["lease"])
+        self.assertEqual(c.result()["agent"], "patient")
+
+    def test_status_counts_who_waits(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        self.queue_up(slotd, ["a", "b"])
+        self.assertEqual(slotd.pool("p")["waiting"], 2)

@@ -1,0 +1,246 @@
+"""Release: what is saved goes back to the pool, what is not is isolated."""
+
+import os
+import subprocess
+
+from support import git
+from support.case import Case
+from support.idl import Interface
+
+
+class Release(Case):
+    def test_reply_is_what_the_interface_says(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        done = slotd.release(lease["lease"])
+        self.assertEqual(Interface().mismatch_reply("Release", done), [])
+        self.assertEqual((done["lease"], done["slot"], done["pool"]), (lease["lease"], lease["slot"], "p"))
+        self.assertEqual(done["state"], "ready")
+        self.assertIsNone(done["reason"])
+
+    def test_without_waiting_it_answers_at_the_commit(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        self.assertEqual(slotd.release(lease["lease"], wait=False)["state"], "cleaning")
+        slotd.wait_state(lease["slot"], "ready")
+
+    def test_slot_returns_to_the_pool_s_ref_detached_and_clean(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p", branch="topic", ref="HEAD~1")
+        git.commit(lease["path"], "work", README="mine\n", extra__file="x")
+        slotd.release(lease["lease"])
+        slotd.wait_ready("p")
+        self.assertEqual(git.head(lease["path"]), git.head(self.repository))
+        self.assertFalse(os.path.exists(os.path.join(lease["path"], "extra")))
+        self.assert_invariants(slotd)
+
+    def test_ignored_files_are_kept(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "build/object.o", "cache")
+        git.write(lease["path"], "node_modules/x/index.js", "cache")
+        git.write(lease["path"], "trace.log", "cache")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")
+        for name in ("build/object.o", "node_modules/x/index.js", "trace.log"):
+            self.assertEqual(git.read(lease["path"], name), b"cache")
+        self.assert_invariants(slotd)
+
+    def assert_isolated(self, slotd, lease, *words):
+        """Release isolates the slot, with a reason of these words, and ends the lease."""
+        done = slotd.release(lease["lease"])
+        self.assertEqual(done["state"], "isolated")
+        info = slotd.slot(lease["slot"])
+        self.assertEqual((info["state"], info["lease"]), ("isolated", None))
+        self.assertIsNotNone(info["isolatedAtUsec"])
+        for word in words:
+            self.assertIn(word, info["reason"])
+            self.assertIn(word, done["reason"])
+        self.assertNotIn(lease["lease"], slotd.leases())
+        self.assert_error("LeaseGone", slotd.release, lease["lease"])
+
+    def test_changed_file_is_not_lost(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        self.assert_isolated(slotd, lease, "README")
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+
+    def test_staged_change_is_not_lost(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        git.run(lease["path"], "add", "README")
+        git.write(lease["path"], "README", "hello again\n")
+        self.assert_isolated(slotd, lease, "README")
+        self.assertEqual(git.text(lease["path"], "show", ":README"), "mine")
+
+    def test_untracked_file_is_not_lost(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "notes/today", "mine\n")
+        self.assert_isolated(slotd, lease, "notes")
+        self.assertEqual(git.read(lease["path"], "notes/today"), b"mine\n")
+
+    def test_deleted_file_is_a_change(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        os.unlink(os.path.join(lease["path"], "README"))
+        self.assert_isolated(slotd, lease, "README")
+
+    def test_detached_commit_is_not_lost(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        tip = git.commit(lease["path"], "precious", new="x")
+        self.assert_isolated(slotd, lease, "commit")
+        self.assertEqual(git.head(lease["path"]), tip)
+
+    def test_commit_on_a_branch_is_safe(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.run(lease["path"], "switch", "-q", "-c", "kept")
+        tip = git.commit(lease["path"], "work", new="x")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")
+        self.assertEqual(git.head(self.repository, "kept"), tip)
+
+    def test_merge_in_progress_is_not_lost(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p", branch="topic", ref="HEAD~1")
+        git.commit(lease["path"], "other", README="other\n")
+        merge = git.run(lease["path"], "merge", "main", check=False)
+        self.assertNotEqual(merge.returncode, 0)
+        self.assert_isolated(slotd, lease, "merge")
+
+    def test_change_hidden_by_assume_unchanged_is_seen(self):
+        slotd = self.one_pool(ready=2)
+        for flag in ("--assume-unchanged", "--skip-worktree"):
+            lease = slotd.acquire("p")
+            git.run(lease["path"], "update-index", flag, "README")
+            git.write(lease["path"], "README", "hidden\n")
+            self.assert_isolated(slotd, lease, "README")
+
+    def test_content_of_the_same_size_and_time_is_seen(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        path = os.path.join(lease["path"], "README")
+        old = os.stat(path)
+        with open(path, "r+b") as f:
+            f.write(b"HELLO")
+        os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+        self.assert_isolated(slotd, lease, "README")
+
+    def test_discard_throws_away_what_is_not_saved(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        path = lease["path"]
+        git.commit(path, "unwanted", new="x")
+        git.write(path, "README", "mine\n")
+        git.write(path, "untracked/file", "mine\n")
+        git.write(path, "cache.log", "kept\n")
+        self.assertEqual(slotd.release(lease["lease"], discard=True)["state"], "ready")
+        self.assertFalse(os.path.exists(os.path.join(path, "untracked")))
+        self.assertEqual(git.read(path, "cache.log"), b"kept\n")
+        self.assert_invariants(slotd)
+
+    def test_discard_survives_anything_an_agent_left(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        outside = self.path("outside")
+        git.write(outside, "main.c", "outside\n")
+        git.write(outside, "victim", "outside\n")
+        lease = slotd.acquire("p")
+        path = lease["path"]
+        subprocess.run("""
+            rm -r src && ln -s "$OUTSIDE" src
+            rm README && ln -s "$OUTSIDE/victim" README
+            rm run.sh && ln "$OUTSIDE/victim" run.sh
+            rm .gitignore && mkfifo .gitignore
+            mkdir -p readonly/below && touch readonly/below/x && chmod 555 readonly/below readonly
+            mkdir nested && git init -q nested && touch nested/file
+            mkfifo fifo
+            touch "$(printf 'odd\\nname')" .git.x
+        """, shell=True, cwd=path, check=True, env={**os.environ, **git.ENV, "OUTSIDE": outside})
+        admin = lease["gitDir"]
+        for name in ("index.lock", "HEAD.lock"):
+            git.write(admin, name, "")
+        self.assertEqual(slotd.release(lease["lease"], discard=True)["state"], "ready")
+        self.assertEqual(git.read(outside, "main.c"), b"outside\n")
+        self.assertEqual(git.read(outside, "victim"), b"outside\n")
+        self.assertEqual(sorted(os.listdir(outside)), ["main.c", "victim"])
+        self.assert_invariants(slotd)
+
+    def test_rewritten_administration_does_not_lead_elsewhere(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        victim = git.make(self.path("victim"))
+        git.write(victim, "precious", "untracked\n")
+        lease = slotd.acquire("p")
+        git.write(lease["gitDir"], "gitdir", victim + "/.git\n")
+        with open(os.path.join(lease["path"], ".git"), "w", encoding="ascii") as f:
+            f.write("gitdir: %s/.git\n" % victim)
+        done = slotd.release(lease["lease"], discard=True)
+        self.assertIn(done["state"], ("ready", "isolated"))
+        self.assertEqual(git.read(victim, "precious"), b"untracked\n")
+        self.assertEqual(git.lines(victim, "status", "--porcelain"), ["?? precious"])
+        self.assert_invariants(slotd)
+
+    def test_release_by_slot_or_path_needs_the_holder(self):
+        slotd = self.one_pool(ready=2)
+        lease = slotd.acquire("p", agent="me")
+        for name in (lease["slot"], lease["path"], os.path.join(lease["path"], "src")):
+            self.assert_error("NotPermitted", self.from_elsewhere, slotd, name, "somebody")
+        self.assertEqual(slotd.release(lease["slot"], agent="me")["lease"], lease["lease"])
+        lease = slotd.acquire("p", agent="me")
+        self.assertEqual(slotd.release(os.path.join(lease["path"], "src"), agent="me")["lease"],
+                         lease["lease"])
+
+    def from_elsewhere(self, slotd, name, agent):
+        """Release from a process that is no relative of the one that acquired."""
+        import json
+        from support.varlink import Error
+        program = ("import sys, json; sys.path.insert(0, %r)\n"
+                   "from support.varlink import Client, Error\n"
+                   "try:\n print(json.dumps(Client(sys.argv[1]).call('Release', lease=sys.argv[2],"
+                   " agent=sys.argv[3])))\n"
+                   "except Error as e:\n print(json.dumps([e.full_name, e.parameters]))\n"
+                   % os.path.dirname(os.path.dirname(os.path.abspath(git.__file__))))
+        # the parent of a double fork is not this process
+        out = subprocess.run(["sh", "-c", 'setsid python3 -c "$0" "$@" & wait', program, slotd.socket,
+                              name, agent], capture_output=True, text=True, check=True, timeout=60)
+        answer = json.loads(out.stdout)
+        if isinstance(answer, list):
+            raise Error(*answer)
+        return answer
+
+    def test_process_that_acquired_may_release_by_name(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        self.assertEqual(slotd.release(lease["slot"])["lease"], lease["lease"])
+
+    def test_force_takes_it_from_a_live_holder(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p", agent="holder")
+        done = slotd.release(lease["slot"], force=True, agent="operator")
+        self.assertEqual(done["lease"], lease["lease"])
+        self.assert_error("LeaseGone", slotd.call, "Renew", lease=lease["lease"])
+
+    def test_force_does_not_lose_work(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        self.assertEqual(slotd.release(lease["slot"], force=True)["state"], "isolated")
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+
+    def test_missing_directory_is_isolated_with_its_reason(self):
+        slotd = self.one_pool(ready=1, maximum=2)
+        lease = slotd.acquire("p")
+        os.rename(lease["path"], self.path("moved-away"))
+        done = slotd.release(lease["lease"])
+        self.assertEqual(done["state"], "isolated")
+        self.assertTrue(slotd.slot(lease["slot"])["reason"])
+        self.assertTrue(os.path.exists(self.path("moved-away", "README")))
+
+    def test_isolated_slot_does_not_stop_the_pool(self):
+        slotd = self.one_pool(ready=1, maximum=3)
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        slotd.release(lease["lease"])
+        slotd.wait_ready("p")
+        slotd.acquire("p")
