@@ -76,6 +76,7 @@ struct conf_pool {
 	} warmup;
 	struct {
 		enum conf_lease_mode mode;
+		char *bind; /* what an acquire without one gets: "ttl", "process+ttl", ... */
 		uint64_t ttl_usec, grace_usec, min_ttl_usec, max_ttl_usec, warn_before_usec;
 		uint64_t abandon_after_usec, max_age_usec, monitor_every_usec;
 		unsigned max_renewals, stuck_after;
@@ -89,7 +90,7 @@ struct conf_pool {
 struct conf_ladder { /* of a strategy: what is done about one kind of anomaly */
 	uint64_t after_usec;
 	char *when; /* any, suspect, dead */
-	struct conf_list actions; /* "run" carries its command behind a NUL-free "run:" prefix */
+	struct conf_list actions; /* names; a command is "run:" and its words as a JSON array */
 };
 
 struct conf_strategy {
