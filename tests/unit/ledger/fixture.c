@@ -1,0 +1,219 @@
+/* Records with something in every field. */
+#include "fixture.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/fs.h"
+
+char *state_dir_make(void)
+{
+	char *dir = strdup("/tmp/slotd-test-ledger-XXXXXX");
+
+	if (!dir || !mkdtemp(dir))
+		abort();
+	return dir;
+}
+
+void state_dir_remove(char **dir)
+{
+	if (*dir)
+		(void)fs_remove_tree_at(AT_FDCWD, *dir, NULL);
+	free(*dir);
+}
+
+#define FILL(s)                                        \
+	do {                                           \
+		memset((s), 'x', sizeof(s) - 1);       \
+		(s)[sizeof(s) - 1] = '\0';             \
+	} while (0)
+
+static void name_set(char *to, const char *name)
+{
+	snprintf(to, NAME_SIZE, "%s", name);
+}
+
+struct pool_record pool_empty(const char *name)
+{
+	struct pool_record r;
+
+	memset(&r, 0, sizeof(r));
+	name_set(r.name, name);
+	r.state = POOL_STATE_OPENING;
+	return r;
+}
+
+struct slot_record slot_empty(const char *name)
+{
+	struct slot_record r;
+
+	memset(&r, 0, sizeof(r));
+	name_set(r.name, name);
+	r.state = SLOT_STATE_CREATING;
+	return r;
+}
+
+struct lease_record lease_empty(void)
+{
+	struct lease_record r;
+
+	memset(&r, 0, sizeof(r));
+	return r;
+}
+
+struct key_record key_empty(uint32_t uid, const char *key)
+{
+	struct key_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.uid = uid;
+	snprintf(r.key, sizeof(r.key), "%s", key);
+	return r;
+}
+
+struct event_record event_empty(const char *kind)
+{
+	struct event_record r;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.kind, sizeof(r.kind), "%s", kind);
+	return r;
+}
+
+static struct moment moment_full(void)
+{
+	struct moment m = { .wall_usec = UINT64_MAX, .boot_usec = UINT64_MAX - 1 };
+
+	memset(&m.boot, 0xee, sizeof(m.boot));
+	return m;
+}
+
+struct pool_record pool_full(void)
+{
+	struct pool_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.name);
+	FILL(r.url);
+	FILL(r.path);
+	FILL(r.ref);
+	r.ready = INT32_MAX;
+	r.max = -1;
+	r.from_file = r.paused = r.draining = true;
+	r.state = POOL_STATE_REMOVING;
+	FILL(r.problem);
+	FILL(r.common_dir);
+	FILL(r.full_ref);
+	FILL(r.head);
+	r.fetched = moment_full();
+	r.created_usec = UINT64_MAX;
+	FILL(r.unsupported);
+	return r;
+}
+
+struct slot_record slot_full(void)
+{
+	struct slot_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.name);
+	FILL(r.pool);
+	r.state = SLOT_STATE_REMOVING;
+	r.discard = true;
+	FILL(r.reason);
+	FILL(r.head);
+	FILL(r.branch);
+	FILL(r.target);
+	memset(&r.lease, 0xab, sizeof(r.lease));
+	r.token = r.dev = r.ino = r.since_usec = UINT64_MAX;
+	r.created_usec = r.released_usec = r.allocations = r.used_usec = UINT64_MAX - 2;
+	r.disk_bytes = r.isolated_usec = UINT64_MAX - 3;
+	FILL(r.isolated_by);
+	FILL(r.last_agent);
+	FILL(r.last_branch);
+	r.attempts = UINT32_MAX;
+	memset(&r.boot, 0xcd, sizeof(r.boot));
+	return r;
+}
+
+struct lease_record lease_full(void)
+{
+	struct lease_record r;
+
+	memset(&r, 0, sizeof(r));
+	memset(&r.id, 0x5a, sizeof(r.id));
+	FILL(r.slot);
+	FILL(r.pool);
+	r.token = UINT64_MAX;
+	r.uid = UINT32_MAX - 1;
+	r.pid = UINT32_MAX;
+	r.pid_start = UINT64_MAX;
+	FILL(r.agent);
+	FILL(r.task);
+	FILL(r.branch);
+	FILL(r.ref);
+	FILL(r.base);
+	FILL(r.meta);
+	r.bind = LEASE_BIND_TTL | LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION | LEASE_BIND_MANUAL;
+	r.priority = INT32_MIN;
+	r.acquired = r.renewed = r.deadline = moment_full();
+	r.ttl_usec = r.grace_usec = UINT64_MAX;
+	r.renewals = UINT32_MAX;
+	r.progress = -1;
+	FILL(r.message);
+	r.warned = true;
+	return r;
+}
+
+struct key_record key_full(void)
+{
+	struct key_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.uid = 0x01020304;
+	FILL(r.key);
+	memset(r.request, 0x77, sizeof(r.request));
+	memset(&r.lease, 0x5a, sizeof(r.lease));
+	FILL(r.slot);
+	r.end = LEASE_END_FORCED;
+	r.created_usec = r.ended_usec = UINT64_MAX;
+	return r;
+}
+
+struct token_record token_full(void)
+{
+	return (struct token_record){ .token = UINT64_MAX, .next_n = UINT64_MAX - 1 };
+}
+
+struct event_record event_full(void)
+{
+	struct event_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.sequence = UINT64_MAX;
+	r.at_usec = UINT64_MAX;
+	FILL(r.kind);
+	FILL(r.pool);
+	FILL(r.slot);
+	FILL(r.lease);
+	r.uid = UINT32_MAX;
+	r.token = UINT64_MAX;
+	FILL(r.detail);
+	return r;
+}
+
+struct generation_record generation_full(void)
+{
+	struct generation_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.schema = UINT32_MAX;
+	memset(&r.generation, 0x11, sizeof(r.generation));
+	r.created_usec = r.token_floor = r.next_sequence = UINT64_MAX;
+	memset(&r.boot, 0x22, sizeof(r.boot));
+	return r;
+}

@@ -1,0 +1,31 @@
+/* Records with something in every field, and a directory that goes away again. */
+#ifndef TEST_LEDGER_FIXTURE_H
+#define TEST_LEDGER_FIXTURE_H
+
+#include <stdint.h>
+
+#include "ledger/record.h"
+
+/* a new directory for one test; removed by state_dir_remove() */
+char *state_dir_make(void);
+void state_dir_remove(char **dir); /* a cleanup function too */
+
+#define _cleanup_state_dir_ __attribute__((__cleanup__(state_dir_remove)))
+
+/* empty but for what is its key */
+struct pool_record pool_empty(const char *name);
+struct slot_record slot_empty(const char *name);
+struct lease_record lease_empty(void);
+struct key_record key_empty(uint32_t uid, const char *key);
+struct event_record event_empty(const char *kind);
+
+/* every field at its largest */
+struct pool_record pool_full(void);
+struct slot_record slot_full(void);
+struct lease_record lease_full(void);
+struct key_record key_full(void);
+struct token_record token_full(void);
+struct event_record event_full(void);
+struct generation_record generation_full(void);
+
+#endif
