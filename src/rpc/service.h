@@ -92,6 +92,10 @@ int rpc_service_check(struct rpc_service *s, struct fault *f);
 /* priority of the connections' io sources; default SD_EVENT_PRIORITY_NORMAL */
 void rpc_service_set_priority(struct rpc_service *s, int64_t priority);
 
+/* told of every connection that ends, by rpc_call_conn_id(); NULL: no longer */
+typedef void (*rpc_conn_gone_fn)(uint64_t conn_id, void *userdata);
+void rpc_service_on_conn_gone(struct rpc_service *s, rpc_conn_gone_fn fn);
+
 /* connections and unanswered calls now */
 unsigned rpc_service_count_conns(const struct rpc_service *s);
 unsigned rpc_service_count_calls(const struct rpc_service *s);
