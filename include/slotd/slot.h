@@ -287,9 +287,9 @@ SLOT_API int slot_request_add_meta(struct slot_request *request, const char *nam
  *
  * Blocks for the request's wait, plus the time-out of a call. After success the slot is
  * the caller's alone: clean, at the commit that was asked for, until
- * slot_lease_valid_until_usec(). When it fails, nothing is leased, but for -ETIMEDOUT,
- * -ECANCELED and -ECONNRESET, where the answer may have been lost: repeat it with the
- * same key, or let the lease's time run out.
+ * slot_lease_valid_until_usec(). When it fails, nothing is leased; but with -ETIMEDOUT,
+ * -ECANCELED and after a broken connection the answer may have been lost: ask again with
+ * the same key, or let the lease's time run out.
  *
  * -EBUSY, -ENODEV, -EDQUOT, -ENOENT, -EACCES, -EEXIST (the key was used for another
  * request), -ESTALE (the lease of this key has ended), -EADDRINUSE, -EOPNOTSUPP,
@@ -333,7 +333,7 @@ enum slot_release_flag {
  * What is unsaved is saved first; slot_client_reply_json() says where ("salvage"), and in
  * what "state" the slot is now. Afterwards, and after -ESTALE, the lease is not held;
  * its object stays until slot_lease_free(). When a repeated attempt hears that the lease
- * is gone, the lost one did it: that is success, and slot_client_reply_json() is NULL.
+ * is gone, the lost one did it: that is success, and the reply holds "lease" only.
  *
  * -ESTALE (over before this call), -EACCES, -EIO, -EINVAL.
  *
@@ -366,8 +366,10 @@ SLOT_API void slot_lease_freep(struct slot_lease **lease);
  * slot_lease_releasep - for __attribute__((cleanup)): release if held, then free
  *
  * As slot_release() without waiting for the cleaning; nobody is told of a failure, and
- * the lease then ends by its time. Works while another call is under way on the client
- * (by a second connection), and after slot_client_cancel(). Accepts a pointer to NULL.
+ * the lease then ends by its time. Blocks for the retries' deadline at worst. Works while
+ * another call is under way on the client (by a second connection), and after
+ * slot_client_cancel(); leaves slot_client_error_message() and its like as they were.
+ * Accepts a pointer to NULL.
  */
 SLOT_API void slot_lease_releasep(struct slot_lease **lease);
 
@@ -468,7 +470,7 @@ SLOT_API SLOT_CHECK int slot_call_more(struct slot_client *client, const char *m
  * @reply: called for each reply, and once for a failure
  * @userdata: handed to @reply; must live until the call is over
  *
- * Returns at once: -EALREADY, -EINVAL, -EMSGSIZE, -ECHILD, -ENOMEM. All else goes to @reply.
+ * Returns at once: -EALREADY, -EINVAL, -ECHILD, -ENOMEM. All else goes to @reply, later.
  */
 SLOT_API SLOT_CHECK int slot_call_async(struct slot_client *client, const char *method,
 					const char *params_json, bool more, slot_reply_fn reply,
@@ -508,7 +510,8 @@ SLOT_API uint64_t slot_client_timeout_usec(const struct slot_client *client);
 /**
  * slot_client_process - do what can be done without blocking
  *
- * Harmless at any time. 0 or -ECHILD; how the call ended is told to its callback.
+ * Harmless at any time; inside the callback of a stream it does nothing. 0 or -ECHILD; how
+ * the call ended is told to its callback.
  */
 SLOT_API SLOT_CHECK int slot_client_process(struct slot_client *client);
 
@@ -517,8 +520,8 @@ SLOT_API SLOT_CHECK int slot_client_process(struct slot_client *client);
  * @timeout_usec: microseconds; UINT64_MAX: no limit
  *
  * 0 when no call is under way any more (its callback has been told how it ended);
- * -ETIMEDOUT when it still is, and may be waited for again; -EINVAL inside a callback;
- * -ECHILD.
+ * -ETIMEDOUT when it still is, and may be waited for again; -EINVAL inside the callback of
+ * a stream; -ECHILD.
  */
 SLOT_API SLOT_CHECK int slot_wait(struct slot_client *client, uint64_t timeout_usec);
 
