@@ -14,7 +14,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -81,6 +83,7 @@ void conn_close(struct rpc_conn *c)
 
 /* --- what to watch for --- */
 
+static int on_again(sd_event_source *source, void *userdata);
 static int on_late(sd_event_source *source, uint64_t usec, void *userdata);
 
 static bool conn_reads(const struct rpc_conn *c)
@@ -122,27 +125,36 @@ static bool conn_is_over(const struct rpc_conn *c)
 	return c->broken || (c->ending && !c->call && frame_pending(&c->frames) == 0);
 }
 
+/* always a fresh source: sd-event takes one that is kept for the oldest, ahead of all sockets */
 static int arm_again(struct rpc_conn *c)
 {
-	bool again = conn_is_over(c) || (conn_reads(c) && c->unread);
+	int r;
 
-	return sd_event_source_set_enabled(c->again, again ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	if (!conn_is_over(c) && !(conn_reads(c) && c->unread)) {
+		c->again = sd_event_source_disable_unref(c->again);
+		return 0;
+	}
+	if (c->again)
+		return 0;
+	r = sd_event_add_defer(c->service->event, &c->again, on_again, c);
+	return r < 0 ? r : sd_event_source_set_priority(c->again, c->service->priority);
 }
 
 void conn_arm(struct rpc_conn *c)
 {
-	int r;
+	int r, again;
 
 	if (!c->service)
 		return;
 	r = arm_io(c);
 	if (r >= 0)
 		r = arm_late(c);
-	if (r < 0) {
-		log_error("cannot watch a connection, it is cut: %m uid=%u", c->peer.uid);
+	if (r < 0)
 		c->broken = true;
-	}
-	arm_again(c);
+	again = arm_again(c);
+	if (r < 0 || again < 0)
+		log_error("cannot watch a connection: %s uid=%u", strerror(r < 0 ? -r : -again),
+			  c->peer.uid);
 }
 
 /* --- out --- */
@@ -212,13 +224,12 @@ static void serve_next(struct rpc_conn *c)
 	json_object *message = NULL;
 	int r = frame_next(&c->frames, &message);
 
+	c->unread = r != FRAME_E_PARTIAL && frame_is_partial(&c->frames);
 	if (r == 0)
 		call_dispatch(c, message);
-	else if (r == FRAME_E_PARTIAL)
-		c->unread = false;
 	else if (r == FRAME_E_CLOSED)
 		c->ending = true;
-	else
+	else if (r != FRAME_E_PARTIAL)
 		refuse_outcome(c, r);
 	/* the next message has a deadline of its own */
 	if (r != FRAME_E_PARTIAL)
@@ -266,6 +277,7 @@ static int on_again(sd_event_source *source, void *userdata)
 {
 	_cleanup_(conn_unrefp) struct rpc_conn *c = conn_ref(userdata);
 
+	c->again = sd_event_source_disable_unref(c->again);
 	if (conn_is_over(c))
 		conn_close(c);
 	else if (conn_reads(c))
@@ -311,12 +323,6 @@ static int conn_watch(struct rpc_conn *c, struct rpc_service *s)
 
 	if (r >= 0)
 		r = sd_event_source_set_priority(c->io, s->priority);
-	if (r >= 0)
-		r = sd_event_add_defer(s->event, &c->again, on_again, c);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(c->again, SD_EVENT_OFF);
-	if (r >= 0)
-		r = sd_event_source_set_priority(c->again, s->priority);
 	return r;
 }
 
@@ -328,7 +334,6 @@ static int conn_join(struct rpc_conn *c, struct rpc_service *s, struct rpc_accou
 
 	if (r < 0) {
 		sd_event_source_disable_unref(c->io);
-		sd_event_source_disable_unref(c->again);
 		return fault_errno(f, r, "cannot watch a connection");
 	}
 	c->id = ++last_id;

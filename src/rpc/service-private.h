@@ -63,7 +63,7 @@ struct rpc_conn {
 	bool ending;  /* no further message is taken; close when all is written */
 	bool broken;  /* the stream is over; close as soon as the loop comes by */
 	sd_event_source *io;
-	sd_event_source *again; /* dispatches what is buffered, and closes */
+	sd_event_source *again; /* dispatches what is buffered, and closes; NULL: not asked for */
 	sd_event_source *late;	/* time-out of half a message; NULL: none runs */
 };
 
