@@ -51,18 +51,39 @@ int worktree_set_head(struct worktree *w, const char *branch, const git_oid *com
 		      const char *why, struct fault *f);
 
 /**
+ * worktree_switch - move a clean slot to a commit and HEAD to it, or to a branch that stands there
+ * @branch: short name, or NULL: detached
+ *
+ * A try that was killed is taken up: until the slot has been moved whole it carries a mark, by which
+ * the next worktree_switch() resets instead, and worktree_unsaved() knows that what it finds was
+ * written here. (worktree_clean() does the same.) -EBUSY when the slot is not clean: then nothing was changed.
+ */
+int worktree_switch(struct worktree *w, const char *branch, const git_oid *commit,
+		    unsigned threads, struct tree_stats *ret, struct fault *f);
+
+/**
  * worktree_unsaved - what cleaning would lose
  * @fn: told each in one sentence for people ("3 untracked files: a, b, c")
  *
  * Changes against HEAD, untracked files, commits reachable from HEAD but from no ref,
  * operations in progress (merge, rebase, cherry-pick, revert, bisect). 0 and no call: nothing.
- * @target: whose ignore rules decide.
+ * @target: whose ignore rules decide; NULL: those of HEAD.
+ * @removing: the slot's log of HEAD goes too, so what only that holds counts
+ *
+ * A negative return of @fn ends it and is returned. -EUCLEAN: it cannot be told (an index that is
+ * damaged, split or sparse, a HEAD that is none).
  */
-int worktree_unsaved(struct worktree *w, const git_oid *target,
+int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
 		     int (*fn)(const char *sentence, void *userdata), void *userdata,
 		     struct fault *f);
 
-/* back to a commit, detached, clean; state files of operations and stale locks of the slot removed */
+/**
+ * worktree_clean - back to a commit, detached, clean
+ *
+ * State files of operations and locks of the slot are removed: nobody works in it any more. At the end
+ * a sweep proves it: -EBUSY, with the name of what it found, when somebody wrote meanwhile. @ret's
+ * bytes are the blocks that the slot uses, ignored files included.
+ */
 int worktree_clean(struct worktree *w, const git_oid *commit, bool keep_ignored, unsigned threads,
 		   struct tree_stats *ret, struct fault *f);
 

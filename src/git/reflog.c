@@ -1,0 +1,199 @@
+/* Where HEAD has been. */
+#include "git/reflog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "git/admin.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+#define REFLOG_READ_BYTES (16 * 1024 * 1024)
+
+/* opens the directory that holds path, made where missing */
+static int open_parent(int dirfd, const char *path, const char **ret_name, struct fault *f)
+{
+	int fd = fcntl(dirfd, F_DUPFD_CLOEXEC, 3);
+
+	if (fd < 0)
+		return fault_errno(f, -errno, "cannot duplicate a descriptor");
+	for (const char *slash; (slash = strchr(path, '/')); path = slash + 1) {
+		_cleanup_(freep) char *part = strndup(path, (size_t)(slash - path));
+		int below = part ? admin_open_dir_at(fd, part, f) : fault_oom(f);
+
+		close(fd);
+		if (below < 0)
+			return below;
+		fd = below;
+	}
+	*ret_name = path;
+	return fd;
+}
+
+/* a log that somebody linked to elsewhere becomes ours again */
+static int unshare(int dirfd, const char *name, int fd, off_t size, struct fault *f)
+{
+	_cleanup_(freep) char *beside = text_printf("%s.slotd", name);
+	_cleanup_(closep) int copy = -1;
+	int r;
+
+	if (!beside)
+		return fault_oom(f);
+	r = admin_remove_at(dirfd, beside, f);
+	if (r < 0)
+		return r;
+	copy = openat(dirfd, beside, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (copy < 0)
+		return fault_errno(f, -errno, "cannot copy the log %s", name);
+	for (off_t at = 0; at < size;) {
+		ssize_t n = sendfile(copy, fd, &at, (size_t)(size - at));
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return fault_errno(f, -errno, "cannot copy the log %s", name);
+		if (n == 0)
+			break;
+	}
+	if (renameat(dirfd, beside, dirfd, name) < 0)
+		return fault_errno(f, -errno, "cannot replace the log %s", name);
+	return 0;
+}
+
+/* 1: looked at and put right, open again */
+static int open_log_once(int dirfd, const char *name, int *ret, struct fault *f)
+{
+	_cleanup_(closep) int fd = -1;
+	struct stat st;
+	int r;
+
+	fd = openat(dirfd, name,
+		    O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+		    0644);
+	if (fd < 0 && errno != ELOOP && errno != EISDIR && errno != ENXIO)
+		return fault_errno(f, -errno, "cannot open the log %s", name);
+	if (fd < 0) {
+		r = admin_remove_at(dirfd, name, f);
+		return r < 0 ? r : 1;
+	}
+	if (fstat(fd, &st) < 0)
+		return fault_errno(f, -errno, "cannot look at the log %s", name);
+	if (!S_ISREG(st.st_mode)) {
+		r = admin_remove_at(dirfd, name, f);
+		return r < 0 ? r : 1;
+	}
+	if (st.st_nlink > 1) {
+		r = unshare(dirfd, name, fd, st.st_size, f);
+		return r < 0 ? r : 1;
+	}
+	*ret = TAKE_FD(fd);
+	return 0;
+}
+
+static int open_log(int dirfd, const char *name, struct fault *f)
+{
+	int fd = -1;
+
+	for (int tries = 0; tries < 3; tries++) {
+		int r = open_log_once(dirfd, name, &fd, f);
+
+		if (r <= 0)
+			return r < 0 ? r : fd;
+	}
+	return fault(f, -EUCLEAN, "the log %s keeps being replaced", name);
+}
+
+int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
+		  const char *why, struct fault *f)
+{
+	_cleanup_(closep) int parent = -1;
+	_cleanup_(closep) int fd = -1;
+	_cleanup_(freep) char *line = NULL;
+	char a[GIT_OID_HEXSZ + 1], b[GIT_OID_HEXSZ + 1];
+	const char *name = NULL;
+	int r;
+
+	parent = open_parent(dirfd, path, &name, f);
+	if (parent < 0)
+		return parent;
+	fd = open_log(parent, name, f);
+	if (fd < 0)
+		return fd;
+	line = text_printf("%s %s slotd <slotd@localhost> %llu +0000\t%s\n",
+			   git_oid_tostr(a, sizeof(a), from), git_oid_tostr(b, sizeof(b), to),
+			   (unsigned long long)(clock_wall_usec() / USEC_PER_SEC), why);
+	if (!line)
+		return fault_oom(f);
+	r = fs_write_all(fd, line, strlen(line));
+	return r < 0 ? fault_errno(f, r, "cannot write the log %s", path) : 0;
+}
+
+static int foreach_oid_of_line(const char *line, int (*fn)(const git_oid *oid, void *userdata),
+			       void *userdata)
+{
+	for (int i = 0; i < 2; i++) {
+		git_oid oid;
+		int r;
+
+		if (git_oid_fromstrn(&oid, line, strnlen(line, GIT_OID_HEXSZ)) < 0 ||
+		    strnlen(line, GIT_OID_HEXSZ + 1) <= GIT_OID_HEXSZ ||
+		    line[GIT_OID_HEXSZ] != ' ')
+			return 0;
+		r = git_oid_is_zero(&oid) ? 0 : fn(&oid, userdata);
+		if (r < 0)
+			return r;
+		line += GIT_OID_HEXSZ + 1;
+	}
+	return 0;
+}
+
+static int open_for_reading(int dirfd, const char *path, struct fault *f)
+{
+	int fd = fs_open_beneath(dirfd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+	struct stat st;
+
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+		return -ENOENT;
+	if (fd < 0)
+		return fault_errno(f, fd, "cannot open the log %s", path);
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -ENOENT;
+	}
+	if (st.st_size > REFLOG_READ_BYTES)
+		lseek(fd, st.st_size - REFLOG_READ_BYTES, SEEK_SET);
+	return fd;
+}
+
+int reflog_foreach(int dirfd, const char *path, int (*fn)(const git_oid *oid, void *userdata),
+		   void *userdata, struct fault *f)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	_cleanup_(freep) char *line = NULL;
+	size_t size = 0;
+	int fd, r;
+
+	fd = open_for_reading(dirfd, path, f);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	file = fdopen(fd, "re");
+	if (!file) {
+		close(fd);
+		return fault_oom(f);
+	}
+	while (getline(&line, &size, file) > 0) {
+		r = foreach_oid_of_line(line, fn, userdata);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -1,0 +1,34 @@
+/**
+ * DOC: reflog - where HEAD has been
+ *
+ * Lines as git writes them. Read bounded, appended through no link.
+ */
+#ifndef GIT_REFLOG_H
+#define GIT_REFLOG_H
+
+#include <git2.h>
+
+#include "util/fault.h"
+
+/**
+ * reflog_append - one line at the end of a log
+ * @dirfd: handle of an admin or git directory
+ * @path: below it, "logs/HEAD"; directories on the way are made
+ * @why: what happened; one line
+ *
+ * Written by "slotd <slotd@localhost>". A log that is no regular file is replaced; one with
+ * several hard links is copied first.
+ */
+int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
+		  const char *why, struct fault *f);
+
+/**
+ * reflog_foreach - every commit that a log names, oldest first, repeated as they come
+ *
+ * Lines that are none are passed over; null ids too. Of a log beyond 16 MiB the end is read. No log:
+ * no call. A negative return of @fn ends it.
+ */
+int reflog_foreach(int dirfd, const char *path, int (*fn)(const git_oid *oid, void *userdata),
+		   void *userdata, struct fault *f);
+
+#endif
