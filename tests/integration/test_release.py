@@ -3,8 +3,8 @@
 import os
 import subprocess
 
-from support import git
-from support.case import Case
+from support import elsewhere, git
+from support.case import Case, Error
 from support.idl import Interface
 
 
@@ -182,32 +182,25 @@ class Release(Case):
         self.assert_invariants(slotd)
 
     def test_release_by_slot_or_path_needs_the_holder(self):
-        slotd = self.one_pool(ready=2)
-        lease = slotd.acquire("p", agent="me")
-        for name in (lease["slot"], lease["path"], os.path.join(lease["path"], "src")):
-            self.assert_error("NotPermitted", self.from_elsewhere, slotd, name, "somebody")
-        self.assertEqual(slotd.release(lease["slot"], agent="me")["lease"], lease["lease"])
-        lease = slotd.acquire("p", agent="me")
-        self.assertEqual(slotd.release(os.path.join(lease["path"], "src"), agent="me")["lease"],
-                         lease["lease"])
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = elsewhere.call(slotd.socket, "Acquire", pool="p", agent="me")
+        names = (lease["slot"], lease["path"], os.path.join(lease["path"], "src"))
+        for name in names:
+            self.assert_error("NotPermitted", slotd.release, name)
+            self.assert_error("NotPermitted", slotd.release, name, agent="somebody")
+        for name in names:
+            self.assertEqual(slotd.release(name, agent="me")["lease"], lease["lease"])
+            slotd.wait_ready("p")
+            lease = elsewhere.call(slotd.socket, "Acquire", pool="p", agent="me")
 
-    def from_elsewhere(self, slotd, name, agent):
-        """Release from a process that is no relative of the one that acquired."""
-        import json
-        from support.varlink import Error
-        program = ("import sys, json; sys.path.insert(0, %r)\n"
-                   "from support.varlink import Client, Error\n"
-                   "try:\n print(json.dumps(Client(sys.argv[1]).call('Release', lease=sys.argv[2],"
-                   " agent=sys.argv[3])))\n"
-                   "except Error as e:\n print(json.dumps([e.full_name, e.parameters]))\n"
-                   % os.path.dirname(os.path.dirname(os.path.abspath(git.__file__))))
-        # the parent of a double fork is not this process
-        out = subprocess.run(["sh", "-c", 'setsid python3 -c "$0" "$@" & wait', program, slotd.socket,
-                              name, agent], capture_output=True, text=True, check=True, timeout=60)
-        answer = json.loads(out.stdout)
-        if isinstance(answer, list):
-            raise Error(*answer)
-        return answer
+    def test_slots_that_nobody_holds_are_not_released(self):
+        slotd = self.one_pool()
+        name = sorted(slotd.slots())[0]
+        with self.assertRaises(Error) as caught:
+            slotd.release(name)
+        self.assertIn(caught.exception.name, ("NotFound", "LeaseGone", "Conflict"))
+        self.assert_error("NotFound", slotd.release, "p-999")
+        self.assert_error("NotFound", slotd.release, "/nowhere/at/all")
 
     def test_process_that_acquired_may_release_by_name(self):
         slotd = self.one_pool()

@@ -44,13 +44,10 @@ def judge(log, returncode, reports):
     return passed, failed
 
 
-def sanitizer_env(prefix):
-    """The environment that makes every sanitizer report into files prefix.PID."""
-    common = "log_path=%s:halt_on_error=1:detect_stack_use_after_return=0" % prefix
-    return {
-        "ASAN_OPTIONS": common + ":detect_leaks=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": common + ":print_stacktrace=1",
-    }
+def sanitizer_env(prefix=None):
+    """The environment that makes every report fatal; into files prefix.PID, or standard error."""
+    common = "halt_on_error=1:print_stacktrace=1" + (":log_path=" + prefix if prefix else "")
+    return {"ASAN_OPTIONS": common + ":detect_leaks=1", "UBSAN_OPTIONS": common}
 
 
 def run(build, tally, pool, logs, names, under_valgrind=False):

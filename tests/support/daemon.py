@@ -55,7 +55,7 @@ class Slotd:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", pass_fds=pass_fds,
                 preexec_fn=preexec,
                 env={**clean, "SLOTD_WORKER": product("slotd-worker"),
-                     **criterion.sanitizer_env(os.path.join(self.root, "sanitizer")),
+                     **criterion.sanitizer_env(),
                      **self.env, **(env or {})})
         if wait_for_socket:
             wait.until(self.answers, "slotd answers", 30)
@@ -109,7 +109,7 @@ class Slotd:
 
     def workers(self):
         """Pids of its workers."""
-        return [pid for pid in children(self.process.pid) if command(pid) == "slotd-worker"]
+        return [pid for pid in children(self.process.pid) if program(pid) == "slotd-worker"]
 
     # --- talk
 
@@ -191,12 +191,7 @@ class Slotd:
 
     def complaints(self):
         """What the sanitizers said, about the daemon or a worker."""
-        found = [line for line in self.log().split("\n") if SANITIZER.search(line)]
-        for name in os.listdir(self.root):
-            if name.startswith("sanitizer."):
-                with open(os.path.join(self.root, name), encoding="utf-8", errors="replace") as f:
-                    found.append(f.read())
-        return found
+        return [line for line in self.log().split("\n") if SANITIZER.search(line)]
 
 
 def children(pid):
@@ -207,10 +202,10 @@ def children(pid):
         return []
 
 
-def command(pid):
+def program(pid):
+    """The name of the file that a process executes, "" if there is none."""
     try:
-        with open("/proc/%d/comm" % pid, encoding="utf-8", errors="replace") as f:
-            return f.read().strip()[:15]
+        return os.path.basename(os.readlink("/proc/%d/exe" % pid)).replace(" (deleted)", "")
     except OSError:
         return ""
 

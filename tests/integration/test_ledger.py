@@ -1,0 +1,219 @@
+"""A ledger that is missing, damaged or cannot be written: noticed, and nothing is handed out twice."""
+
+import glob
+import os
+import random
+import shutil
+import subprocess
+import unittest
+
+from support import git
+from support.case import Case, Error
+from support.invariants import Checker
+
+
+class Damage(Case):
+    """Each test damages the ledger of a stopped slotd in its own way and starts it again."""
+
+    def prepared(self, with_copy):
+        """A slotd that was stopped with one lease, two ready slots and one isolated slot."""
+        slotd = self.one_pool(ready=2, maximum=5)
+        self.checker = Checker(slotd)
+        self.held = slotd.acquire("p", agent="holder", key="k")
+        dirty = slotd.acquire("p")
+        git.write(dirty["path"], "README", "unsaved\n")
+        self.dirty = slotd.release(dirty["lease"])["slot"]
+        old = slotd.acquire("p")
+        self.old_token = (old["slot"], old["token"])
+        slotd.release(old["lease"])
+        slotd.wait_ready("p", 2)
+        self.checker.check()
+        slotd.stop()
+        self.ledger = os.path.join(slotd.state_dir, "ledger")
+        self.assertEqual(os.path.isdir(self.ledger + ".copy"), True, "the copy made at the end")
+        if not with_copy:
+            shutil.rmtree(self.ledger + ".copy")
+        return slotd
+
+    @property
+    def data(self):
+        return os.path.join(self.ledger, "data.mdb")
+
+    def assert_rebuilt(self, slotd, with_copy):
+        slotd.start()
+        slotd.wait_quiet()
+        slots = slotd.slots("p")
+        if with_copy:
+            self.assertIn(self.held["lease"], slotd.leases())
+            self.assertEqual(slotd.call("Renew", lease=self.held["lease"])["token"], self.held["token"])
+            self.assertEqual(slotd.acquire("p", agent="holder", key="k")["lease"], self.held["lease"])
+        else:
+            self.assertNotEqual(slots.get(self.held["slot"], {}).get("state"), "leased")
+        dirty = slots.get(self.dirty)
+        self.assertIsNotNone(dirty, "the isolated slot is lost")
+        self.assertEqual(dirty["state"], "isolated")
+        self.assertEqual(git.read(dirty["path"], "README"), b"unsaved\n")
+        again = slotd.acquire("p", waitUsec=60000000)
+        self.assertNotEqual(again["slot"], self.dirty)
+        self.assertGreater(again["token"], self.old_token[1])
+        self.assertGreater(again["token"], self.held["token"])
+        self.checker.check()
+        self.assertTrue(glob.glob(self.ledger + ".damaged-*") or not os.path.exists(self.data + ".was"))
+
+    def test_missing_ledger_with_copy(self):
+        slotd = self.prepared(True)
+        shutil.rmtree(self.ledger)
+        self.assert_rebuilt(slotd, True)
+
+    def test_missing_ledger_without_copy(self):
+        slotd = self.prepared(False)
+        shutil.rmtree(self.ledger)
+        self.assert_rebuilt(slotd, False)
+
+    def test_empty_ledger_with_copy(self):
+        slotd = self.prepared(True)
+        os.truncate(self.data, 0)
+        self.assert_rebuilt(slotd, True)
+
+    def test_empty_ledger_without_copy(self):
+        slotd = self.prepared(False)
+        os.truncate(self.data, 0)
+        self.assert_rebuilt(slotd, False)
+
+    def test_truncated_ledger_with_copy(self):
+        slotd = self.prepared(True)
+        os.truncate(self.data, os.path.getsize(self.data) // 2)
+        self.assert_rebuilt(slotd, True)
+
+    def test_truncated_ledger_without_copy(self):
+        slotd = self.prepared(False)
+        os.truncate(self.data, os.path.getsize(self.data) // 2)
+        self.assert_rebuilt(slotd, False)
+
+    def test_ledger_of_noise_with_copy(self):
+        slotd = self.prepared(True)
+        with open(self.data, "r+b") as f:
+            f.write(random.Random(1).randbytes(os.path.getsize(self.data)))
+        self.assert_rebuilt(slotd, True)
+
+    def test_ledger_and_copy_of_noise(self):
+        slotd = self.prepared(True)
+        for path in (self.data, os.path.join(self.ledger + ".copy", "data.mdb")):
+            with open(path, "r+b") as f:
+                f.write(random.Random(2).randbytes(os.path.getsize(path)))
+        self.assert_rebuilt(slotd, False)
+
+    def test_flipped_bits_never_hand_out_a_slot_twice(self):
+        slotd = self.prepared(True)
+        spare = self.path("spare")
+        shutil.copytree(self.ledger, spare)
+        size = os.path.getsize(self.data)
+        for seed in range(12):
+            with self.subTest(seed=seed):
+                shutil.rmtree(self.ledger)
+                shutil.copytree(spare, self.ledger)
+                chance = random.Random(seed)
+                with open(self.data, "r+b") as f:
+                    for _ in range(40):
+                        place = chance.randrange(size)
+                        f.seek(place)
+                        byte = f.read(1)[0]
+                        f.seek(place)
+                        f.write(bytes([byte ^ (1 << chance.randrange(8))]))
+                slotd.start()
+                slotd.wait_quiet()
+                self.assertIn(self.held["lease"], slotd.leases())
+                taken = slotd.acquire("p", waitUsec=60000000)
+                self.assertNotIn(taken["slot"], (self.held["slot"], self.dirty))
+                slotd.release(taken["lease"])
+                self.assertEqual(slotd.slot(self.dirty)["state"], "isolated")
+                Checker(slotd).check()
+                slotd.stop()
+
+    def test_fresh_start_is_no_damage(self):
+        slotd = self.slotd()
+        self.assertFalse(glob.glob(os.path.join(slotd.state_dir, "ledger.damaged-*")))
+        slotd.restart()
+        self.assertFalse(glob.glob(os.path.join(slotd.state_dir, "ledger.damaged-*")))
+
+
+@unittest.skipUnless(os.getuid() == 0, "needs root, for a small file system")
+class FullDisk(Case):
+    """The state directory on a file system that can be filled."""
+
+    def setUp(self):
+        super().setUp()
+        self.small = self.path("small")
+        os.mkdir(self.small)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m,mode=755", "slotd-test", self.small],
+                              capture_output=True, check=False)
+        if done.returncode:
+            self.skipTest("cannot mount a tmpfs here: %s" % done.stderr.decode().strip())
+        # registered before the daemons' end, so that it runs after it
+        self._cleanups.insert(0, (subprocess.run, (["umount", "-l", self.small],), {"check": False}))
+
+    def test_full_disk_is_a_clear_error_and_nothing_is_lost(self):
+        repository = git.make(self.path("repository"))
+        slotd = self.slotd({"p": {"path": repository, "slots": {"ready": 2, "max": 4}}},
+                           settings={"disk": {"reserve": 0}}, start=False)
+        slotd.state_dir = os.path.join(self.small, "state")
+        slotd.start()
+        slotd.wait_ready("p", 2)
+        checker = Checker(slotd)
+        held = slotd.acquire("p", key="before")
+        checker.granted(held)
+        slotd.wait_ready("p", 2)
+        self.fill()
+        errors = 0
+        for number in range(2000):
+            try:
+                checker.granted(slotd.acquire("p", key="full-%d" % number, meta={"pad": "x" * 500}))
+            except Error as e:
+                self.assertIn(e.name, ("LedgerFailed", "Busy", "Unavailable"))
+                errors += e.name == "LedgerFailed"
+                if errors:
+                    break
+            for lease in list(slotd.leases()):
+                if lease != held["lease"]:
+                    try:
+                        slotd.release(lease)
+                    except Error as e:
+                        self.assertEqual(e.name, "LedgerFailed")
+                        errors += 1
+        self.assertTrue(errors, "the disk was never full")
+        self.assertIn(held["lease"], slotd.leases())
+        os.unlink(os.path.join(self.small, "filler"))
+        slotd.call("Renew", lease=held["lease"])
+        checker.check()
+        slotd.kill()
+        slotd.start()
+        self.assertIn(held["lease"], slotd.leases())
+        checker.check()
+
+    def fill(self):
+        """Leave no block free."""
+        with open(os.path.join(self.small, "filler"), "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+
+    def test_full_disk_of_the_slots_isolates_none_and_loses_none(self):
+        repository = git.make_many(self.path("many.git"), 3000)
+        slotd = self.slotd({"p": {"path": repository, "slots": {"ready": 0, "max": 4}}},
+                           settings={"disk": {"reserve": 0}}, start=False)
+        slotd.slots_dir = os.path.join(self.small, "slots")
+        slotd.start()
+        self.fill()
+        with self.assertRaises(Error):
+            slotd.acquire("p", waitUsec=2000000)
+        os.unlink(os.path.join(self.small, "filler"))
+        lease = self.until(lambda: self.try_acquire(slotd), "a slot once there is room", 90)
+        self.assertTrue(git.is_clean(lease["path"]))
+
+    def try_acquire(self, slotd):
+        try:
+            return slotd.acquire("p", waitUsec=1000000)
+        except Error:
+            return None

@@ -1,0 +1,259 @@
+"""The life of the daemon: one at a time, signals, kill and restart, what it links, systemd."""
+
+import fcntl
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import time
+
+from support import git, wait
+from support.case import Case
+from support.daemon import is_alive
+from support.invariants import Checker
+from support.paths import product
+
+SECOND = 1000000
+
+
+class OneAtATime(Case):
+    def test_second_slotd_on_the_same_state_refuses_and_names_the_holder(self):
+        slotd = self.one_pool()
+        second = self.slotd(start=False, name="second")
+        second.state_dir = slotd.state_dir
+        second.start(wait_for_socket=False)
+        self.assertNotEqual(second.wait(), 0)
+        self.assertIn(str(slotd.process.pid), second.log())
+        slotd.acquire("p")
+
+    def test_second_slotd_on_the_same_socket_does_not_take_it_away(self):
+        slotd = self.one_pool()
+        second = self.slotd(start=False, name="second")
+        second.socket = slotd.socket
+        second.start(wait_for_socket=False)
+        self.assertNotEqual(second.wait(), 0)
+        self.assertEqual(slotd.call("Ping")["pid"], slotd.process.pid)
+
+    def test_socket_left_by_a_killed_slotd_is_replaced(self):
+        slotd = self.slotd()
+        slotd.kill()
+        self.assertTrue(os.path.exists(slotd.socket))
+        slotd.start()
+
+    def test_worker_of_an_earlier_slotd_is_waited_for(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        lock = os.path.join(slotd.state_dir, "locks", lease["slot"])
+        slotd.stop()
+        os.makedirs(os.path.dirname(lock), exist_ok=True)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.fcntl(fd, 37, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+        slotd.start()
+        slotd.release(lease["lease"], wait=False)
+        time.sleep(1)
+        self.assertEqual(slotd.slot(lease["slot"])["state"], "cleaning")
+        os.close(fd)
+        slotd.wait_state(lease["slot"], "ready")
+
+
+class Signals(Case):
+    def test_sigterm_ends_it_in_order(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        waiter = slotd.client()
+        waiter.send("Acquire", {"pool": "p", "waitUsec": 60 * SECOND})
+        self.until(lambda: slotd.call("Queue")["queue"], "somebody waits")
+        slotd.signal(signal.SIGTERM)
+        reply = waiter.receive()
+        self.assertEqual(reply["error"], "io.slotd.pool.ShuttingDown")
+        self.assertEqual(slotd.wait(), 0)
+        self.assertFalse(os.path.exists(slotd.socket))
+        slotd.start()
+        self.assertIn(lease["lease"], slotd.leases())
+
+    def test_sigint_is_as_good(self):
+        slotd = self.one_pool()
+        slotd.signal(signal.SIGINT)
+        self.assertEqual(slotd.wait(), 0)
+
+    def test_steps_of_the_end_are_logged_in_order_with_their_counts(self):
+        slotd = self.one_pool()
+        slotd.acquire("p")
+        mark = len(slotd.log())
+        self.assertEqual(slotd.stop(), 0)
+        steps = [line for line in slotd.log()[mark:].split("\n") if re.search(r"\d", line)]
+        self.assertGreaterEqual(len(steps), 5, slotd.log()[mark:])
+
+    def test_job_under_way_is_finished_or_undone(self):
+        many = git.make_many(self.path("many.git"), 20000)
+        slotd = self.one_pool(many, ready=3, maximum=3, wait_ready=False)
+        self.until(lambda: slotd.pool("p")["creating"], "slots are being made")
+        self.assertEqual(slotd.stop(), 0)
+        slotd.start()
+        slotd.wait_ready("p", 3)
+        self.assert_invariants(slotd)
+
+    def test_second_signal_ends_it_at_once_and_loses_nothing(self):
+        slotd = self.one_pool(settings={"shutdown_timeout": "60s"})
+        lease = slotd.acquire("p")
+        slotd.release(lease["lease"], wait=False)
+        held = slotd.acquire("p")
+        (worker, *_) = slotd.workers() or [None]
+        if worker:
+            os.kill(worker, signal.SIGSTOP)
+        slotd.release(held["lease"], wait=False)
+        kept = slotd.acquire("p", waitUsec=10 * SECOND)
+        slotd.signal(signal.SIGTERM)
+        slotd.signal(signal.SIGTERM)
+        slotd.wait(10)
+        slotd.start()
+        self.assertIn(kept["lease"], slotd.leases())
+        self.assert_invariants(slotd)
+
+    def test_shutdown_timeout_is_kept_even_with_a_stopped_worker(self):
+        many = git.make_many(self.path("many.git"), 20000)
+        slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False,
+                              settings={"shutdown_timeout": "2s"})
+        self.until(slotd.workers, "a worker runs")
+        for worker in slotd.workers():
+            os.kill(worker, signal.SIGSTOP)
+        began = time.monotonic()
+        slotd.stop()
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_workers_die_with_slotd(self):
+        many = git.make_many(self.path("many.git"), 20000)
+        slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False)
+        workers = self.until(slotd.workers, "a worker runs")
+        slotd.process.kill()
+        slotd.process.wait()
+        wait.until(lambda: not any(is_alive(pid) for pid in workers), "its workers die with it", 10)
+
+
+class Restart(Case):
+    def test_everything_acknowledged_survives_a_kill(self):
+        slotd = self.one_pool(ready=2, maximum=4)
+        checker = Checker(slotd)
+        leases = [slotd.acquire("p", branch="b%d" % n) for n in range(3)]
+        for lease in leases:
+            checker.granted(lease)
+        slotd.call("Renew", lease=leases[0]["lease"], progress=70)
+        slotd.release(leases[2]["lease"], wait=False)
+        slotd.kill()
+        slotd.start()
+        self.assertEqual(set(slotd.leases()), {leases[0]["lease"], leases[1]["lease"]})
+        self.assertEqual(slotd.leases()[leases[0]["lease"]]["progress"], 70)
+        self.assert_error("LeaseGone", slotd.release, leases[2]["lease"])
+        slotd.release(leases[0]["lease"])
+        checker.check()
+
+    def test_many_kills_in_a_row_lose_nothing(self):
+        slotd = self.one_pool(ready=2, maximum=3)
+        checker = Checker(slotd)
+        for number in range(5):
+            lease = slotd.acquire("p", key="k%d" % number, waitUsec=30 * SECOND)
+            checker.granted(lease)
+            slotd.release(lease["lease"], wait=False)
+            slotd.kill()
+            slotd.start()
+        checker.check()
+
+    def test_unfinished_creation_is_finished_at_the_next_start(self):
+        many = git.make_many(self.path("many.git"), 20000)
+        slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False)
+        self.until(lambda: slotd.pool("p")["creating"], "slots are being made")
+        slotd.kill()
+        slotd.start()
+        slotd.wait_ready("p", 2)
+        self.assert_invariants(slotd)
+
+
+class Binary(Case):
+    def test_slotd_does_not_link_libgit2(self):
+        needed = subprocess.run(["ldd", product("slotd")], capture_output=True, text=True,
+                                check=True).stdout
+        self.assertNotIn("git2", needed)
+        worker = subprocess.run(["ldd", product("slotd-worker")], capture_output=True, text=True,
+                                check=True).stdout
+        self.assertIn("git2", worker)
+        self.assertNotIn("lmdb", worker)
+
+    def test_help_and_version(self):
+        for option in ("--help", "-h", "--version"):
+            done = subprocess.run([product("slotd"), option], capture_output=True, text=True,
+                                  timeout=30, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("slotd", done.stdout)
+
+    def test_wrong_option_is_named(self):
+        for args in (["--confgi", "x"], ["extra"], ["--config"], ["--log-level", "loud"]):
+            done = subprocess.run([product("slotd"), *args], capture_output=True, text=True,
+                                  timeout=30, check=False)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertTrue(done.stderr)
+
+
+class Systemd(Case):
+    """What systemd would see, without a systemd."""
+
+    def notify_socket(self):
+        s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(s.close)
+        s.bind(self.path("notify"))
+        s.settimeout(30)
+        return s
+
+    def wait_message(self, s, wanted):
+        seen = []
+        while True:
+            seen.append(s.recv(65536).decode())
+            if any(line.startswith(wanted) for line in seen[-1].split("\n")):
+                return seen
+
+    def test_ready_reloading_stopping_status_and_watchdog_are_told(self):
+        s = self.notify_socket()
+        slotd = self.slotd(start=False)
+        slotd.start(env={"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "1000000"})
+        self.wait_message(s, "READY=1")
+        self.wait_message(s, "WATCHDOG=1")
+        slotd.reload()
+        seen = self.wait_message(s, "RELOADING=1")
+        self.assertIn("MONOTONIC_USEC=", seen[-1])
+        self.wait_message(s, "READY=1")
+        slotd.signal(signal.SIGTERM)
+        seen = self.wait_message(s, "STOPPING=1")
+        self.assertEqual(slotd.wait(), 0)
+
+    def test_status_says_something(self):
+        s = self.notify_socket()
+        slotd = self.slotd(start=False)
+        slotd.start(env={"NOTIFY_SOCKET": self.path("notify")})
+        self.wait_message(s, "STATUS=")
+
+    def test_socket_from_systemd_is_used_and_left_alone(self):
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.addCleanup(listener.close)
+        slotd = self.slotd(start=False)
+        slotd.socket = self.path("activated.sock")
+        listener.bind(slotd.socket)
+        listener.listen(16)
+        early = slotd.client()
+        early.send("Ping")
+
+        slotd.write_config()
+        # LISTEN_PID has to be the daemon's own, which only it knows: a shell says it and execs
+        self.start_activated(slotd, listener)
+        self.assertTrue(early.result()["version"])
+        self.assertEqual(slotd.stop(), 0)
+        self.assertTrue(os.path.exists(slotd.socket), "slotd removed a socket that is not its own")
+
+    def start_activated(self, slotd, listener):
+        with open(slotd.log_file, "ab") as log:
+            slotd.process = subprocess.Popen(
+                ["sh", "-c", 'exec env LISTEN_PID=$$ LISTEN_FDS=1 "$0" --config "$1"', product("slotd"),
+                 slotd.config_file], stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(3,),
+                preexec_fn=lambda: os.dup2(listener.fileno(), 3, inheritable=True),
+                env={**os.environ, "SLOTD_WORKER": product("slotd-worker")})
+        wait.until(slotd.answers, "slotd answers on the socket it was given")
