@@ -1,0 +1,105 @@
+"""A user's own daemon: started by whoever needs it, once, and found by everybody."""
+
+import os
+import signal
+import time
+
+from support import git, slotctl, wait
+from support.case import Case
+from support.daemon import is_alive
+from support.varlink import Client
+
+
+class Autostart(Case):
+    def setUp(self):
+        super().setUp()
+        self.runtime = self.path("runtime")
+        os.mkdir(self.runtime, 0o700)
+        self.env = {"HOME": self.dir, "XDG_RUNTIME_DIR": self.runtime,
+                    "XDG_STATE_HOME": self.path("state"), "XDG_CONFIG_HOME": self.path("config")}
+        self.socket = os.path.join(self.runtime, "slotd", "slotd.sock")
+        self.repository = git.make(self.path("repo"))
+        self.addCleanup(self.end_daemon)
+
+    def pid(self):
+        try:
+            with Client(self.socket) as c:
+                return c.call("Ping")["pid"]
+        except OSError:
+            return None
+
+    def end_daemon(self):
+        pid = self.pid()
+        if pid:
+            os.kill(pid, signal.SIGTERM)
+            wait.until(lambda: not is_alive(pid), "the user's slotd ends", 40)
+
+    def ctl(self, *args, **kwargs):
+        return slotctl.run("--user", *args, env=self.env, **kwargs)
+
+    def test_run_inside_a_repository_is_all_it_takes(self):
+        done = self.assert_exit(0, self.ctl("run", "--", "git", "rev-parse", "HEAD", cwd=self.repository))
+        self.assertEqual(done.out.strip(), git.head(self.repository))
+        self.assertIn("slotd", done.err)
+        self.assertTrue(self.pid())
+        again = self.assert_exit(0, self.ctl("run", "--", "true", cwd=self.repository))
+        self.assertNotIn("started", again.err)
+        pools = self.ctl("--json", "pool", "list").json()["pools"]
+        self.assertEqual([(p["name"], p["path"]) for p in pools], [("repo", self.repository)])
+        self.assertEqual(pools[0]["slotsReady"], 1)
+
+    def test_quick_looks_do_not_start_one(self):
+        for args in (("status",), ("slots",), ("ping",), ("acquire", "--no-start")):
+            self.assert_exit(6, self.ctl(*args, cwd=self.repository))
+        self.assertIsNone(self.pid())
+
+    def test_no_create_makes_no_pool(self):
+        done = self.ctl("acquire", "--no-create", cwd=self.repository)
+        self.assert_exit(4, done)
+        self.assertEqual(self.ctl("--json", "pool", "list").json()["pools"], [])
+
+    def test_of_many_who_start_it_exactly_one_wins(self):
+        crowd = [slotctl.start("--user", "--json", "acquire", "--wait", "60s", env=self.env,
+                               cwd=self.repository) for _ in range(5)]
+        leases = set()
+        for process in crowd:
+            out, err = process.communicate(timeout=120)
+            self.assertEqual(process.returncode, 0, err)
+            leases.add(out)
+        self.assertEqual(len(leases), 5)
+        pid = self.pid()
+        with open("/proc/%d/cmdline" % pid, "rb") as f:
+            line = f.read()
+        alike = []
+        for entry in os.listdir("/proc"):
+            if entry.isdigit():
+                try:
+                    with open("/proc/%s/cmdline" % entry, "rb") as f, \
+                            open("/proc/%s/environ" % entry, "rb") as e:
+                        if f.read() == line and self.runtime.encode() in e.read():
+                            alike.append(int(entry))
+                except OSError:
+                    continue
+        self.assertEqual(alike, [pid])
+
+    def test_it_outlives_the_session_of_its_starter(self):
+        process = slotctl.start("--user", "acquire", env=self.env, cwd=self.repository,
+                                start_new_session=True)
+        process.communicate(timeout=60)
+        try:
+            os.killpg(process.pid, signal.SIGHUP)
+        except ProcessLookupError:
+            pass
+        time.sleep(0.2)
+        pid = self.pid()
+        self.assertTrue(pid)
+        self.assertNotEqual(os.getsid(pid), process.pid)
+
+    def test_daemon_commands(self):
+        self.assertNotEqual(self.ctl("daemon", "status").status, 0)
+        self.assert_exit(0, self.ctl("daemon", "start"))
+        self.assert_exit(0, self.ctl("daemon", "start"))
+        self.assert_exit(0, self.ctl("daemon", "status"))
+        self.assertTrue(self.ctl("daemon", "log").out)
+        self.assert_exit(0, self.ctl("daemon", "stop"))
+        self.assertIsNone(self.pid())
