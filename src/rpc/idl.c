@@ -94,6 +94,13 @@ static unsigned column_of(const struct parser *p)
 
 #define REFUSE(p, ...) refuse_at(p, (p)->line, column_of(p), __VA_ARGS__)
 
+/* the name that was just taken has been seen before */
+static int refuse_twice(struct parser *p, const char *what, const char *name)
+{
+	return refuse_at(p, p->line, column_of(p) - (unsigned)strlen(name),
+			 "the %s '%.60s' is there twice", what, name);
+}
+
 static void skip_space(struct parser *p)
 {
 	for (; *p->at; p->at++) {
@@ -228,7 +235,7 @@ static int parse_field(struct parser *p, struct idl_type *t)
 		return r;
 	for (size_t i = 0; i < t->n_fields; i++)
 		if (strcmp(t->fields[i].name, name) == 0)
-			return REFUSE(p, "the field '%.60s' is there twice", name);
+			return refuse_twice(p, "field", name);
 
 	if (!take(p, ":")) {
 		if (!is_first && t->kind == IDL_KIND_STRUCT)
@@ -398,7 +405,7 @@ static int parse_member(struct parser *p, struct idl *idl)
 		return r;
 	for (size_t i = 0; i < idl->n_members; i++)
 		if (strcmp(idl->members[i].name, name) == 0)
-			return REFUSE(p, "the name '%.60s' is there twice", name);
+			return refuse_twice(p, "name", name);
 	m = append(&idl->members, &idl->n_members, sizeof(*m));
 	if (!m)
 		return fault_oom(p->f);
