@@ -23,10 +23,10 @@ static struct place place_of(const struct yaml_node *node, const char *path)
 	return at ? (struct place){ at->line, at->column } : (struct place){ 0 };
 }
 
-#define REPORT(report, node, path, ...)                                          \
-	do {                                                                     \
-		struct place place_ = place_of(node, path);                      \
-		conf_report(report, place_.line, place_.column, __VA_ARGS__);    \
+#define REPORT(report, node, path, ...)                                       \
+	do {                                                                  \
+		struct place place_ = place_of(node, path);                   \
+		conf_report(report, place_.line, place_.column, __VA_ARGS__); \
 	} while (0)
 
 /* directories and the socket */
@@ -58,7 +58,8 @@ static void check_own_entries(const struct conf *c, const char *name, const char
 
 	if (entry)
 		REPORT(report, root, name,
-		       "%s cannot be %s, for slotd keeps its own \"%s\" there; choose another place",
+		       "%s cannot be %s, for slotd keeps its own \"%s\" there; choose another "
+		       "place",
 		       name, path, entry);
 }
 
@@ -156,8 +157,9 @@ static void check_names(const struct conf_list *names, bool (*find)(const char *
 	uint32_t id;
 
 	for (size_t i = 0; i < names->n; i++) {
-		const struct yaml_node *at =
-			list && list->n == names->n ? list->items[i] : list ? list : node;
+		const struct yaml_node *at = list && list->n == names->n ? list->items[i]
+					     : list			 ? list
+									 : node;
 
 		if (!find(names->items[i], &id))
 			conf_report(report, at ? at->line : 0, at ? at->column : 0,
@@ -213,9 +215,9 @@ static void check_strategy_of(const struct conf *c, const struct conf_pool *p,
 	for (size_t i = 0; i < c->n_strategies; i++)
 		names[i] = c->strategies[i].name;
 	near = text_nearest(p->strategy, names, c->n_strategies);
-	REPORT(report, node, "strategy",
-	       "there is no strategy \"%.60s\"%s%s%s", p->strategy,
-	       near ? "; did you mean \"" : "; conservative, aggressive and maintenance are built in",
+	REPORT(report, node, "strategy", "there is no strategy \"%.60s\"%s%s%s", p->strategy,
+	       near ? "; did you mean \""
+		    : "; conservative, aggressive and maintenance are built in",
 	       near ? near : "", near ? "\"?" : "");
 	free(names);
 }

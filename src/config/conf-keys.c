@@ -18,8 +18,8 @@
 #define GIB  (1024 * MIB)
 #define TIB  (1024 * GIB)
 
-#define TOP(field)  offsetof(struct conf, field)
-#define POOL(field) offsetof(struct conf_pool, field)
+#define TOP(field)   offsetof(struct conf, field)
+#define POOL(field)  offsetof(struct conf_pool, field)
 #define STRAT(field) offsetof(struct conf_strategy, field)
 
 /* clang-format off */

@@ -29,11 +29,11 @@ enum conf_type {
 };
 
 enum conf_key_flag {
-	CONF_NO_EFFECT = 1 << 0,  /* read and checked, but nothing looks at it yet */
-	CONF_ABSOLUTE = 1 << 1,	  /* a path, or a list of them, from the root */
-	CONF_OR_ZERO = 1 << 2,	  /* zero is allowed below the range: off, or no limit */
-	CONF_POOL_ONLY = 1 << 3,  /* means nothing in "defaults" */
-	CONF_BY_SCOPE = 1 << 4,	  /* the default depends on whose daemon it is; @fallback says how */
+	CONF_NO_EFFECT = 1 << 0, /* read and checked, but nothing looks at it yet */
+	CONF_ABSOLUTE = 1 << 1,	 /* a path, or a list of them, from the root */
+	CONF_OR_ZERO = 1 << 2,	 /* zero is allowed below the range: off, or no limit */
+	CONF_POOL_ONLY = 1 << 3, /* means nothing in "defaults" */
+	CONF_BY_SCOPE = 1 << 4,	 /* the default depends on whose daemon it is; @fallback says how */
 	CONF_USER_NAMES = 1 << 5, /* a list of users */
 	CONF_GROUP_NAMES = 1 << 6,
 	CONF_REF_NAME = 1 << 7, /* as git allows; "{agent}" and "{task}" in branches */
@@ -44,11 +44,11 @@ struct conf_key {
 	const char *name;
 	enum conf_type type;
 	unsigned flags;
-	size_t offset; /* of the field in struct conf, conf_pool or conf_strategy */
+	size_t offset;	      /* of the field in struct conf, conf_pool or conf_strategy */
 	const char *fallback; /* as in the file; NULL: empty, not set */
-	double min, max; /* of durations in microseconds; both 0: no range */
-	const char *values; /* "a|b|c" */
-	const char *help; /* what it is; a clause without a full stop */
+	double min, max;      /* of durations in microseconds; both 0: no range */
+	const char *values;   /* "a|b|c" */
+	const char *help;     /* what it is; a clause without a full stop */
 };
 
 struct conf_table {

@@ -123,8 +123,8 @@ static int read_pool(struct conf *c, const struct yaml_node *name, const struct 
 	if (!p->name || conf_pool_copy(&c->defaults, p) < 0)
 		return -ENOMEM;
 	if (parse_pool_name(name->text, &why) < 0)
-		conf_report(report, name->line, name->column,
-			    "\"%.64s\" is no name for a pool: %s", name->text, why);
+		conf_report(report, name->line, name->column, "\"%.64s\" is no name for a pool: %s",
+			    name->text, why);
 	return read_pool_keys(p, node, 0, what, report);
 }
 
@@ -196,7 +196,8 @@ static int read_named(struct conf *c, const struct yaml_node *node, const char *
 		return 0;
 	if (node->kind != YAML_NODE_MAP) {
 		conf_report(report, node->line, node->column,
-			    "%s is a section; write each as \"name:\" with its keys below it", what);
+			    "%s is a section; write each as \"name:\" with its keys below it",
+			    what);
 		return 0;
 	}
 	for (size_t i = 0; i + 1 < node->n; i += 2) {
@@ -314,8 +315,7 @@ static int read_file(const char *path, char **ret, size_t *ret_len, struct conf_
 	if (r == -EINVAL)
 		conf_report(report, 0, 0, "this is no regular file; name a file with YAML in it");
 	else if (r == -EFBIG)
-		conf_report(report, 0, 0,
-			    "this file is longer than 1 MiB; is it the right one?");
+		conf_report(report, 0, 0, "this file is longer than 1 MiB; is it the right one?");
 	else if (r < 0)
 		return fault_errno(f, r, "cannot read the configuration %s", path);
 	return 0;

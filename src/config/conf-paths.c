@@ -80,8 +80,8 @@ int conf_fill_paths(struct conf *c, enum conf_scope scope)
 	bool is_user = scope == CONF_SCOPE_USER;
 
 	if (!c->state_dir)
-		c->state_dir = is_user ? user_path("XDG_STATE_HOME", ".local/state", "slotd") :
-					 strdup("/var/lib/slotd");
+		c->state_dir = is_user ? user_path("XDG_STATE_HOME", ".local/state", "slotd")
+				       : strdup("/var/lib/slotd");
 	if (c->state_dir && !c->slots_dir)
 		c->slots_dir = text_printf("%s/slots", c->state_dir);
 	if (!c->socket)

@@ -13,8 +13,8 @@ struct conf_section {
 	const struct conf_table *table;
 	const char *const *others; /* keys on its first level that somebody else reads; ends with
 				      NULL; NULL: none */
-	unsigned refused; /* flags of keys that have no meaning here */
-	void *base; /* the struct that the table's offsets are of */
+	unsigned refused;	   /* flags of keys that have no meaning here */
+	void *base;		   /* the struct that the table's offsets are of */
 	struct conf_report *report;
 };
 

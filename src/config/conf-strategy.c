@@ -8,14 +8,14 @@
 enum { LONG = 1 << 0, CORRUPTED = 1 << 1, LOCK = 1 << 2, ANY = LONG | CORRUPTED | LOCK };
 
 const char *const conf_strategy_actions[] = {
-	"report",  "retry",  "remove",   "repair",  "recreate", "reclone",
-	"rollback", "release", "isolate", "skip", "manual",   "escalate", NULL,
+	"report",  "retry",   "remove", "repair", "recreate", "reclone", "rollback",
+	"release", "isolate", "skip",	"manual", "escalate", NULL,
 };
 
 /* in the order of the names */
 static const unsigned kinds_of_action[] = {
-	ANY, ANY, LOCK, CORRUPTED, CORRUPTED, CORRUPTED,
-	LONG | CORRUPTED, LONG | CORRUPTED, ANY, ANY, ANY, ANY,
+	ANY, ANY, LOCK, CORRUPTED, CORRUPTED, CORRUPTED, LONG | CORRUPTED, LONG | CORRUPTED,
+	ANY, ANY, ANY,	ANY,
 };
 
 static unsigned kind_from_key(const char *key)

@@ -99,8 +99,8 @@ static void report_mismatch(const struct conf_key *key, const struct yaml_node *
 	if (!words)
 		report->failed = true;
 	else
-		conf_report(report, node->line, node->column, "%s %s; it takes: %s", key->name, what,
-			    words);
+		conf_report(report, node->line, node->column, "%s %s; it takes: %s", key->name,
+			    what, words);
 }
 
 static void report_text(const struct conf_key *key, const struct yaml_node *node,
@@ -242,8 +242,8 @@ static int read_pair(const struct conf_key *key, const struct yaml_node *name,
 			    name->text);
 		return 0;
 	}
-	return conf_list_add(list, text_printf("%s=%s", name->text,
-					       yaml_node_is_null(node) ? "" : node->text));
+	return conf_list_add(
+		list, text_printf("%s=%s", name->text, yaml_node_is_null(node) ? "" : node->text));
 }
 
 /* a command as a JSON array, for a list of actions holds strings */

@@ -104,9 +104,9 @@ static const char *branch_objection(const char *branch, bool *ret_oom)
 		branch += len;
 		if (*branch == '\0')
 			break;
-		len = text_has_prefix(branch, "{agent}") ? 7 :
-		      text_has_prefix(branch, "{task}")	 ? 6 :
-							   0;
+		len = text_has_prefix(branch, "{agent}")  ? 7
+		      : text_has_prefix(branch, "{task}") ? 6
+							  : 0;
 		if (len == 0) {
 			text_deinit(&t);
 			return "only {agent} and {task} can stand in braces";
@@ -132,7 +132,8 @@ static const char *binding_objection(const char *values, const char *text)
 			memcpy(word, p, len);
 		value = conf_values_find(values, word);
 		if (value < 0)
-			return "a binding is one of ttl, process, connection and manual, or several "
+			return "a binding is one of ttl, process, connection and manual, or "
+			       "several "
 			       "joined by \"+\"";
 		if (seen & 1u << value)
 			return "one binding stands in it twice";

@@ -37,11 +37,11 @@ enum conf_lease_mode { CONF_LEASE_PHASES, CONF_LEASE_MULTIPLIERS, CONF_LEASE_FIX
 
 /* everything below pools.NAME, also used for "defaults" and for pools made at run time */
 struct conf_pool {
-	char *name; /* NULL in conf.defaults */
+	char *name;    /* NULL in conf.defaults */
 	unsigned line; /* in the file, of its name; 0: not from the file */
 	unsigned column;
 
-	char *url;  /* one of url and path is set */
+	char *url; /* one of url and path is set */
 	char *path;
 	char *ref;    /* NULL: origin's HEAD, else HEAD */
 	char *branch; /* NULL: detached; "{agent}" and "{task}" are replaced */
@@ -89,7 +89,7 @@ struct conf_pool {
 
 struct conf_ladder { /* of a strategy: what is done about one kind of anomaly */
 	uint64_t after_usec;
-	char *when; /* any, suspect, dead */
+	char *when;		  /* any, suspect, dead */
 	struct conf_list actions; /* names; a command is "run:" and its words as a JSON array */
 };
 
@@ -114,7 +114,7 @@ struct conf {
 	char *file; /* NULL: built-in defaults */
 
 	char *state_dir, *slots_dir, *socket; /* absolute */
-	unsigned workers; /* 0: one per CPU */
+	unsigned workers;		      /* 0: one per CPU */
 	uint64_t shutdown_timeout_usec;
 	struct {
 		uint64_t message_bytes;

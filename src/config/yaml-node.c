@@ -168,8 +168,8 @@ static int check_keys(struct builder *b, struct yaml_node *map)
 			continue;
 		first = map_find(seen, key->text);
 		conf_report(b->report, key->line, key->column,
-			    "\"%.60s\" is here twice, first in line %u; keep one of them", key->text,
-			    first->line);
+			    "\"%.60s\" is here twice, first in line %u; keep one of them",
+			    key->text, first->line);
 		key->kind = YAML_NODE_BAD;
 	}
 	map_free(seen);

@@ -23,11 +23,11 @@ enum yaml_node_kind {
 
 struct yaml_node {
 	enum yaml_node_kind kind;
-	unsigned line, column; /* from 1 */
-	char *text; /* of a scalar, UTF-8 without NUL */
-	bool quoted; /* a scalar in quotes or a block is never null */
+	unsigned line, column;	  /* from 1 */
+	char *text;		  /* of a scalar, UTF-8 without NUL */
+	bool quoted;		  /* a scalar in quotes or a block is never null */
 	struct yaml_node **items; /* of a map: key, value, key, value, ... */
-	size_t n; /* items; of a map twice its pairs */
+	size_t n;		  /* items; of a map twice its pairs */
 };
 
 /**
