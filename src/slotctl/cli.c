@@ -1,0 +1,279 @@
+/* Connect, call, and tell people what came of it. */
+#include "slotctl/cli.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "slotctl/daemon.h"
+#include "slotctl/out.h"
+#include "slotd/slot.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+void cli_deinit(struct cli *cli)
+{
+	slot_client_unref(cli->client);
+	json_object_put(cli->fields);
+	json_object_put(cli->own);
+	free(cli->words);
+	free(cli->socket);
+	*cli = (struct cli){ 0 };
+}
+
+json_object *cli_take_fields(struct cli *cli)
+{
+	json_object *fields = TAKE(cli->fields);
+
+	return fields ? fields : json_object_new_object();
+}
+
+static void print_line(const char *fmt, va_list ap)
+{
+	_cleanup_(freep) char *s = NULL;
+	_cleanup_(freep) char *clean = NULL;
+
+	if (vasprintf(&s, fmt, ap) < 0)
+		s = NULL;
+	clean = out_clean(s ? s : fmt);
+	fprintf(stderr, "slotctl: %s\n", clean);
+}
+
+void cli_warn(const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	print_line(fmt, ap);
+	va_end(ap);
+}
+
+void cli_note(const struct cli *cli, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (cli->quiet)
+		return;
+	va_start(ap, fmt);
+	print_line(fmt, ap);
+	va_end(ap);
+}
+
+bool cli_print_json(const struct cli *cli, json_object *reply)
+{
+	if (!cli->json)
+		return false;
+	puts(json_object_to_json_string_ext(reply, JSON_C_TO_STRING_PLAIN |
+							   JSON_C_TO_STRING_NOSLASHESCAPE));
+	return true;
+}
+
+/* the one place where a failure is told; @parameters is taken over */
+static void tell(const struct cli *cli, const char *error, const char *message,
+		 json_object *parameters)
+{
+	_cleanup_(freep) char *clean = out_clean(message);
+	_cleanup_json_ json_object *doc = json_object_new_object();
+
+	json_set_string(doc, "error", error);
+	json_set_string(doc, "message", message);
+	json_set(doc, "parameters", parameters ? parameters : json_object_new_object());
+	cli_print_json(cli, doc);
+	fflush(stdout);
+	fprintf(stderr, "slotctl: %s\n", clean);
+}
+
+static const char *own_error(enum exit_status status)
+{
+	if (status == EXIT_STATUS_USAGE)
+		return "io.slotd.slotctl.Usage";
+	if (status == EXIT_STATUS_UNREACHABLE)
+		return "io.slotd.slotctl.Unreachable";
+	return "io.slotd.slotctl.Failed";
+}
+
+enum exit_status cli_fail(struct cli *cli, enum exit_status status, const char *fmt, ...)
+{
+	_cleanup_(freep) char *message = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&message, fmt, ap) < 0)
+		message = NULL;
+	va_end(ap);
+	tell(cli, own_error(status), message ? message : "out of memory", NULL);
+	return status;
+}
+
+/* what a person can do about an answer */
+static void tell_remedy(const struct cli *cli, const char *error, json_object *parameters)
+{
+	static const struct {
+		const char *error, *remedy;
+	} remedies[] = {
+		{ "io.slotd.pool.Busy",
+		  "'--wait DUR' waits for one; 'slotctl leases' shows who holds them" },
+		{ "io.slotd.pool.QuotaReached", "'slotctl leases' shows what this agent holds" },
+		{ "io.slotd.pool.Unavailable", "'slotctl status' shows why" },
+		{ "io.slotd.pool.BranchInUse", "choose another --branch, or leave that one there" },
+	};
+	int64_t retry_usec = json_get_int(parameters, "retryAfterUsec", -1);
+	char text[DURATION_TEXT_SIZE];
+
+	if (cli->json || cli->quiet)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
+		if (strcmp(remedies[i].error, error) == 0)
+			fprintf(stderr, "slotctl: %s\n", remedies[i].remedy);
+	if (retry_usec > 0)
+		fprintf(stderr, "slotctl: try again in %s\n",
+			format_age((uint64_t)retry_usec, text));
+}
+
+enum exit_status cli_fail_call(struct cli *cli, int code)
+{
+	const char *error = slot_client_error_name(cli->client);
+	const char *message = slot_client_error_message(cli->client);
+	const char *text = slot_client_error_parameters_json(cli->client);
+	_cleanup_json_ json_object *parameters = text ? json_tokener_parse(text) : NULL;
+	enum exit_status status = exit_status_of(error, code);
+
+	tell(cli, error ? error : own_error(status), *message ? message : strerror(-code),
+	     json_object_get(parameters));
+	if (error)
+		tell_remedy(cli, error, parameters);
+	return status;
+}
+
+enum exit_status cli_try_call(struct cli *cli, const char *method, json_object *params,
+			      json_object **ret, int *ret_code)
+{
+	_cleanup_json_ json_object *taken = params;
+	_cleanup_(freep) char *reply = NULL;
+	int r;
+
+	r = slot_call(cli->client, method, taken ? json_object_to_json_string(taken) : NULL,
+		      &reply);
+	*ret_code = r;
+	if (r < 0)
+		return exit_status_of(slot_client_error_name(cli->client), r);
+	if (ret) {
+		*ret = json_tokener_parse(reply);
+		if (!*ret) {
+			*ret_code = -EPROTO;
+			return EXIT_STATUS_FAILED;
+		}
+	}
+	return EXIT_STATUS_DONE;
+}
+
+enum exit_status cli_call(struct cli *cli, const char *method, json_object *params,
+			  json_object **ret)
+{
+	int code;
+	enum exit_status status = cli_try_call(cli, method, params, ret, &code);
+
+	return status == EXIT_STATUS_DONE ? status : cli_fail_call(cli, code);
+}
+
+/* a list may come in parts; they are joined in the first one */
+struct joining {
+	const char *key;
+	json_object *joined;
+};
+
+static int on_part(struct slot_client *client, int r, const char *reply_json, bool continues,
+		   void *userdata)
+{
+	struct joining *j = userdata;
+	_cleanup_json_ json_object *part = json_tokener_parse(reply_json);
+	json_object *list = json_get_array(part, j->key), *into = json_get_array(j->joined, j->key);
+
+	if (!part)
+		return -EPROTO;
+	if (!j->joined) {
+		j->joined = TAKE(part);
+		return 0;
+	}
+	for (size_t i = 0; list && into && i < json_object_array_length(list); i++)
+		json_object_array_add(into, json_object_get(json_object_array_get_idx(list, i)));
+	return 0;
+}
+
+enum exit_status cli_call_list(struct cli *cli, const char *method, json_object *params,
+			       const char *key, json_object **ret)
+{
+	_cleanup_json_ json_object *taken = params;
+	struct joining j = { .key = key };
+	int r;
+
+	r = slot_call_more(cli->client, method, taken ? json_object_to_json_string(taken) : NULL,
+			   on_part, &j);
+	if (r == 0 && !json_get_array(j.joined, key))
+		r = -EPROTO;
+	if (r < 0) {
+		json_object_put(j.joined);
+		return cli_fail_call(cli, r);
+	}
+	*ret = j.joined;
+	return EXIT_STATUS_DONE;
+}
+
+/* one daemon may serve clients of several versions; who wonders is told */
+static void compare_versions(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	const char *version;
+	int code;
+
+	if (cli->quiet || cli_try_call(cli, "Ping", NULL, &reply, &code) != EXIT_STATUS_DONE)
+		return;
+	version = json_get_string(reply, "version");
+	if (version && strcmp(version, SLOTD_VERSION) != 0)
+		cli_note(cli, "slotd is version %s, slotctl %s; restart slotd after an upgrade",
+			 version, SLOTD_VERSION);
+}
+
+static enum exit_status fail_connect(struct cli *cli, int code)
+{
+	const char *message = slot_client_error_message(cli->client);
+	const char *remedy = "";
+
+	if (cli->scope == DAEMON_USER)
+		remedy = "; start it with 'slotctl daemon start'";
+	else if (cli->scope == DAEMON_SYSTEM && code == -ECONNREFUSED)
+		remedy = "; start it with 'systemctl start slotd.socket'";
+	return cli_fail(cli, exit_status_of(NULL, code), "slotd cannot be reached at %s: %s%s",
+			cli->socket, *message ? message : strerror(-code), remedy);
+}
+
+enum exit_status cli_connect(struct cli *cli, bool may_start)
+{
+	struct fault f = FAULT_NONE;
+	int r;
+
+	r = daemon_choose(cli, &f);
+	if (r < 0)
+		return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "%s", f.text);
+	r = slot_client_new(cli->socket, &cli->client);
+	if (r < 0)
+		return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "slotd cannot be reached at %s: %s",
+				cli->socket, strerror(-r));
+	if (cli->timeout_usec > 0)
+		slot_client_set_timeout(cli->client, cli->timeout_usec);
+	r = slot_client_connect(cli->client);
+	if ((r == -ENOENT || r == -ECONNREFUSED) && may_start && cli->scope == DAEMON_USER &&
+	    !cli_flag(cli, "no-start")) {
+		r = daemon_start(cli, &f);
+		if (r < 0)
+			return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "%s", f.text);
+	}
+	if (r < 0)
+		return fail_connect(cli, r);
+	compare_versions(cli);
+	return EXIT_STATUS_DONE;
+}

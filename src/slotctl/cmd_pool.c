@@ -1,0 +1,323 @@
+/* slotctl pool and slot: what operators do to pools. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slotctl/cli.h"
+#include "slotctl/out.h"
+#include "slotctl/place.h"
+#include "slotd/slot.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/json.h"
+#include "util/text.h"
+
+static const char *text_of(json_object *o, const char *key)
+{
+	const char *s = json_get_string(o, key);
+
+	return s ? s : "";
+}
+
+static void add_pool(struct table *t, json_object *pool)
+{
+	const char *state = text_of(pool, "state"), *url = json_get_string(pool, "url");
+
+	if (json_get_bool(pool, "draining", false))
+		state = "draining";
+	else if (json_get_bool(pool, "paused", false))
+		state = "paused";
+	table_add(t, text_of(pool, "name"));
+	table_add_colored(t, state, out_state_color(state));
+	table_add_int(t, json_get_int(pool, "slotsReady", 0));
+	table_add_int(t, json_get_int(pool, "slotsMax", 0));
+	table_add(t, text_of(pool, "ref"));
+	table_add(t, text_of(pool, "source"));
+	table_add(t, url ? url : text_of(pool, "path"));
+}
+
+static void print_problem(json_object *pool)
+{
+	const char *problem = json_get_string(pool, "problem");
+	_cleanup_(freep) char *clean = out_clean(problem);
+
+	if (problem)
+		out_line(stdout, OUT_RED, "%s: %s", text_of(pool, "name"), clean);
+}
+
+enum exit_status cmd_pool_list(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	_cleanup_(table_deinit) struct table t = { 0 };
+	enum exit_status status = cli_connect(cli, false);
+	json_object *pools;
+
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call_list(cli, "PoolList", NULL, "pools", &reply);
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	pools = json_get_array(reply, "pools");
+	table_init(&t, "POOL STATE >READY >MAX REF SOURCE FROM");
+	for (size_t i = 0; i < json_object_array_length(pools); i++)
+		add_pool(&t, json_object_array_get_idx(pools, i));
+	table_print(&t, stdout);
+	for (size_t i = 0; i < json_object_array_length(pools); i++)
+		print_problem(json_object_array_get_idx(pools, i));
+	if (json_object_array_length(pools) == 0)
+		puts("no pools yet; make one: slotctl pool add NAME --url URL");
+	return EXIT_STATUS_DONE;
+}
+
+static void print_field(const char *name, const char *value)
+{
+	_cleanup_(freep) char *clean = out_clean(value);
+
+	if (value && *value)
+		printf("%-12s %s\n", name, clean);
+}
+
+static void print_number(const char *name, int64_t n)
+{
+	printf("%-12s %lld\n", name, (long long)n);
+}
+
+/* everything about a pool, a line each */
+static void print_pool(json_object *pool)
+{
+	json_object *unsupported = json_get_array(pool, "unsupported");
+	_cleanup_(freep) char *fetched = out_ago(json_get_int(pool, "fetchedAtUsec", -1));
+
+	print_field("pool", json_get_string(pool, "name"));
+	print_field("state", json_get_string(pool, "state"));
+	print_field("problem", json_get_string(pool, "problem"));
+	print_field("source", json_get_string(pool, "source"));
+	print_field("url", json_get_string(pool, "url"));
+	print_field("path", json_get_string(pool, "path"));
+	print_field("ref", json_get_string(pool, "ref"));
+	print_field("head", json_get_string(pool, "head"));
+	print_field("fetched", fetched);
+	print_field("store", json_get_string(pool, "store"));
+	print_field("slots in", json_get_string(pool, "slotsDirectory"));
+	print_number("keeps ready", json_get_int(pool, "slotsReady", 0));
+	print_number("at most", json_get_int(pool, "slotsMax", 0));
+	if (json_get_bool(pool, "paused", false))
+		print_field("paused", "yes; 'slotctl pool resume' goes on");
+	if (json_get_bool(pool, "draining", false))
+		print_field("draining", "yes; slots go when they are released");
+	for (size_t i = 0; unsupported && i < json_object_array_length(unsupported); i++) {
+		json_object *u = json_object_array_get_idx(unsupported, i);
+		_cleanup_(freep) char *line =
+			text_printf("%s (%s): %s", text_of(u, "what"), text_of(u, "where"),
+				    text_of(u, "detail"));
+
+		print_field("lacks", line);
+	}
+}
+
+/* the only pool there is; NULL with a report when there is none, or a choice */
+static const char *only_pool(struct cli *cli, json_object *list)
+{
+	json_object *pools = json_get_array(list, "pools");
+	size_t n = json_object_array_length(pools);
+
+	if (n == 1)
+		return json_get_string(json_object_array_get_idx(pools, 0), "name");
+	cli_fail(cli, EXIT_STATUS_USAGE, "which pool? there are %zu; see 'slotctl pool list'", n);
+	return NULL;
+}
+
+enum exit_status cmd_pool_show(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	_cleanup_json_ json_object *list = NULL;
+	const char *name = cli_word(cli, 0);
+	enum exit_status status = cli_connect(cli, false);
+
+	if (status == EXIT_STATUS_DONE && !name) {
+		status = cli_call_list(cli, "PoolList", NULL, "pools", &list);
+		name = status == EXIT_STATUS_DONE ? only_pool(cli, list) : NULL;
+		if (status == EXIT_STATUS_DONE && !name)
+			return EXIT_STATUS_USAGE;
+	}
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call(cli, "PoolShow",
+				  json_set_string(json_object_new_object(), "pool", name), &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+		print_pool(json_get_object(reply, "pool"));
+	return status;
+}
+
+/* the clone's progress, on a terminal only; the last reply is kept */
+struct adding {
+	bool shows, shown;
+	json_object *last;
+};
+
+static void show_progress(struct adding *a, json_object *progress)
+{
+	int64_t done = json_get_int(progress, "done", 0),
+		total = json_get_int(progress, "total", 0);
+	_cleanup_(freep) char *phase = out_clean(json_get_string(progress, "phase"));
+
+	if (!a->shows || !progress)
+		return;
+	fprintf(stderr, "\r\033[K%s", phase);
+	if (total > 0)
+		fprintf(stderr, " %lld%% (%lld of %lld)", (long long)(done * 100 / total),
+			(long long)done, (long long)total);
+	a->shown = true;
+}
+
+static int on_progress(struct slot_client *client, int r, const char *reply_json, bool continues,
+		       void *userdata)
+{
+	struct adding *a = userdata;
+	_cleanup_json_ json_object *reply = json_tokener_parse(reply_json);
+
+	show_progress(a, json_get_object(reply, "progress"));
+	if (continues)
+		return 0;
+	json_object_put(a->last);
+	a->last = TAKE(reply);
+	return 0;
+}
+
+static enum exit_status add(struct cli *cli, json_object *params)
+{
+	struct adding a = { .shows = isatty(STDERR_FILENO) && !cli->quiet && !cli->json };
+	enum exit_status status = EXIT_STATUS_DONE;
+	int r;
+
+	r = slot_call_more(cli->client, "PoolAdd", json_object_to_json_string(params), on_progress,
+			   &a);
+	if (a.shown)
+		fputs("\r\033[K", stderr);
+	if (r < 0)
+		status = cli_fail_call(cli, r);
+	else if (!cli_print_json(cli, a.last))
+		print_pool(json_get_object(a.last, "pool"));
+	json_object_put(a.last);
+	return status;
+}
+
+/* where the repository is, when no url was given: absolute, by default the one we are in */
+static enum exit_status set_source(struct cli *cli, json_object *params)
+{
+	const char *path = json_get_string(params, "path");
+	_cleanup_(place_deinit) struct place place = { 0 };
+	_cleanup_(freep) char *absolute = NULL;
+	struct fault f = FAULT_NONE;
+
+	if (json_get_string(params, "url") && path)
+		return cli_fail(cli, EXIT_STATUS_USAGE, "--url and --path exclude one another");
+	if (json_get_string(params, "url"))
+		return EXIT_STATUS_DONE;
+	if (path) {
+		absolute = realpath(path, NULL);
+		if (!absolute)
+			return cli_fail(cli, EXIT_STATUS_FAILED, "cannot find %s: %m", path);
+	} else if (place_find(NULL, &place, &f) == 0) {
+		absolute = place_repository(&place);
+	}
+	if (!absolute)
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"no repository here: say --url URL or --path PATH");
+	json_set_string(params, "path", absolute);
+	return EXIT_STATUS_DONE;
+}
+
+enum exit_status cmd_pool_add(struct cli *cli)
+{
+	_cleanup_json_ json_object *params = cli_take_fields(cli);
+	enum exit_status status = set_source(cli, params);
+
+	json_set_string(params, "pool", cli_word(cli, 0));
+	if (status == EXIT_STATUS_DONE)
+		status = cli_connect(cli, true);
+	return status == EXIT_STATUS_DONE ? add(cli, params) : status;
+}
+
+static void print_removed(json_object *reply)
+{
+	json_object *branches = json_get_array(reply, "branches");
+	const char *store = json_get_string(reply, "store");
+	size_t n = branches ? json_object_array_length(branches) : 0;
+
+	printf("pool %s is removed\n", text_of(reply, "pool"));
+	if (json_get_bool(reply, "deleted", false))
+		printf("its store is deleted\n");
+	else if (store)
+		printf("its store is kept in %s\n", store);
+	if (n > 0)
+		printf("branches in it that its origin lacks:\n");
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *name =
+			out_clean(json_object_get_string(json_object_array_get_idx(branches, i)));
+
+		printf("  %s\n", name);
+	}
+}
+
+enum exit_status cmd_pool_remove(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status;
+
+	if (json_get_bool(cli->fields, "deleteStore", false) && !cli_flag(cli, "yes"))
+		return cli_fail(
+			cli, EXIT_STATUS_USAGE,
+			"--delete-store deletes all branches and work in the store for good; "
+			"say --yes as well");
+	status = cli_connect(cli, false);
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call(cli, "PoolRemove",
+				  json_set_string(cli_take_fields(cli), "pool", cli_word(cli, 0)),
+				  &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+		print_removed(reply);
+	return status;
+}
+
+/* a call that takes the pool's name and answers with the pool */
+static enum exit_status change(struct cli *cli, const char *method)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = cli_connect(cli, false);
+
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call(cli, method,
+				  json_set_string(cli_take_fields(cli), "pool", cli_word(cli, 0)),
+				  &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+		print_pool(json_get_object(reply, "pool"));
+	return status;
+}
+
+enum exit_status cmd_pool_resize(struct cli *cli)
+{
+	if (json_object_object_length(cli->fields) == 0)
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"to what size? say --ready N, --max N or both");
+	return change(cli, "PoolResize");
+}
+
+enum exit_status cmd_pool_pause(struct cli *cli)
+{
+	return change(cli, "PoolPause");
+}
+
+enum exit_status cmd_pool_resume(struct cli *cli)
+{
+	return change(cli, "PoolResume");
+}
+
+enum exit_status cmd_pool_drain(struct cli *cli)
+{
+	return change(cli, "PoolDrain");
+}
+
+enum exit_status cmd_pool_fetch(struct cli *cli)
+{
+	return change(cli, "PoolFetch");
+}

@@ -1,0 +1,109 @@
+/* slotctl release: the end of a lease, and what became of the work. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slotctl/cli.h"
+#include "slotctl/out.h"
+#include "slotctl/release.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/text.h"
+
+/* where an isolated slot is; NULL: the daemon does not say */
+static char *find_path(struct cli *cli, const char *slot, const char *pool)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	json_object *params = json_set_string(json_object_new_object(), "pool", pool), *slots;
+	int code;
+
+	if (cli_try_call(cli, "Slots", params, &reply, &code) != EXIT_STATUS_DONE)
+		return NULL;
+	slots = json_get_array(reply, "slots");
+	for (size_t i = 0; slots && i < json_object_array_length(slots); i++) {
+		json_object *s = json_object_array_get_idx(slots, i);
+
+		if (text_is_equal(json_get_string(s, "slot"), slot))
+			return text_dup(json_get_string(s, "path"));
+	}
+	return NULL;
+}
+
+static void print_isolated(struct cli *cli, const char *slot, const char *reason, const char *path,
+			   FILE *to)
+{
+	_cleanup_(freep) char *why = out_clean(reason ? reason : "no reason given");
+
+	out_line(to, OUT_YELLOW, "slotctl: %s is isolated: %s", slot, why);
+	if (cli->quiet)
+		return;
+	if (path)
+		fprintf(to, "slotctl: what it holds is untouched in %s\n", path);
+	fprintf(to, "slotctl: when you have what you need: slotctl slot remove %s --discard\n",
+		slot);
+}
+
+void release_print(struct cli *cli, json_object *reply, const char *path, FILE *to)
+{
+	const char *slot = json_get_string(reply, "slot"), *state = json_get_string(reply, "state");
+	_cleanup_(freep) char *found = NULL;
+
+	if (!slot || !state)
+		return;
+	if (strcmp(state, "isolated") == 0) {
+		if (!path)
+			path = found = find_path(cli, slot, json_get_string(reply, "pool"));
+		print_isolated(cli, slot, json_get_string(reply, "reason"), path, to);
+	} else if (!cli->quiet) {
+		fprintf(to, "slotctl: %s was given back and is %s%s\n", slot, state,
+			strcmp(state, "ready") == 0 ? " again" : "");
+	}
+}
+
+/* an absolute path, whether or not it is still there */
+static char *absolute(const char *path)
+{
+	_cleanup_(freep) char *cwd = NULL;
+	char *real = realpath(path, NULL);
+
+	if (real || path[0] == '/')
+		return real ? real : strdup(path);
+	cwd = getcwd(NULL, 0);
+	return cwd ? text_printf("%s/%s", cwd, path) : NULL;
+}
+
+/* LEASE, SLOT or PATH; without a word SLOT_LEASE, else where we are */
+static char *find_target(const struct cli *cli)
+{
+	const char *word = cli_word(cli, 0), *lease = getenv("SLOT_LEASE");
+
+	if (!word && lease && *lease)
+		return strdup(lease);
+	if (!word)
+		return getcwd(NULL, 0);
+	if (strchr(word, '/') || strcmp(word, ".") == 0 || strcmp(word, "..") == 0)
+		return absolute(word);
+	return strdup(word);
+}
+
+enum exit_status cmd_release(struct cli *cli)
+{
+	_cleanup_(freep) char *target = find_target(cli);
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status;
+	json_object *params;
+
+	if (!target)
+		return cli_fail(cli, EXIT_STATUS_FAILED, "cannot tell which lease: %s",
+				strerror(errno));
+	status = cli_connect(cli, false);
+	if (status != EXIT_STATUS_DONE)
+		return status;
+	params = json_set_string(cli_take_fields(cli), "lease", target);
+	status = cli_call(cli, "Release", params, &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+		release_print(cli, reply, NULL, stdout);
+	return status;
+}

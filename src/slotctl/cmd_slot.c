@@ -1,0 +1,42 @@
+/* slotctl slot: one slot more, one less. */
+#include <stdio.h>
+
+#include "slotctl/cli.h"
+#include "slotctl/out.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+
+enum exit_status cmd_slot_add(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = cli_connect(cli, false);
+	json_object *slot;
+
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call(cli, "SlotAdd",
+				  json_set_string(cli_take_fields(cli), "pool", cli_word(cli, 0)),
+				  &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply)) {
+		_cleanup_(freep) char *path = NULL;
+
+		slot = json_get_object(reply, "slot");
+		path = out_clean(json_get_string(slot, "path"));
+		printf("%s is %s at %s\n", json_get_string(slot, "slot"),
+		       json_get_string(slot, "state"), path);
+	}
+	return status;
+}
+
+enum exit_status cmd_slot_remove(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = cli_connect(cli, false);
+
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call(cli, "SlotRemove",
+				  json_set_string(cli_take_fields(cli), "slot", cli_word(cli, 0)),
+				  &reply);
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply) && !cli->quiet)
+		printf("%s is removed\n", json_get_string(reply, "slot"));
+	return status;
+}

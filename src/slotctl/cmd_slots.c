@@ -1,0 +1,176 @@
+/* slotctl slots, leases, queue: one row for each. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "slotctl/cli.h"
+#include "slotctl/out.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/text.h"
+
+static enum exit_status call_for_pool(struct cli *cli, const char *method, const char *key,
+				      json_object **ret)
+{
+	json_object *params = cli_take_fields(cli);
+	enum exit_status status = cli_connect(cli, false);
+
+	if (status != EXIT_STATUS_DONE) {
+		json_object_put(params);
+		return status;
+	}
+	if (cli_word(cli, 0))
+		json_set_string(params, "pool", cli_word(cli, 0));
+	return cli_call_list(cli, method, params, key, ret);
+}
+
+static void add_time(struct table *t, char *text)
+{
+	table_add(t, text);
+	free(text);
+}
+
+static void add_commit(struct table *t, const char *head)
+{
+	char commit[13];
+
+	snprintf(commit, sizeof(commit), "%.12s", head ? head : "");
+	table_add(t, commit);
+}
+
+static void add_slot(struct table *t, json_object *s)
+{
+	const char *state = json_get_string(s, "state");
+	const char *branch = json_get_string(s, "branch");
+
+	table_add(t, json_get_string(s, "slot"));
+	table_add_colored(t, state, out_state_color(state));
+	add_time(t, out_ago(json_get_int(s, "sinceAtUsec", -1)));
+	table_add(t, json_get_string(s, "agent"));
+	table_add(t, json_get_string(s, "task"));
+	if (branch)
+		table_add(t, branch);
+	else
+		add_commit(t, json_get_string(s, "head"));
+	table_add(t, json_get_string(s, "path"));
+}
+
+/* the reason of each slot that has one, and what a person can do about it */
+static void print_reason(json_object *s)
+{
+	const char *state = json_get_string(s, "state"), *reason = json_get_string(s, "reason");
+	_cleanup_(freep) char *slot = out_clean(json_get_string(s, "slot"));
+	_cleanup_(freep) char *why = out_clean(reason ? reason : "no reason recorded");
+	bool isolated = text_is_equal(state, "isolated");
+
+	if (!reason && !isolated)
+		return;
+	out_line(stdout, isolated ? OUT_RED : OUT_PLAIN, "%s: %s", slot, why);
+	if (isolated)
+		printf("  look into its path, take what you need, then: "
+		       "slotctl slot remove %s --discard\n",
+		       slot);
+}
+
+enum exit_status cmd_slots(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	_cleanup_(table_deinit) struct table t = { 0 };
+	bool filtered = json_object_object_length(cli->fields) > 0 || cli_word(cli, 0);
+	enum exit_status status = call_for_pool(cli, "Slots", "slots", &reply);
+	json_object *slots;
+	size_t n;
+
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	slots = json_get_array(reply, "slots");
+	n = json_object_array_length(slots);
+	table_init(&t, "SLOT STATE SINCE AGENT TASK AT PATH");
+	for (size_t i = 0; i < n; i++)
+		add_slot(&t, json_object_array_get_idx(slots, i));
+	table_print(&t, stdout);
+	for (size_t i = 0; i < n; i++)
+		print_reason(json_object_array_get_idx(slots, i));
+	if (n == 0)
+		puts(filtered ? "no such slots" : "no slots; 'slotctl status' shows the pools");
+	return EXIT_STATUS_DONE;
+}
+
+static void add_lease(struct table *t, json_object *l)
+{
+	const char *status = json_get_string(l, "status");
+	int64_t progress = json_get_int(l, "progress", -1);
+	int64_t expires_at = json_get_int(l, "expiresAtUsec", -1);
+	char percent[24] = "";
+
+	if (progress >= 0)
+		snprintf(percent, sizeof(percent), "%lld%%", (long long)progress);
+	table_add(t, json_get_string(l, "slot"));
+	table_add(t, json_get_string(l, "agent"));
+	table_add(t, json_get_string(l, "task"));
+	table_add_colored(t, status, out_state_color(status));
+	add_time(t, out_ago(json_get_int(l, "acquiredAtUsec", -1)));
+	add_time(t, expires_at < 0 ? strdup("never") : out_until(expires_at));
+	table_add_int(t, json_get_int(l, "renewals", 0));
+	table_add(t, percent);
+	table_add(t, json_get_string(l, "lease"));
+	table_add(t, json_get_string(l, "message"));
+}
+
+enum exit_status cmd_leases(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	_cleanup_(table_deinit) struct table t = { 0 };
+	enum exit_status status = call_for_pool(cli, "Leases", "leases", &reply);
+	json_object *leases, *stats;
+
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	leases = json_get_array(reply, "leases");
+	stats = json_get_object(reply, "stats");
+	table_init(&t, "SLOT AGENT TASK STATUS ACQUIRED ENDS >RENEWALS >DONE LEASE MESSAGE");
+	for (size_t i = 0; i < json_object_array_length(leases); i++)
+		add_lease(&t, json_object_array_get_idx(leases, i));
+	table_print(&t, stdout);
+	if (json_object_array_length(leases) == 0)
+		puts("no leases; 'slotctl acquire' or 'slotctl run' takes one");
+	if (json_get_int(stats, "expiringSoon", 0) > 0)
+		out_line(stdout, OUT_YELLOW,
+			 "%lld will end soon unless renewed: slotctl renew LEASE",
+			 (long long)json_get_int(stats, "expiringSoon", 0));
+	return EXIT_STATUS_DONE;
+}
+
+static void add_waiter(struct table *t, json_object *w)
+{
+	table_add_int(t, json_get_int(w, "position", 0));
+	table_add(t, json_get_string(w, "pool"));
+	table_add(t, json_get_string(w, "agent"));
+	table_add(t, json_get_string(w, "task"));
+	table_add_int(t, json_get_int(w, "priority", 0));
+	add_time(t, out_ago(json_get_int(w, "sinceAtUsec", -1)));
+	add_time(t, out_until(json_get_int(w, "deadlineAtUsec", -1)));
+	table_add(t, json_get_string(w, "reason"));
+}
+
+enum exit_status cmd_queue(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	_cleanup_(table_deinit) struct table t = { 0 };
+	enum exit_status status = call_for_pool(cli, "Queue", "queue", &reply);
+	json_object *queue;
+
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	queue = json_get_array(reply, "queue");
+	table_init(&t, ">NEXT POOL AGENT TASK >PRIORITY SINCE GIVES_UP REASON");
+	for (size_t i = 0; i < json_object_array_length(queue); i++)
+		add_waiter(&t, json_object_array_get_idx(queue, i));
+	table_print(&t, stdout);
+	if (json_object_array_length(queue) == 0)
+		puts("nobody waits");
+	else
+		puts("a slot comes free when a lease ends (slotctl leases), or with a greater "
+		     "maximum (slotctl pool resize)");
+	return EXIT_STATUS_DONE;
+}

@@ -1,0 +1,144 @@
+/* slotctl status: all pools on one screen, and what to do. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "slotctl/cli.h"
+#include "slotctl/out.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+/* slots that are neither ready, leased nor isolated */
+static int64_t count_busy(json_object *pool)
+{
+	static const char *const states[] = { "preparing", "cleaning", "creating", "recovering",
+					      "removing" };
+	int64_t n = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		n += json_get_int(pool, states[i], 0);
+	return n;
+}
+
+static void add_count(struct table *t, json_object *pool, const char *key, enum out_color color)
+{
+	int64_t n = json_get_int(pool, key, 0);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%lld", (long long)n);
+	table_add_colored(t, text, n > 0 ? color : OUT_DIM);
+}
+
+static const char *state_of(json_object *pool)
+{
+	const char *state = json_get_string(pool, "state");
+
+	if (json_get_bool(pool, "draining", false))
+		return "draining";
+	if (json_get_bool(pool, "paused", false))
+		return "paused";
+	return state ? state : "-";
+}
+
+static void add_pool(struct table *t, json_object *pool)
+{
+	const char *head = json_get_string(pool, "head"), *state = state_of(pool);
+	char busy[24], commit[13];
+
+	snprintf(busy, sizeof(busy), "%lld", (long long)count_busy(pool));
+	snprintf(commit, sizeof(commit), "%.12s", head ? head : "-");
+	table_add(t, json_get_string(pool, "name"));
+	add_count(t, pool, "ready", OUT_GREEN);
+	add_count(t, pool, "leased", OUT_PLAIN);
+	table_add_colored(t, busy, strcmp(busy, "0") == 0 ? OUT_DIM : OUT_YELLOW);
+	add_count(t, pool, "isolated", OUT_RED);
+	add_count(t, pool, "total", OUT_PLAIN);
+	add_count(t, pool, "max", OUT_PLAIN);
+	add_count(t, pool, "waiting", OUT_YELLOW);
+	table_add_colored(t, state, out_state_color(state));
+	table_add(t, commit);
+}
+
+static void print_unsupported(const char *name, json_object *list)
+{
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		json_object *u = json_object_array_get_idx(list, i);
+		_cleanup_(freep) char *what = out_clean(json_get_string(u, "what"));
+		_cleanup_(freep) char *where = out_clean(json_get_string(u, "where"));
+		_cleanup_(freep) char *detail = out_clean(json_get_string(u, "detail"));
+
+		out_line(stdout, OUT_YELLOW, "%s: slots have no %s yet (%s): %s", name, what, where,
+			 detail);
+	}
+}
+
+/* what is wrong with a pool, and the command that helps */
+static void print_advice(json_object *pool)
+{
+	_cleanup_(freep) char *name = out_clean(json_get_string(pool, "name"));
+	int64_t isolated = json_get_int(pool, "isolated", 0);
+	const char *problem = json_get_string(pool, "problem");
+
+	if (problem) {
+		_cleanup_(freep) char *clean = out_clean(problem);
+
+		out_line(stdout, OUT_RED, "%s: %s", name, clean);
+	}
+	if (isolated > 0)
+		out_line(
+			stdout, OUT_RED,
+			"%s: %lld isolated; why, and what to do: slotctl slots %s --state isolated",
+			name, (long long)isolated, name);
+	if (json_get_bool(pool, "paused", false))
+		printf("%s: paused; 'slotctl pool resume %s' goes on\n", name, name);
+	if (json_get_int(pool, "waiting", 0) > 0)
+		printf("%s: who waits, and why: slotctl queue %s\n", name, name);
+	print_unsupported(name, json_get_array(pool, "unsupported"));
+}
+
+static void print_findings(int64_t findings)
+{
+	if (findings == 0)
+		out_line(stdout, OUT_GREEN, "no findings");
+	else
+		out_line(stdout, OUT_YELLOW, "%lld finding%s; see slotctl slots --state isolated",
+			 (long long)findings, findings == 1 ? "" : "s");
+}
+
+static void print_pools(json_object *pools)
+{
+	_cleanup_(table_deinit) struct table t;
+
+	table_init(&t, "POOL >READY >LEASED >BUSY >ISOLATED >TOTAL >MAX >WAITING STATE HEAD");
+	for (size_t i = 0; pools && i < json_object_array_length(pools); i++)
+		add_pool(&t, json_object_array_get_idx(pools, i));
+	table_print(&t, stdout);
+	if (t.n_cells == 0)
+		printf("no pools yet; make one: slotctl pool add NAME --url URL, "
+		       "or slotctl run in a repository\n");
+	else
+		putchar('\n');
+	for (size_t i = 0; pools && i < json_object_array_length(pools); i++)
+		print_advice(json_object_array_get_idx(pools, i));
+}
+
+enum exit_status cmd_status(struct cli *cli)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = cli_connect(cli, false);
+	char age[DURATION_TEXT_SIZE];
+
+	if (status == EXIT_STATUS_DONE)
+		status = cli_call_list(cli, "Status", NULL, "pools", &reply);
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	print_pools(json_get_array(reply, "pools"));
+	if (cli->verbose)
+		printf("slotd %s, up for %s, at %s\n", json_get_string(reply, "version"),
+		       format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), age),
+		       cli->socket);
+	print_findings(json_get_int(reply, "findings", 0));
+	return EXIT_STATUS_DONE;
+}

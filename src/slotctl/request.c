@@ -1,0 +1,237 @@
+/* From "in this directory, please" to a lease. */
+#include "slotctl/request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "slotctl/daemon.h"
+#include "slotctl/interrupt.h"
+#include "slotctl/place.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/text.h"
+
+/* the builder remembers what it refused; slot_acquire() then tells it */
+static void set_strings(struct slot_request *q, json_object *fields)
+{
+	static const struct {
+		const char *field;
+		int (*set)(struct slot_request *q, const char *value);
+	} setters[] = {
+		{ "ref", slot_request_set_ref },     { "branch", slot_request_set_branch },
+		{ "agent", slot_request_set_agent }, { "task", slot_request_set_task },
+		{ "key", slot_request_set_key },     { "bind", slot_request_set_bind },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+		const char *value = json_get_string(fields, setters[i].field);
+
+		if (value)
+			setters[i].set(q, value);
+	}
+}
+
+static void set_numbers(struct slot_request *q, json_object *fields)
+{
+	static const struct {
+		const char *field;
+		int (*set)(struct slot_request *q, uint64_t usec);
+	} setters[] = {
+		{ "waitUsec", slot_request_set_wait_usec },
+		{ "ttlUsec", slot_request_set_ttl_usec },
+		{ "estimateUsec", slot_request_set_estimate_usec },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
+		int64_t usec = json_get_int(fields, setters[i].field, -1);
+
+		if (usec >= 0)
+			setters[i].set(q, (uint64_t)usec);
+	}
+	if (json_object_object_get(fields, "priority"))
+		slot_request_set_priority(q, json_get_int(fields, "priority", 0));
+}
+
+static void set_lists(struct slot_request *q, json_object *fields)
+{
+	json_object *labels = json_get_array(fields, "labels");
+	json_object *meta = json_get_object(fields, "meta");
+
+	for (size_t i = 0; labels && i < json_object_array_length(labels); i++)
+		slot_request_add_label(
+			q, json_object_get_string(json_object_array_get_idx(labels, i)));
+	if (!meta)
+		return;
+	json_object_object_foreach (meta, name, value)
+		slot_request_add_meta(q, name, json_object_get_string(value));
+}
+
+/* the pool by its name, or whatever the daemon can tell it by */
+static void set_place(struct slot_request *q, const char *pool, const struct place *p)
+{
+	if (pool) {
+		slot_request_set_pool(q, pool);
+		return;
+	}
+	slot_request_set_directory(q, p->directory);
+	slot_request_set_common_dir(q, p->common_dir);
+}
+
+static bool is_about_pool(struct cli *cli)
+{
+	const char *error = slot_client_error_name(cli->client);
+	const char *text = slot_client_error_parameters_json(cli->client);
+	_cleanup_json_ json_object *parameters = text ? json_tokener_parse(text) : NULL;
+	const char *what = json_get_string(parameters, "what");
+
+	return text_is_equal(error, "io.slotd.pool.NotFound") &&
+	       (!what || strcmp(what, "pool") == 0);
+}
+
+static bool is_pool_of(struct cli *cli, const char *name, const char *repository,
+		       const char *common_dir)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	json_object *params = json_set_string(json_object_new_object(), "pool", name), *pool;
+	int code;
+
+	if (cli_try_call(cli, "PoolShow", params, &reply, &code) != EXIT_STATUS_DONE)
+		return false;
+	pool = json_get_object(reply, "pool");
+	return text_is_equal(json_get_string(pool, "path"), repository) ||
+	       text_is_equal(json_get_string(pool, "store"), common_dir);
+}
+
+/* -EEXIST: the name is another repository's */
+static int add_pool(struct cli *cli, const char *name, const char *repository,
+		    const char *common_dir)
+{
+	json_object *params = json_object_new_object();
+	int code;
+
+	json_set_string(params, "pool", name);
+	json_set_string(params, "path", repository);
+	json_set_int(params, "ready", 1);
+	cli_try_call(cli, "PoolAdd", params, NULL, &code);
+	if (code == 0)
+		cli_note(cli, "made pool %s of %s", name, repository);
+	else if (code == -EEXIST && is_pool_of(cli, name, repository, common_dir))
+		code = 0; /* somebody else was faster */
+	return code;
+}
+
+static enum exit_status make_pool(struct cli *cli, const struct place *place)
+{
+	_cleanup_(freep) char *repository = place_repository(place);
+	int r = -EEXIST;
+
+	for (int suffixed = 0; repository && suffixed <= 1 && r == -EEXIST; suffixed++) {
+		_cleanup_(freep) char *name = place_pool_name(repository, suffixed);
+
+		if (!name)
+			break;
+		r = add_pool(cli, name, repository, place->common_dir);
+	}
+	if (!repository)
+		return cli_fail(cli, EXIT_STATUS_FAILED, "out of memory");
+	return r < 0 ? cli_fail_call(cli, r) : EXIT_STATUS_DONE;
+}
+
+/* asks, makes a pool if there is none, asks again */
+static enum exit_status ask(struct cli *cli, const struct slot_request *q,
+			    const struct place *place, struct slot_lease **ret)
+{
+	enum exit_status status;
+	int r = slot_acquire(cli->client, q, ret);
+
+	if (r == -ENOENT && !cli_word(cli, 0) && place->common_dir && daemon_is_users(cli) &&
+	    !cli_flag(cli, "no-create") && is_about_pool(cli)) {
+		status = make_pool(cli, place);
+		if (status != EXIT_STATUS_DONE)
+			return status;
+		r = slot_acquire(cli->client, q, ret);
+	}
+	if (r < 0 && interrupt_signal())
+		interrupt_die();
+	return r < 0 ? cli_fail_call(cli, r) : EXIT_STATUS_DONE;
+}
+
+static enum exit_status build(struct cli *cli, struct place *place, struct slot_request **ret)
+{
+	struct fault f = FAULT_NONE;
+	struct slot_request *q;
+	int r;
+
+	if (!cli_word(cli, 0)) {
+		r = place_find(NULL, place, &f);
+		if (r < 0)
+			return cli_fail(cli, EXIT_STATUS_FAILED, "%s; name a POOL", f.text);
+	}
+	if (slot_request_new(&q) < 0)
+		return cli_fail(cli, EXIT_STATUS_FAILED, "out of memory");
+	set_strings(q, cli->fields);
+	set_numbers(q, cli->fields);
+	set_lists(q, cli->fields);
+	set_place(q, cli_word(cli, 0), place);
+	*ret = q;
+	return EXIT_STATUS_DONE;
+}
+
+enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
+{
+	_cleanup_(slot_request_freep) struct slot_request *q = NULL;
+	_cleanup_(place_deinit) struct place place = { 0 };
+	struct slot_lease *lease = NULL;
+	enum exit_status status;
+
+	status = build(cli, &place, &q);
+	if (status == EXIT_STATUS_DONE)
+		status = cli_connect(cli, true);
+	if (status != EXIT_STATUS_DONE)
+		return status;
+	interrupt_catch(cli->client);
+	status = ask(cli, q, &place, &lease);
+	interrupt_restore();
+	if (interrupt_signal()) {
+		slot_lease_releasep(&lease);
+		interrupt_die();
+	}
+	if (status == EXIT_STATUS_DONE)
+		*ret = lease;
+	return status;
+}
+
+int request_get_variables(const struct cli *cli, const struct slot_lease *lease,
+			  struct request_variable ret[REQUEST_VARIABLES])
+{
+	const struct request_variable v[REQUEST_VARIABLES] = {
+		{ "SLOT_PATH", text_dup(slot_lease_path(lease)) },
+		{ "SLOT_LEASE", text_dup(slot_lease_id(lease)) },
+		{ "SLOT_TOKEN", text_printf("%" PRIu64, slot_lease_token(lease)) },
+		{ "SLOT_POOL", text_dup(slot_lease_pool(lease)) },
+		{ "SLOT_ID", text_dup(slot_lease_slot(lease)) },
+		{ "SLOTD_SOCKET", text_dup(cli->socket) },
+		{ "SLOT_BRANCH", text_dup(slot_lease_branch(lease)) },
+		{ "SLOT_TASK", text_dup(slot_lease_task(lease)) },
+	};
+	int optional = 2; /* the last ones may be missing */
+
+	memcpy(ret, v, sizeof(v));
+	for (int i = 0; i < REQUEST_VARIABLES - optional; i++) {
+		if (!v[i].value) {
+			request_free_variables(ret);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+void request_free_variables(struct request_variable v[REQUEST_VARIABLES])
+{
+	for (size_t i = 0; i < REQUEST_VARIABLES; i++) {
+		free(v[i].value);
+		v[i].value = NULL;
+	}
+}
