@@ -297,8 +297,8 @@ SLOT_API int slot_request_add_meta(struct slot_request *request, const char *nam
  *
  * Source: io.slotd.pool.Acquire
  */
-SLOT_API SLOT_CHECK int slot_acquire(struct slot_client *client,
-				     const struct slot_request *request, struct slot_lease **ret);
+SLOT_API SLOT_CHECK int slot_acquire(struct slot_client *client, const struct slot_request *request,
+				     struct slot_lease **ret);
 
 /**
  * slot_renew - report progress, prolong the lease

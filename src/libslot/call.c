@@ -17,7 +17,7 @@
 #include "util/clock.h"
 #include "util/json.h"
 
-#define ANSWER_USEC  (30 * USEC_PER_SEC) /* for what slotd answers at once */
+#define ANSWER_USEC   (30 * USEC_PER_SEC) /* for what slotd answers at once */
 #define PATIENCE_USEC (60 * USEC_PER_SEC) /* how long an acquire waits that does not say */
 
 /* ---- life ---- */
@@ -250,9 +250,8 @@ static json_object *make_message(struct call *call, uint64_t now)
 
 	if (call->wait_until_usec != UINT64_MAX)
 		json_set_int(call->params, "waitUsec",
-			     call->wait_until_usec > now ?
-				     (int64_t)(call->wait_until_usec - now) :
-				     0);
+			     call->wait_until_usec > now ? (int64_t)(call->wait_until_usec - now)
+							 : 0);
 	json_set_string(message, "method", call->method);
 	json_set(message, "parameters", json_object_get(call->params));
 	if (call->more)

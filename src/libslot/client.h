@@ -75,15 +75,15 @@ struct call {
 		slot_reply_fn reply;
 		slot_lease_fn lease;
 		slot_done_fn done;
-	} fn; /* the caller's, for on_reply */
+	} fn;			  /* the caller's, for on_reply */
 	struct slot_lease *lease; /* a reference; NULL: none */
 
-	uint64_t deadline_usec; /* CLOCK_BOOTTIME; UINT64_MAX: none */
+	uint64_t deadline_usec;	  /* CLOCK_BOOTTIME; UINT64_MAX: none */
 	uint64_t wait_until_usec; /* the end of waitUsec; UINT64_MAX: the caller set none */
 	uint64_t next_usec;
 	struct outage outage;
-	bool is_sent;	 /* slotd can have read all of it in this attempt */
-	bool was_sent;	 /* ... in an earlier one */
+	bool is_sent;	/* slotd can have read all of it in this attempt */
+	bool was_sent;	/* ... in an earlier one */
 	bool has_reply; /* a reply of the stream was handed on */
 };
 

@@ -127,8 +127,8 @@ static int on_item(struct slot_client *client, int r, const char *reply_json, bo
 	return stream->r;
 }
 
-SLOT_API int slot_call_more(struct slot_client *client, const char *method,
-			    const char *params_json, slot_reply_fn reply, void *userdata)
+SLOT_API int slot_call_more(struct slot_client *client, const char *method, const char *params_json,
+			    slot_reply_fn reply, void *userdata)
 {
 	struct stream stream = { .reply = reply, .userdata = userdata };
 	int r;

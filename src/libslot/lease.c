@@ -58,8 +58,8 @@ void lease_note_outcome(struct slot_lease *lease, int r, json_object *reply)
 
 static const char *missing_field(json_object *reply)
 {
-	static const char *const names[] = { "lease", "slot",	"pool", "path", "commonDir",
-					     "gitDir", "head" };
+	static const char *const names[] = { "lease",	  "slot",   "pool", "path",
+					     "commonDir", "gitDir", "head" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (!json_get_string(reply, names[i]))
