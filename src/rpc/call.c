@@ -36,11 +36,6 @@ void rpc_call_unref(struct rpc_call *call)
 	free(call);
 }
 
-static void call_unrefp(struct rpc_call **call)
-{
-	rpc_call_unref(*call);
-}
-
 static struct rpc_call *call_new(struct rpc_conn *c)
 {
 	struct rpc_account *account = service_get_account(c->service, c->peer.uid);
@@ -255,8 +250,7 @@ static const char *find_unknown_key(json_object *message)
 {
 	static const char *const known[] = { "method", "parameters", "oneway", "more", "upgrade" };
 
-	json_object_object_foreach(message, key, value)
-	{
+	json_object_object_foreach (message, key, value) {
 		bool is_known = false;
 
 		(void)value;
@@ -350,7 +344,8 @@ static bool is_over_limit(struct rpc_call *call)
 {
 	unsigned limit = call->service->limits.pending_per_uid;
 
-	if (limit == 0 || service_get_account(call->service, call->conn->peer.uid)->pending <= limit)
+	if (limit == 0 ||
+	    service_get_account(call->service, call->conn->peer.uid)->pending <= limit)
 		return false;
 	rpc_error(call, ERROR_LIMIT_REACHED, NULL,
 		  "this user has %u calls that wait for their answer", limit);
@@ -373,9 +368,10 @@ static void serve(struct rpc_call *call, json_object *message)
 
 void call_dispatch(struct rpc_conn *c, json_object *message)
 {
-	_cleanup_json_ json_object *owned = message;
-	_cleanup_(call_unrefp) struct rpc_call *call = call_new(c);
+	struct rpc_call *call = call_new(c);
 
 	if (open_envelope(call, message))
 		serve(call, message);
+	rpc_call_unref(call);
+	json_object_put(message);
 }

@@ -163,8 +163,8 @@ static json_object *call_message(const char *method, json_object *params, bool m
 
 static int client_queue(struct rpc_client *c, json_object *message, int fd, struct fault *f)
 {
-	int r = fd >= 0 ? frame_queue_fd(&c->frames, message, fd) :
-			  frame_queue(&c->frames, message);
+	int r = fd >= 0 ? frame_queue_fd(&c->frames, message, fd)
+			: frame_queue(&c->frames, message);
 
 	if (r < 0)
 		return fault_errno(f, r, "cannot queue a call");

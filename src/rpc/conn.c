@@ -185,8 +185,8 @@ int conn_send(struct rpc_conn *c, json_object *message)
 	r = frame_queue(&c->frames, message);
 	if (r < 0) {
 		log_warning("a connection is cut: %s uid=%u pid=%d",
-			    r == -ENOBUFS ? "its peer does not read" : "out of memory",
-			    c->peer.uid, c->peer.pid);
+			    r == -ENOBUFS ? "its peer does not read" : "out of memory", c->peer.uid,
+			    c->peer.pid);
 		conn_break(c);
 		return r;
 	}

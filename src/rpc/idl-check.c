@@ -114,8 +114,7 @@ static int check_map(struct check *c, const struct idl_type *t, json_object *v)
 
 	if (!json_object_is_type(v, json_type_object))
 		return invalid(c, "must be an object");
-	json_object_object_foreach(v, key, value)
-	{
+	json_object_object_foreach (v, key, value) {
 		int r;
 
 		enter(c, key);
@@ -137,8 +136,7 @@ static bool has_field(const struct idl_type *t, const char *name)
 
 static int check_unknown(struct check *c, const struct idl_type *t, json_object *v)
 {
-	json_object_object_foreach(v, key, value)
-	{
+	json_object_object_foreach (v, key, value) {
 		(void)value;
 		if (!has_field(t, key)) {
 			enter(c, key);
@@ -181,8 +179,8 @@ static int check_type(struct check *c, const struct idl_type *t, json_object *v)
 
 	switch (t->kind) {
 	case IDL_KIND_BOOL:
-		return json_object_is_type(v, json_type_boolean) ? 0 :
-								   invalid(c, "must be a boolean");
+		return json_object_is_type(v, json_type_boolean) ? 0
+								 : invalid(c, "must be a boolean");
 	case IDL_KIND_INT:
 		return check_int(c, v);
 	case IDL_KIND_FLOAT:
@@ -190,8 +188,8 @@ static int check_type(struct check *c, const struct idl_type *t, json_object *v)
 	case IDL_KIND_STRING:
 		return check_string(c, v);
 	case IDL_KIND_OBJECT:
-		return json_object_is_type(v, json_type_object) ? 0 :
-								  invalid(c, "must be an object");
+		return json_object_is_type(v, json_type_object) ? 0
+								: invalid(c, "must be an object");
 	case IDL_KIND_ARRAY:
 		return check_array(c, t, v);
 	case IDL_KIND_MAP:
@@ -235,8 +233,8 @@ static const struct idl_member *find_method(const struct idl *idl, const char *m
 	return m;
 }
 
-int idl_check_call(const struct idl *idl, const char *method, json_object *params,
-		   char **ret_field, struct fault *f)
+int idl_check_call(const struct idl *idl, const char *method, json_object *params, char **ret_field,
+		   struct fault *f)
 {
 	const struct idl_member *m = find_method(idl, method, f);
 

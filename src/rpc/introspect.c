@@ -17,7 +17,7 @@ static int get_info(struct rpc_call *call, json_object *params, void *userdata, 
 	json_set_string(reply, "version", s->version);
 	json_set_string(reply, "url", s->url);
 	json_set(reply, "interfaces", names);
-	list_for_each(i, &s->interfaces, link)
+	list_for_each (i, &s->interfaces, link)
 		json_object_array_add(names, json_object_new_string(idl_name(i->idl)));
 	rpc_reply(call, reply);
 	return 0;

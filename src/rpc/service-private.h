@@ -51,7 +51,7 @@ struct rpc_service {
 };
 
 struct rpc_conn {
-	unsigned n_ref; /* one while open, and one for each call */
+	unsigned n_ref;		     /* one while open, and one for each call */
 	struct rpc_service *service; /* NULL once closed */
 	struct list link;	     /* service.conns */
 	int fd;			     /* -1 once closed */
@@ -59,9 +59,9 @@ struct rpc_conn {
 	struct rpc_peer peer;
 	struct frame_buf frames;
 	struct rpc_call *call; /* the one without its answer; not owned */
-	bool unread;  /* the buffer may hold a whole message */
-	bool ending;  /* no further message is taken; close when all is written */
-	bool broken;  /* the stream is over; close as soon as the loop comes by */
+	bool unread;	       /* the buffer may hold a whole message */
+	bool ending;	       /* no further message is taken; close when all is written */
+	bool broken;	       /* the stream is over; close as soon as the loop comes by */
 	sd_event_source *io;
 	sd_event_source *again; /* dispatches what is buffered, and closes; NULL: not asked for */
 	sd_event_source *late;	/* time-out of half a message; NULL: none runs */
@@ -69,11 +69,11 @@ struct rpc_conn {
 
 struct rpc_call {
 	unsigned n_ref;
-	struct rpc_service *service; /* NULL once answered or gone with it */
-	struct rpc_conn *conn;	     /* referenced */
-	struct list link;	     /* service.calls */
+	struct rpc_service *service;	       /* NULL once answered or gone with it */
+	struct rpc_conn *conn;		       /* referenced */
+	struct list link;		       /* service.calls */
 	const struct rpc_interface *interface; /* NULL: the call could not be understood */
-	char *method; /* without the interface; NULL as above */
+	char *method;			       /* without the interface; NULL as above */
 	bool is_oneway;
 	bool wants_more;
 	bool is_answered;

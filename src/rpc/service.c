@@ -67,7 +67,7 @@ void rpc_service_free(struct rpc_service *s)
 		conn_close(c);
 	while ((call = list_first(&s->calls, struct rpc_call, link)))
 		call_detach(call);
-	list_for_each_safe(i, next_i, &s->interfaces, link) {
+	list_for_each_safe (i, next_i, &s->interfaces, link) {
 		idl_free(i->idl);
 		free(i);
 	}
@@ -110,7 +110,7 @@ struct rpc_interface *service_find_interface(struct rpc_service *s, const char *
 {
 	struct rpc_interface *i;
 
-	list_for_each(i, &s->interfaces, link)
+	list_for_each (i, &s->interfaces, link)
 		if (strlen(idl_name(i->idl)) == len && memcmp(idl_name(i->idl), name, len) == 0)
 			return i;
 	return NULL;
@@ -175,7 +175,7 @@ int rpc_service_check(struct rpc_service *s, struct fault *f)
 {
 	struct rpc_interface *i;
 
-	list_for_each(i, &s->interfaces, link) {
+	list_for_each (i, &s->interfaces, link) {
 		int r = check_interface(i, f);
 
 		if (r < 0)
@@ -190,7 +190,7 @@ struct rpc_account *service_get_account(struct rpc_service *s, uid_t uid)
 {
 	struct rpc_account *a;
 
-	list_for_each(a, &s->accounts, link)
+	list_for_each (a, &s->accounts, link)
 		if (a->uid == uid)
 			return a;
 	a = calloc(1, sizeof(*a));
@@ -216,7 +216,7 @@ void rpc_service_stop_reading(struct rpc_service *s)
 	struct rpc_conn *c;
 
 	s->stopped = true;
-	list_for_each(c, &s->conns, link)
+	list_for_each (c, &s->conns, link)
 		conn_arm(c);
 }
 
@@ -247,7 +247,7 @@ static size_t flush_round(struct rpc_service *s, struct pollfd *polls, nfds_t *r
 	size_t left = 0;
 
 	*ret_n = 0;
-	list_for_each(c, &s->conns, link) {
+	list_for_each (c, &s->conns, link) {
 		size_t bytes = conn_flush(c);
 
 		left += bytes;

@@ -17,7 +17,8 @@ static void trim_partial_character(char *text, size_t len)
 		text[at - 1] = '\0';
 }
 
-static void fault_format(struct fault *f, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void fault_format(struct fault *f, const char *fmt,
+							       va_list ap)
 {
 	int n = vsnprintf(f->text, sizeof(f->text), fmt, ap);
 

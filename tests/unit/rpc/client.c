@@ -269,9 +269,9 @@ Test(client, client_and_service_understand_each_other)
 	int fds[2];
 
 	cr_assert(zero(int, rpc_service_new(t.event, "", "", "", "", NULL, &s, NULL)));
-	cr_assert(zero(int, rpc_service_add_interface(
-				    s, "interface a.b\nmethod M(n: int) -> (n: int)\n", methods,
-				    NULL)));
+	cr_assert(zero(int,
+		       rpc_service_add_interface(s, "interface a.b\nmethod M(n: int) -> (n: int)\n",
+						 methods, NULL)));
 	cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds)));
 	rpc_client_free(TAKE(t.client));
 	cr_assert(zero(int, rpc_conn_new(s, fds[0], NULL)));

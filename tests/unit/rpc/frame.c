@@ -13,7 +13,8 @@ static int fds[2]; /* [0] is the buffer's socket */
 static void setup(void)
 {
 	cr_assert(zero(int, frame_buf_init(&b, 0, 0, 0)));
-	cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)));
+	cr_assert(
+		zero(int, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds)));
 }
 
 static void teardown(void)
@@ -124,10 +125,31 @@ Test(frame, the_end_of_the_stream_comes_after_all_messages)
 Test(frame, what_is_not_one_object_is_skipped)
 {
 	static const char *const bad[] = {
-		"", " ", "x", "1", "\"s\"", "null", "true", "[]", "[{}]", "{", "}", "{}{}", "{} x",
-		"{\"a\":}", "{\"a\":01}", "{\"a\":1,}", "{a:1}", "{\"a\":/**/1}", "{\"a\"}",
-		"{\"a\":\"\xff\"}", "{\"\xc3\":1}", "{\"a\":\"\xed\xa0\x80\"}", "{\"a\":\"\xc0\x80\"}",
-		"\xef\xbb\xbf{}", "{}\xff",
+		"",
+		" ",
+		"x",
+		"1",
+		"\"s\"",
+		"null",
+		"true",
+		"[]",
+		"[{}]",
+		"{",
+		"}",
+		"{}{}",
+		"{} x",
+		"{\"a\":}",
+		"{\"a\":01}",
+		"{\"a\":1,}",
+		"{a:1}",
+		"{\"a\":/**/1}",
+		"{\"a\"}",
+		"{\"a\":\"\xff\"}",
+		"{\"\xc3\":1}",
+		"{\"a\":\"\xed\xa0\x80\"}",
+		"{\"a\":\"\xc0\x80\"}",
+		"\xef\xbb\xbf{}",
+		"{}\xff",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
@@ -341,7 +363,9 @@ static void send_fds(int n)
 {
 	char control[CMSG_SPACE(sizeof(int) * 16)] = { 0 };
 	struct iovec iov = { (char[]){ 'x' }, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
 			      .msg_controllen = CMSG_SPACE(sizeof(int) * (size_t)n) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 

@@ -19,20 +19,21 @@ static struct idl *parse(const char *text)
 
 Test(idl, every_form_of_type_is_understood)
 {
-	struct idl *idl = parse("# a comment\n"
-				"interface org.example.all-forms2\n"
-				"\n"
-				"type Colour (red, green , blue)\n"
-				"type Empty ()\n"
-				"method All(\n"
-				"  b: bool, i: int, f: float, s: string, o: object, # behind a field\n"
-				"  maybe: ?int, list: []string, map: [string]int,\n"
-				"  deep: ?[][string]?[]Later, colour: Colour, inline: (x: int, y: ?int),\n"
-				"  choice: (one, two), snake_case: ?Empty\n"
-				") -> ()\n"
-				"type Later(value: ?Later)\n"
-				"error Bad(why: string)\n"
-				"method Second()->(a:int)");
+	struct idl *idl =
+		parse("# a comment\n"
+		      "interface org.example.all-forms2\n"
+		      "\n"
+		      "type Colour (red, green , blue)\n"
+		      "type Empty ()\n"
+		      "method All(\n"
+		      "  b: bool, i: int, f: float, s: string, o: object, # behind a field\n"
+		      "  maybe: ?int, list: []string, map: [string]int,\n"
+		      "  deep: ?[][string]?[]Later, colour: Colour, inline: (x: int, y: ?int),\n"
+		      "  choice: (one, two), snake_case: ?Empty\n"
+		      ") -> ()\n"
+		      "type Later(value: ?Later)\n"
+		      "error Bad(why: string)\n"
+		      "method Second()->(a:int)");
 
 	cr_assert(eq(str, (char *)idl_name(idl), (char *)"org.example.all-forms2"));
 	cr_assert(eq(sz, idl_count_methods(idl), 2));
@@ -62,16 +63,24 @@ Test(idl, every_refusal_has_its_place)
 		{ "", "1:1: expected 'interface'" },
 		{ "\n\n  interfac a.b", "3:3: expected 'interface'" },
 		{ "interfacea.b", "1:1: expected 'interface'" },
-		{ "interface ab", "1:11: expected the name of an interface, such as org.example.thing" },
-		{ "interface a..b", "1:11: expected the name of an interface, such as org.example.thing" },
-		{ "interface 1a.b", "1:11: expected the name of an interface, such as org.example.thing" },
-		{ "interface a.-b", "1:11: expected the name of an interface, such as org.example.thing" },
-		{ "interface a-.b", "1:11: expected the name of an interface, such as org.example.thing" },
-		{ "interface a.b-", "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface ab",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface a..b",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface 1a.b",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface a.-b",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface a-.b",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
+		{ "interface a.b-",
+		  "1:11: expected the name of an interface, such as org.example.thing" },
 		{ HEAD "methods", "2:1: expected 'type', 'method' or 'error'" },
 		{ HEAD "method", "2:7: expected a name that begins with a capital letter" },
-		{ HEAD "method a() -> ()", "2:8: expected a name that begins with a capital letter" },
-		{ HEAD "method A_b() -> ()", "2:8: expected a name that begins with a capital letter" },
+		{ HEAD "method a() -> ()",
+		  "2:8: expected a name that begins with a capital letter" },
+		{ HEAD "method A_b() -> ()",
+		  "2:8: expected a name that begins with a capital letter" },
 		{ HEAD "method A", "2:9: expected '('" },
 		{ HEAD "method A int -> ()", "2:10: expected '('" },
 		{ HEAD "method A()", "2:11: expected '->' after the parameters of a method" },

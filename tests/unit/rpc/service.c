@@ -11,15 +11,14 @@
 #include "util/clock.h"
 #include "util/text.h"
 
-static const char test_idl[] =
-	"interface io.slotd.test\n"
-	"method Echo(text: string, labels: ?[]string) -> (text: string)\n"
-	"method Keep() -> (n: ?int)\n"
-	"method Stream(n: int, text: ?string) -> (i: int, text: ?string)\n"
-	"method Fail() -> ()\n"
-	"method Forget() -> ()\n"
-	"method Who() -> (uid: int, pid: int, alive: bool)\n"
-	"method Close() -> ()\n";
+static const char test_idl[] = "interface io.slotd.test\n"
+			       "method Echo(text: string, labels: ?[]string) -> (text: string)\n"
+			       "method Keep() -> (n: ?int)\n"
+			       "method Stream(n: int, text: ?string) -> (i: int, text: ?string)\n"
+			       "method Fail() -> ()\n"
+			       "method Forget() -> ()\n"
+			       "method Who() -> (uid: int, pid: int, alive: bool)\n"
+			       "method Close() -> ()\n";
 
 #define TURN_USEC 20000 /* after so long without an event nothing more is expected */
 #define MAX_KEPT  16
@@ -130,8 +129,8 @@ static void setup(void)
 	struct fault f = FAULT_NONE;
 
 	cr_assert(ge(int, sd_event_default(&t.event), 0));
-	cr_assert(zero(int, rpc_service_new(t.event, "slotd", "slotd", "1.2.3", "https://x.invalid/",
-					    NULL, &t.service, &f)));
+	cr_assert(zero(int, rpc_service_new(t.event, "slotd", "slotd", "1.2.3",
+					    "https://x.invalid/", NULL, &t.service, &f)));
 	cr_assert(zero(int, rpc_service_add_interface(t.service, test_idl, methods, &f)));
 	rpc_service_on_conn_gone(t.service, on_conn_gone);
 }
@@ -170,23 +169,22 @@ static const char *ask(int fd, const char *call)
 	return get_message(fd);
 }
 
-#define ASSERT_ANSWER(fd, call, expected)                                   \
-	do {                                                                \
-		const char *answer_ = ask(fd, call);                        \
-		cr_assert(eq(str, (char *)(answer_ ? answer_ : "(nothing)"), \
-			     (char *)(expected)));                          \
+#define ASSERT_ANSWER(fd, call, expected)                                                          \
+	do {                                                                                       \
+		const char *answer_ = ask(fd, call);                                               \
+		cr_assert(eq(str, (char *)(answer_ ? answer_ : "(nothing)"), (char *)(expected))); \
 	} while (0)
 
-#define ASSERT_CONTAINS(text, part)                                                      \
-	do {                                                                             \
-		const char *text_ = (text);                                              \
-		cr_assert(text_ && strstr(text_, part), "'%s' has no '%s'",              \
-			  text_ ? text_ : "(nothing)", part);                            \
+#define ASSERT_CONTAINS(text, part)                                        \
+	do {                                                               \
+		const char *text_ = (text);                                \
+		cr_assert(text_ &&strstr(text_, part), "'%s' has no '%s'", \
+			  text_ ? text_ : "(nothing)", part);              \
 	} while (0)
 
-#define ECHO(text) "{\"method\":\"io.slotd.test.Echo\",\"parameters\":{\"text\":\"" text "\"}}"
+#define ECHO(text)   "{\"method\":\"io.slotd.test.Echo\",\"parameters\":{\"text\":\"" text "\"}}"
 #define ECHOED(text) "{\"parameters\":{\"text\":\"" text "\"}}"
-#define INVALID "{\"error\":\"io.slotd.pool.InvalidMessage\",\"parameters\":{\"message\":"
+#define INVALID	     "{\"error\":\"io.slotd.pool.InvalidMessage\",\"parameters\":{\"message\":"
 
 /* --- what every service answers --- */
 
@@ -202,10 +200,10 @@ Test(service, get_info_names_the_service_and_its_interfaces)
 
 static void assert_described(int fd, const char *name, const char *text)
 {
-	_cleanup_(freep) char *call = text_printf(
-		"{\"method\":\"org.varlink.service.GetInterfaceDescription\","
-		"\"parameters\":{\"interface\":\"%s\"}}",
-		name);
+	_cleanup_(freep) char *call =
+		text_printf("{\"method\":\"org.varlink.service.GetInterfaceDescription\","
+			    "\"parameters\":{\"interface\":\"%s\"}}",
+			    name);
 	_cleanup_json_ json_object *reply = json_tokener_parse(ask(fd, call));
 
 	cr_assert(eq(str,
@@ -288,9 +286,9 @@ Test(service, every_method_has_a_handler_and_every_handler_a_method)
 
 	rpc_service_free(TAKE(t.service));
 	cr_assert(zero(int, rpc_service_new(t.event, "", "", "", "", NULL, &t.service, &f)));
-	cr_assert(zero(int, rpc_service_add_interface(
-				    t.service, "interface io.slotd.many\nmethod A() -> ()\n",
-				    too_many, &f)));
+	cr_assert(zero(int, rpc_service_add_interface(t.service,
+						      "interface io.slotd.many\nmethod A() -> ()\n",
+						      too_many, &f)));
 	cr_assert(eq(int, rpc_service_check(t.service, &f), -EINVAL));
 	cr_assert(eq(str, f.text, (char *)"io.slotd.many has no method B to serve"));
 	cr_assert(eq(int,
@@ -514,9 +512,9 @@ Test(service, more_gives_several_replies_and_without_it_there_is_an_error)
 {
 	_cleanup_(closep) int fd = dial();
 
-	ASSERT_ANSWER(fd,
-		      "{\"method\":\"io.slotd.test.Stream\",\"more\":true,\"parameters\":{\"n\":2}}",
-		      "{\"parameters\":{\"i\":0,\"text\":null},\"continues\":true}");
+	ASSERT_ANSWER(
+		fd, "{\"method\":\"io.slotd.test.Stream\",\"more\":true,\"parameters\":{\"n\":2}}",
+		"{\"parameters\":{\"i\":0,\"text\":null},\"continues\":true}");
 	cr_assert(eq(str, (char *)get_message(fd),
 		     (char *)"{\"parameters\":{\"i\":1,\"text\":null},\"continues\":true}"));
 	cr_assert(eq(str, (char *)get_message(fd), (char *)"{\"parameters\":{\"i\":2}}"));
@@ -704,7 +702,9 @@ Test(service, descriptors_that_come_along_are_closed)
 	char bytes[] = ECHO("a");
 	char control[CMSG_SPACE(sizeof(int))] = { 0 };
 	struct iovec iov = { bytes, sizeof(bytes) };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control,
 			      .msg_controllen = sizeof(control) };
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	int p[2];

@@ -22,7 +22,8 @@
 /* a whole message, its NUL included */
 static inline void put_message(int fd, const char *text)
 {
-	cr_assert(eq(long, send(fd, text, strlen(text) + 1, MSG_NOSIGNAL), (ssize_t)strlen(text) + 1));
+	cr_assert(eq(long, send(fd, text, strlen(text) + 1, MSG_NOSIGNAL),
+		     (ssize_t)strlen(text) + 1));
 }
 
 static inline void put_bytes(int fd, const char *text, size_t len)
