@@ -15,6 +15,7 @@
 
 #include "git/admin.h"
 #include "git/reflog.h"
+#include "git/store.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
 #include "util/fs.h"
@@ -212,7 +213,7 @@ static int log_creation(const struct creation *c, struct fault *f)
 
 	if (!path)
 		return fault_oom(f);
-	if (git_repository_is_bare(repo_git(c->repo)))
+	if (store_is_bare(c->repo))
 		return 0;
 	return reflog_append(c->common_fd, path, &zero, c->commit, "branch: created by slotd", f);
 }

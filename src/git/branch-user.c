@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "git/admin.h"
+#include "git/store.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
@@ -91,7 +92,7 @@ static char *main_path(struct repo *repo)
 
 static int look_at_main(struct search *s, int common_fd)
 {
-	if (git_repository_is_bare(repo_git(s->repo)) || !admin_uses(s, common_fd))
+	if (store_is_bare(s->repo) || !admin_uses(s, common_fd))
 		return 0;
 	*s->ret_path = main_path(s->repo);
 	return *s->ret_path ? 0 : fault_oom(s->f);
