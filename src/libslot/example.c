@@ -1,5 +1,4 @@
 /* Lease a slot, work in it for as long as the lease may be believed, give it back. */
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
