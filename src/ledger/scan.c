@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "ledger/pages.h"
 #include "util/text.h"
 
 #define SCAN_MSEC	  60000
@@ -310,7 +311,9 @@ int scan_all(const char *dir, struct seen *seen, struct fault *f)
 	struct place place = { .dir = dir, .seen = seen };
 	int rc, r;
 
-	r = scan_open(dir, &env, f);
+	r = pages_check(dir, f);
+	if (r == 0)
+		r = scan_open(dir, &env, f);
 	if (r < 0)
 		return r;
 	rc = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);

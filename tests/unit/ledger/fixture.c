@@ -9,6 +9,7 @@
 
 #include "util/cleanup.h"
 #include "util/fs.h"
+#include "util/text.h"
 
 char *state_dir_make(void)
 {
@@ -21,9 +22,48 @@ char *state_dir_make(void)
 
 void state_dir_remove(char **dir)
 {
-	if (*dir)
-		(void)fs_remove_tree_at(AT_FDCWD, *dir, NULL);
+	_cleanup_(closep) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (tmp < 0 || fs_remove_tree_at(tmp, *dir + strlen("/tmp/"), NULL) < 0)
+		abort();
 	free(*dir);
+}
+
+char *path_of(const char *dir, const char *name)
+{
+	char *path = text_printf("%s/%s", dir, name);
+
+	if (!path)
+		abort();
+	return path;
+}
+
+void remove_at(const char *dir, const char *name)
+{
+	_cleanup_(closep) int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0 || fs_remove_tree_at(fd, name, NULL) < 0)
+		abort();
+}
+
+void make_dir_at(const char *dir, const char *name)
+{
+	_cleanup_(freep) char *path = path_of(dir, name);
+
+	if (fs_mkdir_all(path, 0700, NULL) < 0)
+		abort();
+}
+
+void flip_bit(const char *path, off_t bit)
+{
+	_cleanup_(closep) int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint8_t byte;
+
+	if (fd < 0 || pread(fd, &byte, 1, bit / 8) != 1)
+		abort();
+	byte ^= (uint8_t)(1 << bit % 8);
+	if (pwrite(fd, &byte, 1, bit / 8) != 1)
+		abort();
 }
 
 #define FILL(s)                                        \

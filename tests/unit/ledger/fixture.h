@@ -3,6 +3,7 @@
 #define TEST_LEDGER_FIXTURE_H
 
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "ledger/record.h"
 
@@ -11,6 +12,11 @@ char *state_dir_make(void);
 void state_dir_remove(char **dir); /* a cleanup function too */
 
 #define _cleanup_state_dir_ __attribute__((__cleanup__(state_dir_remove)))
+
+char *path_of(const char *dir, const char *name); /* the caller frees */
+void remove_at(const char *dir, const char *name);
+void make_dir_at(const char *dir, const char *name);
+void flip_bit(const char *path, off_t bit);
 
 /* empty but for what is its key */
 struct pool_record pool_empty(const char *name);

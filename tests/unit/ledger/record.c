@@ -1,0 +1,318 @@
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fixture.h"
+#include "ledger/codec.h"
+#include "util/cleanup.h"
+
+/* one type for all seven, so that each test runs over each of them */
+union any {
+	struct pool_record pool;
+	struct slot_record slot;
+	struct lease_record lease;
+	struct key_record key;
+	struct token_record token;
+	struct event_record event;
+	struct generation_record generation;
+};
+
+struct sample {
+	const char *what;
+	size_t size;
+	union any record;
+	struct record_key key;
+	uint8_t data[RECORD_MAX];
+	size_t len;
+	int (*decode)(const void *key, size_t key_len, const void *data, size_t len, union any *ret,
+		      struct fault *f);
+};
+
+#define DECODE(name)                                                                             \
+	static int decode_##name(const void *key, size_t key_len, const void *data, size_t len,  \
+				 union any *ret, struct fault *f)                                \
+	{                                                                                        \
+		return name##_record_decode(key, key_len, data, len, &ret->name, f);             \
+	}
+DECODE(pool)
+DECODE(slot)
+DECODE(lease)
+DECODE(key)
+DECODE(token)
+DECODE(event)
+DECODE(generation)
+
+#define SAMPLE(s, name_, value)                                   \
+	do {                                                      \
+		memset((s), 0, sizeof(*(s)));                     \
+		(s)->what = #name_;                               \
+		(s)->record.name_ = (value);                      \
+		(s)->size = sizeof((s)->record.name_);            \
+		(s)->decode = decode_##name_;                     \
+	} while (0)
+
+#define SAMPLES 14
+
+static void make_full(struct sample *s)
+{
+	SAMPLE(&s[0], pool, pool_full());
+	SAMPLE(&s[1], slot, slot_full());
+	SAMPLE(&s[2], lease, lease_full());
+	SAMPLE(&s[3], key, key_full());
+	SAMPLE(&s[4], token, token_full());
+	SAMPLE(&s[5], event, event_full());
+	SAMPLE(&s[6], generation, generation_full());
+}
+
+static void make_empty(struct sample *s)
+{
+	static const struct token_record token;
+	static const struct generation_record generation;
+
+	SAMPLE(&s[0], pool, pool_empty("a"));
+	SAMPLE(&s[1], slot, slot_empty("a-1"));
+	SAMPLE(&s[2], lease, lease_empty());
+	SAMPLE(&s[3], key, key_empty(0, "k"));
+	SAMPLE(&s[4], token, token);
+	SAMPLE(&s[5], event, event_empty(""));
+	SAMPLE(&s[6], generation, generation);
+}
+
+static void encode_all(struct sample *s)
+{
+	record_key_from_name(s[0].record.pool.name, &s[0].key);
+	s[0].len = pool_record_encode(&s[0].record.pool, s[0].data);
+	record_key_from_name(s[1].record.slot.name, &s[1].key);
+	s[1].len = slot_record_encode(&s[1].record.slot, s[1].data);
+	record_key_from_id(&s[2].record.lease.id, &s[2].key);
+	s[2].len = lease_record_encode(&s[2].record.lease, s[2].data);
+	record_key_from_uid(s[3].record.key.uid, s[3].record.key.key, &s[3].key);
+	s[3].len = key_record_encode(&s[3].record.key, s[3].data);
+	record_key_from_name("api-1", &s[4].key);
+	s[4].len = token_record_encode(&s[4].record.token, "api-1", s[4].data);
+	record_key_from_sequence(s[5].record.event.sequence, &s[5].key);
+	s[5].len = event_record_encode(&s[5].record.event, s[5].data);
+	record_key_from_name("generation", &s[6].key);
+	s[6].len = generation_record_encode(&s[6].record.generation, s[6].data);
+}
+
+static struct sample *make_samples(void)
+{
+	struct sample *s = calloc(SAMPLES, sizeof(*s));
+
+	cr_assert(s != NULL);
+	make_full(s);
+	make_empty(s + SAMPLES / 2);
+	encode_all(s);
+	encode_all(s + SAMPLES / 2);
+	return s;
+}
+
+static int decode(const struct sample *s, const void *data, size_t len, union any *ret)
+{
+	/* exactly as large as it says, so that a read behind the end is seen */
+	_cleanup_(freep) void *copy = malloc(len ? len : 1);
+
+	cr_assert(copy != NULL);
+	memcpy(copy, data, len);
+	return s->decode(s->key.bytes, s->key.len, copy, len, ret, NULL);
+}
+
+Test(record, every_record_comes_back_byte_for_byte_with_full_and_with_empty_fields)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+
+	for (int i = 0; i < SAMPLES; i++) {
+		union any got;
+
+		memset(&got, 0xff, sizeof(got));
+		cr_expect(le(sz, s[i].len, RECORD_MAX));
+		cr_assert(eq(int, decode(&s[i], s[i].data, s[i].len, &got), 0), "%s %d", s[i].what, i);
+		cr_expect(eq(int, memcmp(&got, &s[i].record, s[i].size), 0), "%s %d", s[i].what, i);
+	}
+}
+
+Test(record, an_empty_slot_is_small_on_disk)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+
+	cr_expect(lt(sz, s[SAMPLES / 2 + 1].len, 200));
+}
+
+Test(record, no_truncation_decodes_and_ret_is_left_alone)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+
+	for (int i = 0; i < SAMPLES; i++) {
+		union any got, before;
+
+		memset(&got, 0x3c, sizeof(got));
+		before = got;
+		for (size_t len = 0; len < s[i].len; len++)
+			cr_assert(eq(int, decode(&s[i], s[i].data, len, &got), -EBADMSG), "%s at %zu",
+				  s[i].what, len);
+		cr_expect(eq(int, memcmp(&got, &before, sizeof(got)), 0));
+	}
+}
+
+Test(record, no_single_flipped_bit_decodes)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+
+	for (int i = 0; i < SAMPLES; i++) {
+		for (size_t bit = 0; bit < 8 * s[i].len; bit++) {
+			union any got;
+
+			s[i].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			cr_assert(eq(int, decode(&s[i], s[i].data, s[i].len, &got), -EBADMSG),
+				  "%s bit %zu", s[i].what, bit);
+			s[i].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+	}
+}
+
+/* the checksum put right, as if damage had been lucky: the content is judged by itself */
+Test(record, a_flipped_bit_under_a_right_checksum_is_refused_or_means_what_it_says)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+
+	for (int i = 0; i < SAMPLES / 2; i++) {
+		for (size_t bit = 0; bit < 8 * s[i].len; bit++) {
+			union any got;
+			int r;
+
+			s[i].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+			record_seal(s[i].key.bytes, s[i].key.len, s[i].data, s[i].len);
+			r = decode(&s[i], s[i].data, s[i].len, &got);
+			cr_assert(r == 0 || r == -EBADMSG || r == -EPROTONOSUPPORT);
+			if (r == 0 && bit / 8 >= RECORD_HEADER)
+				cr_assert(ne(int, memcmp(&got, &s[i].record, s[i].size), 0),
+					  "%s bit %zu changed nothing", s[i].what, bit);
+			s[i].data[bit / 8] ^= (uint8_t)(1 << bit % 8);
+		}
+	}
+}
+
+Test(record, bytes_behind_the_last_field_are_damage)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	union any got;
+
+	for (int i = SAMPLES / 2; i < SAMPLES; i++) {
+		s[i].data[s[i].len] = 0;
+		record_seal(s[i].key.bytes, s[i].key.len, s[i].data, s[i].len + 1);
+		cr_expect(eq(int, decode(&s[i], s[i].data, s[i].len + 1, &got), -EBADMSG), "%s",
+			  s[i].what);
+	}
+}
+
+Test(record, a_newer_version_is_told_from_damage)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	union any got;
+
+	for (int i = 0; i < SAMPLES; i++) {
+		s[i].data[1]++;
+		record_seal(s[i].key.bytes, s[i].key.len, s[i].data, s[i].len);
+		cr_expect(eq(int, decode(&s[i], s[i].data, s[i].len, &got), -EPROTONOSUPPORT), "%s",
+			  s[i].what);
+		s[i].data[1] = 0;
+		record_seal(s[i].key.bytes, s[i].key.len, s[i].data, s[i].len);
+		cr_expect(eq(int, decode(&s[i], s[i].data, s[i].len, &got), -EBADMSG), "%s",
+			  s[i].what);
+	}
+}
+
+Test(record, a_record_under_another_key_is_damaged)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	union any got;
+
+	for (int i = 0; i < SAMPLES; i++) {
+		s[i].key.bytes[0] ^= 1;
+		cr_expect(eq(int, decode(&s[i], s[i].data, s[i].len, &got), -EBADMSG), "%s",
+			  s[i].what);
+		if (strcmp(s[i].what, "token") == 0)
+			continue; /* knows its name by the checksum alone */
+		record_seal(s[i].key.bytes, s[i].key.len, s[i].data, s[i].len);
+		cr_expect(eq(int, decode(&s[i], s[i].data, s[i].len, &got), -EBADMSG), "%s",
+			  s[i].what);
+	}
+}
+
+Test(record, a_record_of_another_kind_is_damage)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	struct slot_record got;
+	struct fault f = FAULT_NONE;
+
+	record_seal(s[0].key.bytes, s[0].key.len, s[0].data, s[0].len);
+	cr_expect(eq(int, slot_record_decode(s[0].key.bytes, s[0].key.len, s[0].data, s[0].len, &got,
+					     &f),
+		     -EBADMSG));
+	cr_expect(ne(ptr, strstr(f.text, "slot"), NULL));
+}
+
+Test(record, keys_without_bytes_or_with_too_many_are_damage)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	static const uint8_t key[600];
+	union any got;
+
+	for (int i = 0; i < SAMPLES; i++) {
+		cr_expect(eq(int, s[i].decode(key, 0, s[i].data, s[i].len, &got, NULL), -EBADMSG));
+		cr_expect(eq(int, s[i].decode(key, sizeof(key), s[i].data, s[i].len, &got, NULL),
+			     -EBADMSG));
+	}
+}
+
+Test(record, keys_of_events_sort_by_their_number)
+{
+	struct record_key low, high;
+	uint64_t back;
+
+	record_key_from_sequence(255, &low);
+	record_key_from_sequence(256, &high);
+	cr_expect(lt(int, memcmp(low.bytes, high.bytes, 8), 0));
+	cr_expect(record_key_to_sequence(high.bytes, high.len, &back));
+	cr_expect(eq(u64, back, 256));
+	cr_expect(not(record_key_to_sequence(high.bytes, 7, &back)));
+}
+
+Test(record, every_state_has_a_name_that_leads_back_to_it)
+{
+	for (int s = SLOT_STATE_CREATING; s < SLOT_STATES; s++) {
+		enum slot_state back;
+
+		cr_assert(eq(int, slot_state_from_string(slot_state_to_string((enum slot_state)s), &back),
+			     0));
+		cr_expect(eq(int, (int)back, s));
+	}
+}
+
+Test(record, what_is_no_state_has_no_name_and_leaves_ret_alone)
+{
+	enum slot_state back = SLOT_STATE_READY;
+
+	cr_expect(eq(int, slot_state_from_string("", &back), -EINVAL));
+	cr_expect(eq(int, slot_state_from_string("Ready", &back), -EINVAL));
+	cr_expect(eq(int, slot_state_from_string("unknown", &back), -EINVAL));
+	cr_expect(eq(int, (int)back, SLOT_STATE_READY));
+	cr_expect(eq(str, (char *)slot_state_to_string((enum slot_state)0), (char *)"unknown"));
+	cr_expect(eq(str, (char *)slot_state_to_string((enum slot_state)99), (char *)"unknown"));
+}
+
+Test(record, now_is_what_the_clocks_say)
+{
+	struct boot_id boot = { .bytes = { 1, 2, 3 } };
+	struct moment now;
+
+	clock_fake(100, 7, &boot);
+	now = moment_now();
+	clock_real();
+	cr_expect(eq(u64, now.wall_usec, 100));
+	cr_expect(eq(u64, now.boot_usec, 7));
+	cr_expect(eq(int, memcmp(&now.boot, &boot, sizeof(boot)), 0));
+}
