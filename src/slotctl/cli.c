@@ -247,8 +247,12 @@ static enum exit_status fail_connect(struct cli *cli, int code)
 		remedy = "; start it with 'slotctl daemon start'";
 	else if (cli->scope == DAEMON_SYSTEM && code == -ECONNREFUSED)
 		remedy = "; start it with 'systemctl start slotd.socket'";
-	return cli_fail(cli, exit_status_of(NULL, code), "slotd cannot be reached at %s: %s%s",
-			cli->socket, *message ? message : strerror(-code), remedy);
+	if (code == -ENOENT || code == -ECONNREFUSED)
+		return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "slotd does not run: %s at %s%s",
+				code == -ENOENT ? "there is no socket" : "nobody listens",
+				cli->socket, remedy);
+	return cli_fail(cli, exit_status_of(NULL, code), "%s%s",
+			*message ? message : strerror(-code), remedy);
 }
 
 enum exit_status cli_connect(struct cli *cli, bool may_start)

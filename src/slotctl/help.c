@@ -114,9 +114,23 @@ void help_print_family(const char *first)
 	printf("\nslotctl help %s COMMAND explains a command.\n", first);
 }
 
+static enum exit_status fail_unknown(struct cli *cli, const char *first, const char *second)
+{
+	bool known = second && command_is_family(first);
+	const char *near = known ? command_nearest(first, second) : command_nearest(NULL, first);
+	const char *space = second ? " " : "", *rest = second ? second : "";
+
+	if (near)
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"there is no command '%s%s%s'; did you mean '%s%s%s'?", first,
+				space, rest, known ? first : "", known ? " " : "", near);
+	return cli_fail(cli, EXIT_STATUS_USAGE, "there is no command '%s%s%s'; see 'slotctl help'",
+			first, space, rest);
+}
+
 enum exit_status cmd_help(struct cli *cli)
 {
-	const char *first = cli_word(cli, 0), *second = cli_word(cli, 1), *near;
+	const char *first = cli_word(cli, 0), *second = cli_word(cli, 1);
 	const struct command *c = first ? command_find(first, second) : NULL;
 
 	if (!first)
@@ -125,15 +139,7 @@ enum exit_status cmd_help(struct cli *cli)
 		help_print_command(c);
 	else if (!second && command_is_family(first))
 		help_print_family(first);
-	else {
-		near = second && command_is_family(first) ? command_nearest(first, second)
-							  : command_nearest(NULL, first);
-		if (near)
-			return cli_fail(cli, EXIT_STATUS_USAGE,
-					"there is no command '%s%s%s'; did you mean '%s'?", first,
-					second ? " " : "", second ? second : "", near);
-		return cli_fail(cli, EXIT_STATUS_USAGE,
-				"there is no command '%s'; see 'slotctl help'", first);
-	}
+	else
+		return fail_unknown(cli, first, second);
 	return EXIT_STATUS_DONE;
 }
