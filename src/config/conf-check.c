@@ -1,4 +1,6 @@
 /* What no single key can tell. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
 
@@ -9,15 +11,25 @@
 #include "util/cleanup.h"
 #include "util/text.h"
 
-/* where the fault is shown: at the key, else at the section, else nowhere */
+/* where the fault is shown: at the key, else at its section, else at what it is all in */
 struct place {
 	unsigned line, column;
 };
+
+static const struct yaml_node *find_section(const struct yaml_node *node, const char *path)
+{
+	char section[64];
+
+	snprintf(section, sizeof(section), "%.*s", (int)strcspn(path, "."), path);
+	return yaml_node_find(node, section);
+}
 
 static struct place place_of(const struct yaml_node *node, const char *path)
 {
 	const struct yaml_node *at = yaml_node_find(node, path);
 
+	if (!at)
+		at = find_section(node, path);
 	if (!at)
 		at = node;
 	return at ? (struct place){ at->line, at->column } : (struct place){ 0 };
@@ -95,6 +107,12 @@ static void check_directories(const struct conf *c, const struct yaml_node *root
 
 /* pools */
 
+/* a pool that is no section has been reported as that */
+static bool is_section(const struct yaml_node *node)
+{
+	return yaml_node_is_null(node) || node->kind == YAML_NODE_MAP;
+}
+
 /* something is there, and when it was wrong, that has been reported */
 static bool says(const struct yaml_node *node, const char *key)
 {
@@ -109,7 +127,7 @@ static void check_origin(const struct conf_pool *p, const struct yaml_node *node
 		       "pool %s has both url and path; keep url to clone, or path to adopt what "
 		       "is there",
 		       p->name);
-	if (!p->url && !p->path && !says(node, "url") && !says(node, "path"))
+	if (!p->url && !p->path && is_section(node) && !says(node, "url") && !says(node, "path"))
 		conf_report(report, p->line, p->column,
 			    "pool %s has neither url nor path; say which repository it is of",
 			    p->name);

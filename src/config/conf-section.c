@@ -68,14 +68,11 @@ static void report_unknown(const struct conf_section *section, const struct yaml
 	char words[MAX_LEVEL_KEYS][40];
 	const char *names[MAX_LEVEL_KEYS];
 	size_t n = names_at(section, prefix, words, names);
+	const char *elsewhere = misplaced(section->table, key->text);
+	const char *of_pool = elsewhere ? NULL : misplaced(&conf_pool_keys, key->text);
 	const char *near = text_nearest(key->text, names, n);
-	const char *elsewhere = near ? NULL : misplaced(section->table, key->text);
-	const char *of_pool = near || elsewhere ? NULL : misplaced(&conf_pool_keys, key->text);
 
-	if (near)
-		conf_report(section->report, key->line, key->column,
-			    "%s has no key \"%.60s\"; did you mean \"%s\"?", what, key->text, near);
-	else if (elsewhere)
+	if (elsewhere)
 		conf_report(section->report, key->line, key->column,
 			    "%s has no key \"%.60s\"; it is known as %s", what, key->text,
 			    elsewhere);
@@ -83,6 +80,9 @@ static void report_unknown(const struct conf_section *section, const struct yaml
 		conf_report(section->report, key->line, key->column,
 			    "%s has no key \"%.60s\"; a pool and \"defaults\" have it, as %s", what,
 			    key->text, of_pool);
+	else if (near)
+		conf_report(section->report, key->line, key->column,
+			    "%s has no key \"%.60s\"; did you mean \"%s\"?", what, key->text, near);
 	else
 		conf_report(section->report, key->line, key->column,
 			    "%s has no key \"%.60s\"; slotd.yaml(5) lists those there are", what,
