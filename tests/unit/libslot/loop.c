@@ -5,31 +5,12 @@
 #include <poll.h>
 #include <string.h>
 
-#include "peer.h"
-#include "replies.h"
-#include "slotd/slot.h"
+#include "fixture.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/json.h"
 
-static struct peer peer;
-static struct slot_client *client;
-
-static void start(const struct peer_step *steps)
-{
-	peer_start(&peer, steps);
-	cr_assert(eq(int, slot_client_new(peer.path, &client), 0));
-	cr_assert(eq(int, slot_client_set_retry(client, 10000 * MS, 0, 5 * MS, 50 * MS), 0));
-}
-
-static void stop(void)
-{
-	slot_client_unref(TAKE(client));
-	if (peer.directory[0])
-		peer_remove(&peer);
-}
-
-TestSuite(loop, .fini = stop, .timeout = 60);
+TestSuite(loop, .fini = fixture_stop, .timeout = 60);
 
 struct seen {
 	int replies;
@@ -99,7 +80,7 @@ Test(loop, a_call_in_a_callers_loop_turns_it_only_when_something_happens)
 	struct seen seen = { 0 };
 	int turns;
 
-	start(steps);
+	fixture_start(steps);
 	cr_assert(eq(int, slot_call_async(client, "Ping", NULL, false, on_reply, &seen), 0));
 	cr_expect(eq(int, seen.ends, 0));
 	turns = run_loop();
@@ -127,7 +108,7 @@ Test(loop, the_descriptor_is_the_same_across_a_restart)
 	struct seen seen = { 0 };
 	int fd;
 
-	start(steps);
+	fixture_start(steps);
 	fd = slot_client_fd(client);
 	cr_assert(eq(int, slot_request_new(&request), 0));
 	cr_assert(eq(int, slot_acquire_async(client, request, on_lease, &seen), 0));
@@ -149,7 +130,7 @@ Test(loop, a_call_of_many_bytes_is_written_as_the_peer_reads)
 	static char params[60 * 1024];
 	struct seen seen = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	memset(params, 'x', sizeof(params) - 1);
 	memcpy(params, "{\"a\":\"", 6);
 	memcpy(params + sizeof(params) - 3, "\"}", 2);
@@ -182,7 +163,7 @@ Test(loop, one_call_at_a_time)
 	};
 	struct seen seen = { 0 }, other = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_assert(eq(int, slot_call_async(client, "Ping", NULL, false, on_reply, &seen), 0));
 	cr_expect(
 		eq(int, slot_call_async(client, "Ping", NULL, false, on_reply, &other), -EALREADY));
@@ -200,7 +181,7 @@ Test(loop, waiting_stops_at_its_own_time_and_can_go_on)
 	};
 	struct seen seen = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_assert(eq(int, slot_call_async(client, "Ping", NULL, false, on_reply, &seen), 0));
 	cr_expect(eq(int, slot_wait(client, 10 * MS), -ETIMEDOUT));
 	cr_expect(slot_client_is_busy(client));
@@ -230,7 +211,7 @@ Test(loop, a_stream_is_told_item_by_item)
 	struct seen seen = { 0 };
 	_cleanup_json_ json_object *message = NULL;
 
-	start(stream_steps);
+	fixture_start(stream_steps);
 	cr_assert(eq(int, slot_call_more(client, "Events", NULL, on_reply, &seen), 0));
 	cr_expect(eq(int, seen.replies, 4));
 	cr_expect(eq(int, seen.ends, 1));
@@ -248,7 +229,7 @@ Test(loop, a_callback_can_end_a_stream_and_closes_it)
 	};
 	struct seen seen = { .stop_after = 1 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_expect(eq(int, slot_call_more(client, "Events", NULL, on_reply, &seen), -EXFULL));
 	cr_expect(eq(int, seen.replies, 1));
 	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
@@ -263,7 +244,7 @@ Test(loop, a_stream_that_breaks_after_an_item_is_not_begun_again)
 	};
 	struct seen seen = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_expect(eq(int, slot_call_more(client, "Events", NULL, on_reply, &seen), -ECONNRESET));
 	cr_expect(eq(int, seen.replies, 1));
 	cr_assert(peer_finish(&peer));
@@ -277,7 +258,7 @@ Test(loop, a_stream_that_breaks_before_is_begun_again)
 	};
 	struct seen seen = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_expect(eq(int, slot_call_more(client, "Events", NULL, on_reply, &seen), 0));
 	cr_expect(eq(int, seen.replies, 2));
 	cr_assert(peer_finish(&peer));
@@ -311,7 +292,7 @@ Test(loop, the_next_call_can_be_made_from_the_last_reply_but_not_from_within_a_s
 	};
 	struct seen seen = { 0 };
 
-	start(steps);
+	fixture_start(steps);
 	cr_assert(eq(int, slot_call_async(client, "Events", NULL, true, call_inside, &seen), 0));
 	run_loop();
 	cr_expect(eq(int, seen.replies, 3));
@@ -338,7 +319,7 @@ Test(loop, a_callback_may_drop_the_last_reference)
 	struct slot_client *borrowed;
 	int calls = 0;
 
-	start(steps);
+	fixture_start(steps);
 	borrowed = client;
 	cr_assert(eq(int, slot_call_async(client, "Events", NULL, true, drop_client, &calls), 0));
 	cr_expect(eq(int, slot_wait(borrowed, 0), -ETIMEDOUT));
@@ -377,7 +358,7 @@ Test(loop, a_lease_may_be_freed_while_it_is_being_renewed)
 	struct seen seen = { 0 };
 	struct slot_lease *lease;
 
-	start(steps);
+	fixture_start(steps);
 	lease = get_lease();
 	cr_assert(eq(int, slot_renew_async(client, lease, 5, NULL, on_done, &seen), 0));
 	slot_lease_free(lease);
@@ -397,7 +378,7 @@ Test(loop, client_and_lease_may_go_while_a_renewal_is_under_way)
 	struct seen seen = { 0 };
 	struct slot_lease *lease;
 
-	start(steps);
+	fixture_start(steps);
 	lease = get_lease();
 	cr_assert(eq(int, slot_renew_async(client, lease, 5, NULL, on_done, &seen), 0));
 	slot_client_unref(TAKE(client));
@@ -416,7 +397,7 @@ Test(loop, a_scope_ends_by_a_second_connection_while_a_call_is_under_way)
 	struct seen seen = { 0 };
 	struct slot_lease *lease;
 
-	start(steps);
+	fixture_start(steps);
 	lease = get_lease();
 	cr_assert(eq(int, slot_call_async(client, "PoolFetch", NULL, false, on_reply, &seen), 0));
 	slot_lease_releasep(&lease);
@@ -435,7 +416,7 @@ Test(loop, an_idle_client_notices_that_the_daemon_left_and_does_not_spin)
 	};
 	struct pollfd p;
 
-	start(steps);
+	fixture_start(steps);
 	cr_assert(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
 	cr_assert(peer_finish(&peer));
 	p = (struct pollfd){ .fd = slot_client_fd(client), .events = POLLIN };

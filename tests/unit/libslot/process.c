@@ -1,0 +1,197 @@
+/* Signals, threads and forked children. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fixture.h"
+#include "util/cleanup.h"
+
+TestSuite(process, .fini = fixture_stop, .timeout = 60);
+
+static void expect_called(size_t i, const char *method, const char *key, const char *value)
+{
+	_cleanup_(freep) char *called = fixture_method(i);
+	_cleanup_(freep) char *sent = fixture_sent(i, key);
+
+	cr_assert(ne(ptr, called, NULL));
+	cr_assert(ne(ptr, sent, NULL));
+	cr_expect(eq(str, called, (char *)method));
+	cr_expect(eq(str, sent, (char *)value));
+}
+
+static void cancel_on_signal(int signal)
+{
+	slot_client_cancel(client);
+}
+
+static void do_nothing(int signal)
+{
+}
+
+static void on_usr1(void (*handler)(int))
+{
+	struct sigaction action = { .sa_handler = handler };
+
+	sigaction(SIGUSR1, &action, NULL);
+}
+
+Test(process, a_signal_handler_can_end_a_waiting_acquire)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ },	     { PEER_PAUSE, NULL, 30 },
+		{ PEER_KICK },	 { PEER_AWAIT_END }, { PEER_END },
+	};
+	struct slot_lease *lease = NULL;
+
+	on_usr1(cancel_on_signal);
+	fixture_start(steps);
+	cr_expect(eq(int, fixture_acquire(&lease), -ECANCELED));
+	cr_assert(peer_finish(&peer));
+}
+
+Test(process, any_other_signal_does_not_disturb)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT },
+		{ PEER_READ },
+		{ PEER_PAUSE, NULL, 30 },
+		{ PEER_KICK },
+		{ PEER_PAUSE, NULL, 30 },
+		{ PEER_SEND, "{}" },
+		{ PEER_END },
+	};
+
+	on_usr1(do_nothing);
+	fixture_start(steps);
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	cr_assert(peer_finish(&peer));
+}
+
+Test(process, a_cancel_before_the_call_ends_it_and_only_that_one)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ },	      { PEER_SEND, "{}" },
+		{ PEER_READ },	 { PEER_SEND, "{}" }, { PEER_END },
+	};
+
+	fixture_start(steps);
+	slot_client_cancel(client);
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), -ECANCELED));
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	slot_client_cancel(client);
+	slot_client_clear_cancel(client);
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	cr_assert(peer_finish(&peer));
+}
+
+static void *cancel_from_thread(void *unused)
+{
+	usleep(20000);
+	slot_client_cancel(client);
+	return NULL;
+}
+
+Test(process, another_thread_can_end_a_call_between_two_attempts)
+{
+	pthread_t thread;
+
+	peer_prepare(&peer);
+	fixture_open();
+	slot_client_set_await_daemon(client, true);
+	cr_assert(eq(int, pthread_create(&thread, NULL, cancel_from_thread, NULL), 0));
+	cr_expect(eq(int, slot_client_connect(client), -ECANCELED));
+	pthread_join(thread, NULL);
+}
+
+/* 0 when everything in the child is as slot.h says, else the number of what is not */
+static int use_in_child(struct slot_lease *lease)
+{
+	if (slot_call(client, "Ping", NULL, NULL) != -ECHILD)
+		return 1;
+	if (slot_renew(client, lease, 1, NULL) != -ECHILD)
+		return 2;
+	if (slot_client_fd(client) != -ECHILD || slot_client_process(client) != -ECHILD)
+		return 3;
+	slot_client_cancel(client);
+	slot_lease_releasep(&lease);
+	slot_client_unref(client);
+	return 0;
+}
+
+Test(process, a_forked_child_can_only_free_and_the_parent_goes_on)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT },
+		{ PEER_READ },
+		{ PEER_SEND, LEASE_REPLY },
+		{ PEER_READ },
+		{ PEER_SEND, "{}" },
+		{ PEER_READ },
+		{ PEER_SEND, RELEASE_REPLY },
+		{ PEER_AWAIT_END },
+		{ PEER_END },
+	};
+	struct slot_lease *lease = NULL;
+	int status;
+	pid_t pid;
+
+	fixture_start(steps);
+	cr_assert(eq(int, fixture_acquire(&lease), 0));
+	pid = fork();
+	if (pid == 0)
+		_exit(use_in_child(lease));
+	cr_assert(eq(int, waitpid(pid, &status, 0), pid));
+	cr_assert(eq(int, WEXITSTATUS(status), 0));
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	slot_lease_releasep(&lease);
+	cr_expect(eq(ptr, lease, NULL));
+	slot_client_unref(TAKE(client));
+	cr_assert(peer_finish(&peer));
+	expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
+}
+
+Test(process, the_daemon_sees_the_end_though_a_child_holds_the_socket)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT },    { PEER_READ }, { PEER_SEND, "{}" },
+		{ PEER_AWAIT_END }, { PEER_END },
+	};
+	pid_t pid;
+
+	fixture_start(steps);
+	cr_assert(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	slot_client_unref(TAKE(client));
+	cr_expect(peer_finish(&peer));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+Test(process, a_peer_that_hangs_up_raises_no_sigpipe)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT },
+		{ PEER_CLOSE },
+		{ PEER_UNLISTEN },
+		{ PEER_END },
+	};
+
+	fixture_start(steps);
+	cr_assert(eq(int, slot_client_set_retry(client, 30 * MS, 0, 5 * MS, 50 * MS), 0));
+	cr_assert(eq(int, slot_client_connect(client), 0));
+	cr_assert(peer_finish(&peer));
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), -ENOENT));
+}
+
+Test(process, its_version_is_the_projects)
+{
+	cr_expect(eq(str, (char *)slot_version(), (char *)SLOTD_VERSION));
+}
