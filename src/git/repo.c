@@ -19,6 +19,7 @@
 
 struct repo {
 	git_repository *git;
+	git_odb *odb;
 	char *common_dir;
 };
 
@@ -171,16 +172,14 @@ static int check_identity(struct repo *repo, struct fault *f)
 static int use_own_odb(struct repo *repo, struct fault *f)
 {
 	_cleanup_(freep) char *objects = text_printf("%s/objects", repo->common_dir);
-	git_odb *odb = NULL;
 	int r;
 
 	if (!objects)
 		return fault_oom(f);
-	r = odb_open(objects, &odb, f);
+	r = odb_open(objects, &repo->odb, f);
 	if (r < 0)
 		return r;
-	r = git_repository_set_odb(repo->git, odb);
-	git_odb_free(odb);
+	r = git_repository_set_odb(repo->git, repo->odb);
 	return r < 0 ? git_fault(f, r, "cannot use %s", objects) : 0;
 }
 
@@ -220,6 +219,7 @@ void repo_close(struct repo *repo)
 {
 	if (!repo)
 		return;
+	git_odb_free(repo->odb);
 	git_repository_free(repo->git);
 	free(repo->common_dir);
 	free(repo);
@@ -228,6 +228,11 @@ void repo_close(struct repo *repo)
 git_repository *repo_git(struct repo *repo)
 {
 	return repo->git;
+}
+
+git_odb *repo_odb(struct repo *repo)
+{
+	return repo->odb;
 }
 
 const char *repo_common_dir(struct repo *repo)

@@ -32,7 +32,8 @@ int repo_global_init(struct fault *f);
 int repo_open(const char *common_dir, struct repo **ret, struct fault *f);
 void repo_close(struct repo *repo); /* accepts NULL */
 
-git_repository *repo_git(struct repo *repo);   /* borrowed */
+git_repository *repo_git(struct repo *repo);	/* borrowed */
+git_odb *repo_odb(struct repo *repo);		/* borrowed */
 const char *repo_common_dir(struct repo *repo); /* borrowed; absolute, no "/" at the end */
 
 /**

@@ -18,7 +18,7 @@ char fixture_dir[64];
 static char *kept[MAX_KEPT];
 static size_t n_kept;
 
-static char *keep(char *s)
+char *fixture_keep(char *s)
 {
 	if (n_kept == MAX_KEPT)
 		abort();
@@ -105,7 +105,7 @@ char *sh_text(const char *fmt, ...)
 	va_start(ap, fmt);
 	out = sh_open(fmt, ap);
 	va_end(ap);
-	text = keep(read_stream(out));
+	text = fixture_keep(read_stream(out));
 	if (pclose(out) != 0)
 		text[0] = '\0';
 	len = strlen(text);
@@ -116,5 +116,5 @@ char *sh_text(const char *fmt, ...)
 
 char *in_dir(const char *name)
 {
-	return keep(text_printf("%s/%s", fixture_dir, name));
+	return fixture_keep(text_printf("%s/%s", fixture_dir, name));
 }

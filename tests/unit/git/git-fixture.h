@@ -21,6 +21,9 @@ __attribute__((format(printf, 1, 2))) bool sh(const char *fmt, ...);
 /* its output, with the last newline cut; "" when it fails; freed by fixture_deinit() */
 __attribute__((format(printf, 1, 2))) char *sh_text(const char *fmt, ...);
 
+/* the string is freed by fixture_deinit(); returns it */
+char *fixture_keep(char *s);
+
 /* "<fixture_dir>/<name>"; freed by fixture_deinit() */
 char *in_dir(const char *name);
 

@@ -1,0 +1,60 @@
+/* A commit becomes files. */
+#include "git/tree.h"
+
+#include "git/index-write.h"
+#include "git/tree-file.h"
+#include "util/cleanup.h"
+#include "util/crash.h"
+
+#define CHUNK 32 /* files that one thread takes at once: mostly of one directory */
+
+struct create {
+	struct tree_list list;
+	struct convert *convert;
+};
+
+static void create_deinit(struct create *c)
+{
+	tree_list_deinit(&c->list);
+	convert_free(c->convert);
+}
+
+static int create_one(struct tree_worker *w, size_t i, void *userdata)
+{
+	struct create *c = userdata;
+	int r = tree_file_write(w, &c->list.entries[i], c->convert, TREE_FILE_NEW);
+
+	CRASH_POINT("tree.create.file");
+	return r;
+}
+
+static void repo_closep(struct repo **repo)
+{
+	repo_close(*repo);
+}
+
+int tree_create(const struct tree_slot *slot, const git_oid *commit, unsigned threads,
+		struct tree_stats *ret, struct fault *f)
+{
+	_cleanup_(repo_closep) struct repo *repo = NULL;
+	_cleanup_(create_deinit) struct create c = { 0 };
+	struct tree_stats stats = { 0 };
+	int r;
+
+	r = repo_open(slot->common_dir, &repo, f);
+	if (r == 0)
+		r = tree_list_load(repo, commit, &c.list, f);
+	if (r == 0)
+		r = convert_load(repo, &c.list, &c.convert, f);
+	if (r == 0)
+		r = tree_work(slot, repo, c.list.n, CHUNK, threads, create_one, &c, &stats, f);
+	CRASH_POINT("tree.create.index");
+	if (r == 0)
+		r = index_write(slot->admin_fd, &c.list, &c.list, f);
+	CRASH_POINT("tree.create.index-rename");
+	if (r < 0)
+		return r;
+	stats.files = c.list.n;
+	*ret = stats;
+	return 0;
+}

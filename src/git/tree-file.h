@@ -1,0 +1,38 @@
+/**
+ * DOC: tree-file - one file of a commit, put where it belongs
+ */
+#ifndef GIT_TREE_FILE_H
+#define GIT_TREE_FILE_H
+
+#include "git/convert.h"
+#include "git/tree-work.h"
+
+/* what a kill may leave in a slot begins with this; the next reset removes it */
+#define TREE_TMP_PREFIX ".slotd-tmp-"
+
+enum tree_file_how {
+	TREE_FILE_NEW,	   /* nothing is expected under that name: create it there */
+	TREE_FILE_REPLACE, /* write beside and rename over */
+};
+
+/**
+ * tree_file_write - write a file, link or submodule directory
+ * @e: which; its stat data is filled in
+ * @convert: the commit's attributes
+ *
+ * Missing directories are made. Whatever stands in the way is removed: a name that is no directory,
+ * and a directory with all that is in it.
+ */
+int tree_file_write(struct tree_worker *w, struct tree_entry *e, const struct convert *convert,
+		    enum tree_file_how how);
+
+/**
+ * tree_file_dirs - make the directory of a path, and open it
+ * @path, @len: of a directory, relative to the slot
+ *
+ * A link or a file in the way is removed. Returns a borrowed descriptor as tree_worker_dir(), or a
+ * negative errno with a fault.
+ */
+int tree_file_dirs(struct tree_worker *w, const char *path, size_t len);
+
+#endif

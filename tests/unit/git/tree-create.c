@@ -1,0 +1,71 @@
+#include "git/tree.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tree-fixture.h"
+
+static void init(void)
+{
+	fixture_init();
+	cr_assert(sh("git init -q -b main r"));
+}
+
+static void deinit(void)
+{
+	slot_close();
+	fixture_deinit();
+}
+
+TestSuite(tree_create, .init = init, .fini = deinit, .timeout = 120);
+
+static struct tree_stats create(const char *rev, unsigned threads)
+{
+	git_oid commit = commit_of(rev);
+	struct tree_stats stats = { 0 };
+
+	cr_assert_eq(tree_create(&slot, &commit, threads, &stats, &slot_fault), 0, "%s",
+		     slot_fault.text);
+	return stats;
+}
+
+/* commits what the shell made in r, and creates the slot from it */
+static void assert_creates(const char *make)
+{
+	cr_assert(sh("cd r && { %s; } && git add -A && git commit -q --allow-empty -m x", make),
+		  "%s", make);
+	slot_open();
+	create("HEAD", 2);
+	assert_slot_is_clean_at("HEAD");
+	slot_close();
+}
+
+Test(tree_create, writes_files_modes_and_links)
+{
+	assert_creates("echo a > a; echo b > b; chmod +x b; ln -s a c; ln -s nowhere d; "
+		       "ln -s /etc/passwd e; mkdir -p x/y/z; echo f > x/y/z/f; ln -s x g; "
+		       "ln -s ../.. x/y/up; : > empty; head -c 3000000 /dev/urandom > big");
+}
+
+Test(tree_create, takes_any_bytes_as_names)
+{
+	assert_creates("printf x > \"$(printf 'new\\nline')\"; printf x > '\"quoted\"'; "
+		       "printf x > \"$(printf '\\377\\376')\"; printf x > ./-f; printf x > ' '; "
+		       "printf x > $(printf 'n%.0s' $(seq 255)); printf x > 'back\\slash'; "
+		       "mkdir -p '.git.x' '.github' 'a b/-c'; printf x > .git.x/.gitx; "
+		       "printf x > .github/y; printf x > 'a b/-c/d'; printf x > 'a b.c'; "
+		       "printf x > 'a b0'; printf A > case; printf B > CASE; printf B > Case");
+}
+
+Test(tree_create, goes_deep)
+{
+	assert_creates("d=$(printf 'dir/%.0s' $(seq 300)); mkdir -p $d && echo x > $d/f");
+}
+
+Test(tree_create, makes_nothing_of_an_empty_tree)
+{
+	assert_creates("true");
+}

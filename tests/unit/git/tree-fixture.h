@@ -1,0 +1,25 @@
+/**
+ * DOC: tree-fixture - a slot to write a commit into, and git(1) to judge it
+ */
+#ifndef TESTS_TREE_FIXTURE_H
+#define TESTS_TREE_FIXTURE_H
+
+#include "git/tree.h"
+#include "git-fixture.h"
+
+/* the repository is "r", the slot "s" (a worktree without files); there is one of them */
+extern struct tree_slot slot;
+extern struct fault slot_fault;
+
+/* "git worktree add --no-checkout" of r as s, and its handles; closed by slot_close() */
+void slot_open(void);
+void slot_close(void);
+
+/* the commit of a revision of r */
+git_oid commit_of(const char *rev);
+
+/* the slot is what "git worktree add" of HEAD's commit makes of it, by git's own word */
+void assert_slot_is_clean_at(const char *rev);
+
+
+#endif
