@@ -158,7 +158,7 @@ static const struct conf_key pool_keys[] = {
 	  "the shortest ttl that an agent may ask for" },
 	{ "lease.max_ttl", CONF_DURATION, 0, POOL(lease.max_ttl_usec), "4h", SEC, 30 * DAY, NULL,
 	  "the longest ttl that an agent may ask for" },
-	{ "lease.warn_before", CONF_DURATION, CONF_OR_ZERO, POOL(lease.warn_before_usec), "60s", SEC, 30 * DAY, NULL,
+	{ "lease.warn_before", CONF_DURATION, CONF_OR_ZERO, POOL(lease.warn_before_usec), "60s", USEC_PER_MSEC, 30 * DAY, NULL,
 	  "a lease counts as expiring soon so long before its end" },
 	{ "lease.abandon_after", CONF_DURATION, CONF_NO_EFFECT | CONF_OR_ZERO | CONF_BY_SCOPE, POOL(lease.abandon_after_usec),
 	  "2h, for a user's daemon 24h", MIN, YEAR, NULL,
