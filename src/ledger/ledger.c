@@ -15,6 +15,7 @@
 #include "util/text.h"
 
 #define DEFAULT_MAP_BYTES (64ULL << 20)
+#define LOCK_BYTES	  16384 /* more than LMDB's 126 readers need */
 
 /* --- the databases and the generation record --- */
 
@@ -135,6 +136,27 @@ static int make_dir(const char *state_dir, const char *dir, struct fault *f)
 	return r < 0 ? fault_errno(f, r, "cannot sync %s", state_dir) : 0;
 }
 
+/*
+ * LMDB writes to its lock file through a map, and leaves it sparse: on a full disk that
+ * would be SIGBUS. So it has its blocks before LMDB sees it.
+ */
+static int reserve_lock(const struct ledger *l, struct fault *f)
+{
+	_cleanup_(freep) char *path = text_printf("%s/lock.mdb", l->dir);
+	_cleanup_(closep) int fd = -1;
+	int rc;
+
+	if (!path)
+		return fault_oom(f);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return ledger_fault(f, errno, l->dir, "lock");
+	do {
+		rc = posix_fallocate(fd, 0, LOCK_BYTES);
+	} while (rc == EINTR);
+	return rc ? ledger_fault(f, rc, l->dir, "lock") : 0;
+}
+
 static struct ledger *ledger_new(const char *state_dir, const char *name)
 {
 	_cleanup_(ledger_closep) struct ledger *l = calloc(1, sizeof(*l));
@@ -159,6 +181,8 @@ int ledger_open_dir(const char *state_dir, const char *name, uint64_t map_bytes,
 	if (!l)
 		return fault_oom(f);
 	r = make_dir(state_dir, l->dir, f);
+	if (r == 0)
+		r = reserve_lock(l, f);
 	if (r < 0)
 		return r;
 	rc = env_open(l->dir, map_bytes ? map_bytes : DEFAULT_MAP_BYTES, 0, &l->env);
