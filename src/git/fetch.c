@@ -100,7 +100,8 @@ static void fetch_options_init(git_fetch_options *opts, struct fetch *fetch)
 	opts->callbacks.transfer_progress = on_transfer;
 	opts->callbacks.sideband_progress = on_sideband;
 	opts->callbacks.payload = &fetch->session;
-	opts->download_tags = GIT_REMOTE_DOWNLOAD_TAGS_AUTO;
+	opts->download_tags = fetch->remote->adopted ? GIT_REMOTE_DOWNLOAD_TAGS_NONE :
+						       GIT_REMOTE_DOWNLOAD_TAGS_AUTO;
 	opts->update_fetchhead = 0;
 	opts->proxy_opts.type = GIT_PROXY_NONE;
 }
@@ -171,7 +172,7 @@ static int transfer(git_remote *remote, struct fetch *fetch)
 	if (rc == 0)
 		rc = git_remote_download(remote, &specs, &opts);
 	CRASH_POINT("store.fetch.downloaded");
-	if (rc == 0)
+	if (rc == 0 && !fetch->remote->adopted)
 		rc = git_remote_prune(remote, &opts.callbacks);
 	if (rc == 0)
 		rc = git_remote_update_tips(remote, &opts.callbacks, 0, opts.download_tags,
@@ -187,6 +188,8 @@ static int fetch_from(struct repo *repo, git_remote *remote, struct fetch *fetch
 
 	if (rc < 0)
 		return fetch_fault(fetch, rc, f);
+	if (fetch->remote->adopted)
+		return 0;
 	r = find_origin_head(repo, remote, &head, f);
 	return r < 0 ? r : set_origin_head(repo, head, f);
 }

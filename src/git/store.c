@@ -210,6 +210,23 @@ int store_ready(struct repo *repo, struct fault *f)
 	return admin_sync(fd, f);
 }
 
+int store_origin_url(struct repo *repo, char **ret, struct fault *f)
+{
+	git_config *config = NULL;
+	const char *url = NULL;
+	int rc = git_repository_config_snapshot(&config, repo_git(repo));
+
+	if (rc == 0)
+		rc = git_config_get_string(&url, config, "remote.origin.url");
+	if (rc == 0)
+		*ret = strdup(url);
+	git_config_free(config);
+	if (rc < 0)
+		return fault(f, -ENOENT, "%s has no remote \"origin\" to fetch from",
+			     repo_common_dir(repo));
+	return *ret ? 0 : fault_oom(f);
+}
+
 bool store_is_bare(struct repo *repo)
 {
 	git_config *config = NULL;

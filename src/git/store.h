@@ -35,6 +35,7 @@ typedef int (*store_progress_fn)(const char *phase, uint64_t done, uint64_t tota
 
 struct store_remote {
 	const char *url;
+	bool adopted; /* a path pool's: only refs/remotes/origin/ moves, and nothing is pruned */
 	struct credentials credentials;
 	store_progress_fn progress; /* or NULL */
 	void *userdata;
@@ -62,6 +63,9 @@ int store_ready(struct repo *repo, struct fault *f);
 
 /* origin's branches and tags as they are now; branches gone there go here */
 int store_fetch(struct repo *repo, const struct store_remote *remote, struct fault *f);
+
+/* what an adopted store calls origin; allocated. -ENOENT: nothing */
+int store_origin_url(struct repo *repo, char **ret, struct fault *f);
 
 /* has it no main worktree? (libgit2 is told that none has) */
 bool store_is_bare(struct repo *repo);

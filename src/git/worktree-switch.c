@@ -129,7 +129,20 @@ static int found_something(enum tree_change change, const char *path, void *user
 		     quoted ? quoted : "?", tree_change_to_string(change));
 }
 
-int worktree_clean(struct worktree *w, const git_oid *commit, bool keep_ignored, unsigned threads,
+/* the index is where stat data is: without it every file is read */
+static int reset(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
+		 struct tree_stats *ret, struct fault *f)
+{
+	int r = 0;
+
+	if (flags & WORKTREE_PROVE_CONTENT)
+		r = admin_remove_at(w->tree.admin_fd, "index", f);
+	return r == 0 ? tree_reset(&w->tree, commit, flags & WORKTREE_KEEP_IGNORED, threads, ret,
+				   f) :
+			r;
+}
+
+int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
 		   struct tree_stats *ret, struct fault *f)
 {
 	struct tree_stats stats = { 0 };
@@ -139,7 +152,7 @@ int worktree_clean(struct worktree *w, const git_oid *commit, bool keep_ignored,
 		r = remove_locks(w, f);
 	CRASH_POINT("worktree.clean.unlocked");
 	if (r == 0)
-		r = tree_reset(&w->tree, commit, keep_ignored, threads, &stats, f);
+		r = reset(w, commit, flags, threads, &stats, f);
 	CRASH_POINT("worktree.clean.reset");
 	if (r == 0)
 		r = op_state_clear(w->tree.admin_fd, f);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "git/admin.h"
 #include "util/cleanup.h"
@@ -197,6 +198,11 @@ void worktree_close(struct worktree *w)
 	free(w->name);
 	free(w->path);
 	free(w);
+}
+
+bool worktree_exists(int slots_fd, const char *name)
+{
+	return faccessat(slots_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
 }
 
 const struct tree_slot *worktree_tree(const struct worktree *w)

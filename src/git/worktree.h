@@ -84,8 +84,16 @@ int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
  * a sweep proves it: -EBUSY, with the name of what it found, when somebody wrote meanwhile. @ret's
  * bytes are the blocks that the slot uses, ignored files included.
  */
-int worktree_clean(struct worktree *w, const git_oid *commit, bool keep_ignored, unsigned threads,
+int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
 		   struct tree_stats *ret, struct fault *f);
+
+enum worktree_flags {
+	WORKTREE_KEEP_IGNORED = 1 << 0,
+	WORKTREE_PROVE_CONTENT = 1 << 1, /* stat data is not believed: the machine has crashed */
+};
+
+/* is anything in the slot's place? */
+bool worktree_exists(int slots_fd, const char *name);
 
 /* directory and administration go; what is not there is fine */
 int worktree_remove(struct repo *repo, int slots_fd, const char *slots_path, const char *name,

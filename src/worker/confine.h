@@ -1,0 +1,32 @@
+/**
+ * DOC: confine - what a worker can do at most
+ *
+ * A worker handles what agents left behind, in a library that was not written for that. It
+ * dies with slotd, gains no privileges, has limits, and may write only beneath its store
+ * and its slots (Landlock).
+ */
+#ifndef WORKER_CONFINE_H
+#define WORKER_CONFINE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "util/fault.h"
+
+/**
+ * limits_set - limits, umask, no new privileges, death with the parent
+ * @parent: its pid; 0: not known. -ESRCH when it is not our parent any more
+ */
+int limits_set(pid_t parent, struct fault *f);
+
+/**
+ * landlock_restrict - from now on nothing is written but beneath these directories
+ * @store, @slots: absolute paths of directories that exist
+ * @ret_active: false: this kernel has no Landlock, or one without the right to rename between
+ *	directories (ABI 1), which would break every rename
+ *
+ * For this thread and those it starts: call it before there are others. /dev/null stays writable.
+ */
+int landlock_restrict(const char *store, const char *slots, bool *ret_active, struct fault *f);
+
+#endif

@@ -1,0 +1,332 @@
+/* What is done to slots. */
+#include "worker/jobs.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "git/branch.h"
+#include "git/store.h"
+#include "git/worktree.h"
+#include "util/cleanup.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+#define SENTENCES_MAX 20
+
+/* what all of them work on */
+struct site {
+	const char *slot;
+	uint64_t dev;
+	uint64_t ino;
+	struct repo *repo;
+	struct worktree *worktree;
+};
+
+static void site_deinit(struct site *s)
+{
+	worktree_close(s->worktree);
+	repo_close(s->repo);
+}
+
+#define _cleanup_site_ __attribute__((__cleanup__(site_deinit)))
+
+/* 0: the parameter is not a slot's name, and the error says so */
+static bool read_slot(struct work *work, struct site *ret)
+{
+	size_t len;
+	uint64_t n;
+
+	ret->slot = json_get_string(work->params, "slot");
+	ret->dev = (uint64_t)json_get_int(work->params, "dev", 0);
+	ret->ino = (uint64_t)json_get_int(work->params, "ino", 0);
+	if (parse_slot_name(ret->slot, &len, &n) == 0)
+		return true;
+	work_invalid(work, "slot");
+	return false;
+}
+
+/* a mandatory or optional full commit id; false: it is none, and the error says so */
+static bool read_commit(struct work *work, git_oid *ret)
+{
+	const char *hex = json_get_string(work->params, "commit");
+
+	memset(ret, 0, sizeof(*ret));
+	if (!hex || (strlen(hex) == GIT_OID_HEXSZ && git_oid_fromstr(ret, hex) == 0))
+		return true;
+	work_invalid(work, "commit");
+	return false;
+}
+
+static int open_slot(struct work *work, struct site *s)
+{
+	struct worker *w = work->worker;
+	int r = job_open_repo(work, &s->repo);
+
+	return r < 0 ? r : worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino,
+					 &s->worktree, &work->fault);
+}
+
+static void set_head(struct work *work, const git_oid *commit, const char *branch)
+{
+	json_set_string(work->reply, "head",
+			git_oid_is_zero(commit) ? NULL : git_oid_tostr_s(commit));
+	json_set_string(work->reply, "branch", branch);
+}
+
+/* --- create --- */
+
+int job_slot_create(struct work *work)
+{
+	struct worker *w = work->worker;
+	_cleanup_site_ struct site s = { 0 };
+	struct tree_stats stats = { 0 };
+	git_oid commit;
+	int r;
+
+	if (!read_slot(work, &s) || !read_commit(work, &commit))
+		return 0;
+	r = job_open_repo(work, &s.repo);
+	if (r == 0)
+		r = worktree_create(s.repo, w->slots_fd, w->slots, s.slot, &commit, w->threads,
+				    &s.dev, &s.ino, &stats, &work->fault);
+	if (r < 0)
+		return r;
+	json_set_string(work->reply, "head", git_oid_tostr_s(&commit));
+	json_set_int(work->reply, "dev", (int64_t)s.dev);
+	json_set_int(work->reply, "ino", (int64_t)s.ino);
+	json_set_int(work->reply, "diskBytes", (int64_t)stats.bytes);
+	return 0;
+}
+
+/* --- prepare --- */
+
+struct target {
+	git_oid commit;
+	const char *branch; /* NULL: detached */
+	bool absent;	    /* the branch is to be made, at commit */
+};
+
+/* the commit that was asked for; the branch may stand elsewhere and then wins */
+static int find_base(struct work *work, struct site *s, struct target *t)
+{
+	const char *name = json_get_string(work->params, "ref");
+	_cleanup_(freep) char *ref = NULL;
+	int r;
+
+	if (!name) {
+		read_commit(work, &t->commit);
+		return git_oid_is_zero(&t->commit) ?
+			       fault(&work->fault, -EINVAL, "neither a ref nor a commit was named") :
+			       0;
+	}
+	r = store_resolve(s->repo, work->worker->adopted, name, &ref, &t->commit, &work->fault);
+	if (r == 0 && git_oid_is_zero(&t->commit))
+		return fault(&work->fault, -ENOENT, "%s has no commit yet", ref);
+	return r;
+}
+
+static int refuse_branch(struct work *work, const char *branch, const char *path)
+{
+	_cleanup_(freep) char *message =
+		text_printf("the branch %s is checked out, or being rebased or bisected, in %s",
+			    branch, path);
+
+	if (!message)
+		return fault_oom(&work->fault);
+	work->error = "io.slotd.worker.BranchInUse";
+	json_set_string(work->reply, "message", message);
+	json_set_string(work->reply, "branch", branch);
+	json_set_path(work->reply, "path", path);
+	json_object_object_del(work->reply, "pathBase64");
+	return 0;
+}
+
+/* is the branch there, and free? work->error is set when it is not free */
+static int find_branch(struct work *work, struct site *s, struct target *t)
+{
+	_cleanup_(freep) char *path = NULL;
+	int r = branch_check_name(t->branch, &work->fault);
+
+	if (r == 0)
+		r = branch_find_user(s->repo, t->branch, s->slot, &path, &work->fault);
+	if (r == BRANCH_E_IN_USE)
+		return refuse_branch(work, t->branch, path);
+	if (r == 0)
+		r = branch_find(s->repo, t->branch, &t->commit, &work->fault);
+	t->absent = r == BRANCH_E_ABSENT;
+	return r == BRANCH_E_ABSENT ? find_base(work, s, t) : r;
+}
+
+static int find_target(struct work *work, struct site *s, struct target *t)
+{
+	t->branch = json_get_string(work->params, "branch");
+	return t->branch ? find_branch(work, s, t) : find_base(work, s, t);
+}
+
+/* the pin first: from then on no maintenance takes the commit away */
+static int move(struct work *work, struct site *s, const struct target *t, bool *ret_created)
+{
+	struct tree_stats stats;
+	int r = branch_pin(s->repo, s->slot, &t->commit, &work->fault);
+
+	if (r == 0 && t->absent)
+		r = branch_create(s->repo, s->slot, t->branch, &t->commit, ret_created,
+				  &work->fault);
+	if (r == 0)
+		r = worktree_switch(s->worktree, t->branch, &t->commit, work->worker->threads,
+				    &stats, &work->fault);
+	return r;
+}
+
+int job_slot_prepare(struct work *work)
+{
+	_cleanup_site_ struct site s = { 0 };
+	struct target t = { 0 };
+	bool created = false;
+	int r;
+
+	if (!read_slot(work, &s) || !read_commit(work, &t.commit))
+		return 0;
+	r = open_slot(work, &s);
+	if (r == 0)
+		r = find_target(work, &s, &t);
+	if (r < 0 || work->error)
+		return r;
+	r = move(work, &s, &t, &created);
+	if (r < 0)
+		return r;
+	set_head(work, &t.commit, t.branch);
+	json_set_bool(work->reply, "created", created);
+	return 0;
+}
+
+/* --- check, clean, remove --- */
+
+static int add_sentence(const char *sentence, void *userdata)
+{
+	if (json_object_array_length(userdata) < SENTENCES_MAX)
+		json_object_array_add(userdata, json_object_new_string(sentence));
+	return 0;
+}
+
+/* fills "unsaved" */
+static int check(struct work *work, struct site *s, const git_oid *target, bool removing)
+{
+	json_object *list = json_object_new_array();
+
+	json_set(work->reply, "unsaved", list);
+	return worktree_unsaved(s->worktree, target, removing, add_sentence, list, &work->fault);
+}
+
+static bool has_unsaved(struct work *work)
+{
+	return json_object_array_length(json_get_array(work->reply, "unsaved")) > 0;
+}
+
+int job_slot_check(struct work *work)
+{
+	_cleanup_site_ struct site s = { 0 };
+	git_oid commit;
+	int r;
+
+	if (!read_slot(work, &s) || !read_commit(work, &commit))
+		return 0;
+	r = open_slot(work, &s);
+	return r < 0 ? r : check(work, &s, &commit,
+				 json_get_bool(work->params, "removing", false));
+}
+
+/* after the job HEAD is where the reply says, cleaned or left alone */
+static int set_left_alone(struct work *work, struct site *s)
+{
+	_cleanup_(freep) char *branch = NULL;
+	git_oid head;
+	int r = worktree_head(s->worktree, &branch, &head, &work->fault);
+
+	if (r < 0)
+		return r;
+	set_head(work, &head, branch);
+	json_set_int(work->reply, "diskBytes", 0);
+	return 0;
+}
+
+static int clean(struct work *work, struct site *s, const git_oid *commit, bool discard)
+{
+	unsigned flags = WORKTREE_KEEP_IGNORED;
+	struct tree_stats stats;
+	int r;
+
+	if (json_get_bool(work->params, "content", false))
+		flags |= WORKTREE_PROVE_CONTENT;
+	r = worktree_clean(s->worktree, commit, flags, work->worker->threads, &stats,
+			   &work->fault);
+	/* somebody writes at the same time: what is there now is theirs */
+	if (r == -EBUSY && !discard && check(work, s, commit, false) == 0 && has_unsaved(work))
+		return set_left_alone(work, s);
+	if (r == 0)
+		r = branch_pin(s->repo, s->slot, commit, &work->fault);
+	if (r < 0)
+		return r;
+	set_head(work, commit, NULL);
+	json_set_int(work->reply, "diskBytes", (int64_t)stats.bytes);
+	return 0;
+}
+
+int job_slot_clean(struct work *work)
+{
+	bool discard = json_get_bool(work->params, "discard", false);
+	_cleanup_site_ struct site s = { 0 };
+	git_oid commit;
+	int r;
+
+	if (!read_slot(work, &s) || !read_commit(work, &commit))
+		return 0;
+	r = open_slot(work, &s);
+	if (r < 0)
+		return r;
+	json_set(work->reply, "unsaved", json_object_new_array());
+	if (!discard)
+		r = check(work, &s, &commit, false);
+	if (r < 0)
+		return r;
+	return has_unsaved(work) ? set_left_alone(work, &s) : clean(work, &s, &commit, discard);
+}
+
+/* a slot that cannot be looked into may hold anything; one that is not there holds nothing */
+static int check_before_removal(struct work *work, struct site *s)
+{
+	struct worker *w = work->worker;
+	int r;
+
+	if (!worktree_exists(w->slots_fd, s->slot))
+		return 0;
+	r = worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino, &s->worktree,
+			  &work->fault);
+	if (r == 0)
+		r = check(work, s, NULL, true);
+	if (r == -EUCLEAN) {
+		add_sentence(work->fault.text, json_get_array(work->reply, "unsaved"));
+		return 0;
+	}
+	return r;
+}
+
+int job_slot_remove(struct work *work)
+{
+	struct worker *w = work->worker;
+	_cleanup_site_ struct site s = { 0 };
+	int r;
+
+	if (!read_slot(work, &s))
+		return 0;
+	json_set(work->reply, "unsaved", json_object_new_array());
+	r = job_open_repo(work, &s.repo);
+	if (r == 0 && !json_get_bool(work->params, "discard", false))
+		r = check_before_removal(work, &s);
+	if (r < 0 || has_unsaved(work))
+		return r;
+	return worktree_remove(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, &work->fault);
+}

@@ -1,0 +1,73 @@
+/* Less than what it was born with. */
+#include "worker/confine.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+
+#define GIB (1024ULL * 1024 * 1024)
+
+/* a sanitizer maps terabytes for its own use */
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SPACE RLIM_INFINITY
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SPACE RLIM_INFINITY
+#endif
+#endif
+#ifndef ADDRESS_SPACE
+#define ADDRESS_SPACE (8 * GIB)
+#endif
+
+static const struct {
+	int resource;
+	rlim_t limit;
+} limits[] = {
+	{ RLIMIT_CORE, 0 },
+	{ RLIMIT_AS, ADDRESS_SPACE },
+	{ RLIMIT_NOFILE, 1024 },
+	{ RLIMIT_FSIZE, 64 * GIB },
+};
+
+/* never raises one: a lower hard limit is somebody's wish */
+static int limit(int resource, rlim_t want, struct fault *f)
+{
+	struct rlimit rl;
+
+	if (getrlimit(resource, &rl) < 0)
+		return fault_errno(f, -errno, "cannot read a resource limit");
+	if (rl.rlim_max > want)
+		rl.rlim_max = want;
+	if (rl.rlim_cur > rl.rlim_max || resource == RLIMIT_NOFILE)
+		rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(resource, &rl) < 0)
+		return fault_errno(f, -errno, "cannot set a resource limit");
+	return 0;
+}
+
+int limits_set(pid_t parent, struct fault *f)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return fault_errno(f, -errno, "cannot ask to die with the parent");
+	/* it may have died before that */
+	if (parent && getppid() != parent)
+		return fault(f, -ESRCH, "the parent %d is gone", (int)parent);
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return fault_errno(f, -errno, "cannot give up new privileges");
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		int r = limit(limits[i].resource, limits[i].limit, f);
+
+		if (r < 0)
+			return r;
+	}
+	umask(022);
+	signal(SIGPIPE, SIG_IGN);
+	/* past RLIMIT_FSIZE a write shall fail, as on a full disk */
+	signal(SIGXFSZ, SIG_IGN);
+	return 0;
+}
