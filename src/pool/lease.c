@@ -1,0 +1,362 @@
+/* At most one a slot, each with a token higher than all before. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/private.h"
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/parse.h"
+
+#define LEASE_ACCURACY_USEC (50 * USEC_PER_MSEC)
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+
+/* --- life --- */
+
+struct lease *lease_new(struct slot *slot, const struct lease_record *rec)
+{
+	struct pools *p = slot->pool->pools;
+	struct lease *lease = calloc(1, sizeof(*lease));
+
+	if (!lease)
+		return NULL;
+	lease->rec = *rec;
+	lease->slot = slot;
+	list_init(&lease->link);
+	id_to_string(&rec->id, lease->id_text);
+	if (sd_event_add_time(p->event, &lease->timer, CLOCK_BOOTTIME, UINT64_MAX,
+			      LEASE_ACCURACY_USEC, on_timer, lease) < 0 ||
+	    map_put(p->leases, lease->id_text, lease) < 0) {
+		sd_event_source_disable_unref(lease->timer);
+		free(lease);
+		return NULL;
+	}
+	list_append(&p->all_leases, &lease->link);
+	p->n_leases++;
+	slot->lease = lease;
+	lease_set_timer(lease);
+	return lease;
+}
+
+void lease_free(struct lease *lease)
+{
+	struct pools *p = lease->slot->pool->pools;
+
+	if (lease->slot->lease == lease)
+		lease->slot->lease = NULL;
+	if (lease->key && list_is_empty(&lease->key->link) && !lease->ended) {
+		/* the daemon ends, the lease does not: its key goes with the memory only */
+		map_remove(p->keys, lease->key->name);
+		key_free(lease->key);
+	}
+	map_remove(p->leases, lease->id_text);
+	list_del(&lease->link);
+	p->n_leases--;
+	sd_event_source_disable_unref(lease->timer);
+	free(lease);
+}
+
+/* --- time --- */
+
+static bool has_deadline(const struct lease *lease)
+{
+	return lease->rec.deadline.wall_usec != 0;
+}
+
+static uint64_t grace_end(const struct lease *lease)
+{
+	return lease->rec.deadline.boot_usec + lease->rec.grace_usec;
+}
+
+static uint64_t warn_at(const struct lease *lease)
+{
+	uint64_t before = lease->slot->pool->conf->lease.warn_before_usec;
+	uint64_t deadline = lease->rec.deadline.boot_usec;
+
+	/* with a short ttl the warning comes in its last third, not at once */
+	if (before > lease->rec.ttl_usec / 3)
+		before = lease->rec.ttl_usec / 3;
+	return deadline > before ? deadline - before : 0;
+}
+
+const char *lease_status(const struct lease *lease)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (!has_deadline(lease))
+		return lease->rec.renewals ? "renewed" : "active";
+	if (now >= grace_end(lease))
+		return "expired";
+	if (now >= lease->rec.deadline.boot_usec)
+		return "grace";
+	if (now >= warn_at(lease))
+		return "expiring_soon";
+	return lease->rec.renewals ? "renewed" : "active";
+}
+
+void lease_set_timer(struct lease *lease)
+{
+	uint64_t next = grace_end(lease);
+
+	if (!has_deadline(lease)) {
+		sd_event_source_set_enabled(lease->timer, SD_EVENT_OFF);
+		return;
+	}
+	if (!lease->rec.warned)
+		next = warn_at(lease);
+	sd_event_source_set_time(lease->timer, next);
+	sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT);
+}
+
+static void warn(struct lease *lease)
+{
+	struct slot *slot = lease->slot;
+	char left[DURATION_TEXT_SIZE];
+	uint64_t now = clock_boot_usec(), deadline = lease->rec.deadline.boot_usec;
+
+	format_age(deadline > now ? deadline - now : 0, left);
+	batch_save(slot->pool->pools->batch, &lease->rec, sizeof(lease->rec));
+	lease->rec.warned = true;
+	batch_put_lease(slot->pool->pools->batch, &lease->rec);
+	pools_event(slot->pool->pools, "lease_expiring_soon", slot->pool, slot, lease, UID_SLOTD,
+		    "%s left", left);
+	log_info("lease expires soon: %s left slot=%s agent=%s", left, slot->rec.name,
+		 lease->rec.agent);
+}
+
+static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	struct lease *lease = userdata;
+	uint64_t now = clock_boot_usec();
+
+	if (lease->ended || !has_deadline(lease) || lease->slot->pool->pools->stopping)
+		return 0;
+	if (now >= grace_end(lease)) {
+		lease_finish(lease, LEASE_END_EXPIRED, false, UID_SLOTD, "not renewed in time");
+		return 0;
+	}
+	if (!lease->rec.warned && now >= warn_at(lease))
+		warn(lease);
+	lease_set_timer(lease);
+	return 0;
+}
+
+static void set_deadline(struct lease_record *rec)
+{
+	if (!(rec->bind & LEASE_BIND_TTL)) {
+		memset(&rec->deadline, 0, sizeof(rec->deadline));
+		return;
+	}
+	rec->deadline = moment_now();
+	rec->deadline.wall_usec += rec->ttl_usec;
+	rec->deadline.boot_usec += rec->ttl_usec;
+}
+
+/* a rollback put the record back: the timer follows */
+static void undo_timer(void *arg)
+{
+	lease_set_timer(arg);
+}
+
+static void lease_edit(struct lease *lease)
+{
+	struct batch *b = lease->slot->pool->pools->batch;
+
+	batch_undo(b, undo_timer, lease);
+	batch_save(b, &lease->rec, sizeof(lease->rec));
+}
+
+/* --- granting --- */
+
+static void undo_grant(void *arg)
+{
+	struct lease *lease = arg;
+
+	lease->key = NULL; /* undone by itself, before */
+	lease_free(lease);
+}
+
+static void fill_record(struct lease_record *rec, const struct waiter *w, const struct slot *slot,
+			const char *head, const char *branch)
+{
+	const struct acquire_spec *spec = &w->spec;
+	const struct conf_pool *conf = slot->pool->conf;
+
+	id_random(&rec->id);
+	memcpy(rec->slot, slot->rec.name, sizeof(rec->slot));
+	memcpy(rec->pool, slot->rec.pool, sizeof(rec->pool));
+	rec->token = slot->rec.token;
+	rec->uid = spec->uid;
+	rec->pid = spec->pid;
+	rec->pid_start = spec->pid_start;
+	memcpy(rec->agent, spec->agent, sizeof(rec->agent));
+	memcpy(rec->task, spec->task, sizeof(rec->task));
+	memcpy(rec->ref, spec->ref, sizeof(rec->ref));
+	memcpy(rec->meta, spec->meta, sizeof(rec->meta));
+	snprintf(rec->branch, sizeof(rec->branch), "%s", branch);
+	snprintf(rec->base, sizeof(rec->base), "%s", head);
+	rec->bind = spec->bind ? spec->bind : LEASE_BIND_TTL;
+	rec->priority = spec->priority;
+	rec->acquired = moment_now();
+	rec->ttl_usec = spec->ttl_usec ? spec->ttl_usec : conf->lease.ttl_usec;
+	rec->grace_usec = conf->lease.grace_usec;
+	rec->progress = -1;
+	set_deadline(rec);
+}
+
+/* above every token that this slot ever had, and above the floor that a rebuilt ledger sets */
+static uint64_t next_token(const struct slot *slot)
+{
+	uint64_t floor = ledger_generation(slot->pool->pools->ledger)->token_floor;
+	uint64_t last = slot->rec.token > floor ? slot->rec.token : floor;
+
+	return last + 1;
+}
+
+struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head, const char *branch)
+{
+	struct pools *p = slot->pool->pools;
+	struct token_record token = { 0 };
+	struct lease_record rec = { 0 };
+	struct lease *lease;
+
+	slot_edit(slot);
+	batch_save(p->batch, &slot->lease, sizeof(slot->lease));
+	slot->rec.token = token.token = next_token(slot);
+	fill_record(&rec, w, slot, head, branch);
+	lease = lease_new(slot, &rec);
+	if (!lease)
+		return NULL;
+	batch_undo(p->batch, undo_grant, lease);
+	if (w->spec.key[0])
+		lease->key = key_grant(p, w, &rec);
+	slot->rec.lease = rec.id;
+	slot->rec.allocations++;
+	snprintf(slot->rec.head, sizeof(slot->rec.head), "%s", head);
+	snprintf(slot->rec.branch, sizeof(slot->rec.branch), "%s", branch);
+	slot_move(slot, SLOT_STATE_LEASED, NULL);
+	batch_put_token(p->batch, slot->rec.name, &token);
+	batch_put_lease(p->batch, &lease->rec);
+	pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid, "%s%s%s", rec.agent,
+		    branch[0] ? " on " : "", branch);
+	return lease;
+}
+
+/* --- renewing --- */
+
+uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
+{
+	struct slot *slot = lease->slot;
+	struct pools *p = slot->pool->pools;
+
+	lease_edit(lease);
+	set_deadline(&lease->rec);
+	lease->rec.warned = false;
+	if (!touch) {
+		lease->rec.renewed = moment_now();
+		lease->rec.renewals++;
+		if (progress >= 0)
+			lease->rec.progress = progress;
+		if (message)
+			snprintf(lease->rec.message, sizeof(lease->rec.message), "%s", message);
+	}
+	lease_set_timer(lease);
+	batch_put_lease(p->batch, &lease->rec);
+	pools_changed(p);
+	if (touch)
+		return 0;
+	return pools_event(p, "lease_renewed", slot->pool, slot, lease, lease->rec.uid,
+			   "progress=%d %s", lease->rec.progress, lease->rec.message);
+}
+
+/* --- ending --- */
+
+static const char *event_of(enum lease_end how)
+{
+	switch (how) {
+	case LEASE_END_FINISHED:
+		return "lease_finished";
+	case LEASE_END_EXPIRED:
+		return "lease_expired";
+	case LEASE_END_FORCED:
+		return "lease_forced";
+	default:
+		return "lease_released";
+	}
+}
+
+static void after_end(void *arg, int error, const struct fault *why)
+{
+	struct lease *lease = arg;
+
+	if (!error)
+		lease_free(lease);
+}
+
+static uint64_t held_usec(const struct lease *lease)
+{
+	const struct moment *since = &lease->rec.acquired;
+	uint64_t now = clock_boot_usec();
+
+	if (boot_id_is_same(&since->boot, clock_boot_id()) && now > since->boot_usec)
+		return now - since->boot_usec;
+	now = clock_wall_usec();
+	return now > since->wall_usec ? now - since->wall_usec : 0;
+}
+
+uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
+		      const char *detail)
+{
+	struct slot *slot = lease->slot;
+	struct pools *p = slot->pool->pools;
+	uint64_t sequence;
+
+	sequence = pools_event(p, event_of(how), slot->pool, slot, lease, uid, "%s%s",
+			       discard ? "discard " : "", detail);
+	log_info("lease over: %s slot=%s agent=%s token=%llu", event_of(how), slot->rec.name,
+		 lease->rec.agent, (unsigned long long)lease->rec.token);
+	batch_save(p->batch, &lease->ended, sizeof(lease->ended));
+	batch_save(p->batch, &slot->lease, sizeof(slot->lease));
+	slot_edit(slot);
+	lease->ended = true;
+	slot->lease = NULL;
+	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
+	slot->rec.used_usec += held_usec(lease);
+	slot->rec.released_usec = clock_wall_usec();
+	memcpy(slot->rec.last_agent, lease->rec.agent, sizeof(slot->rec.last_agent));
+	memcpy(slot->rec.last_branch, lease->rec.branch, sizeof(slot->rec.last_branch));
+	batch_delete_lease(p->batch, &lease->rec.id);
+	if (lease->key)
+		key_end(p, lease->key, how);
+	slot_clean(slot, discard, how == LEASE_END_EXPIRED ? "its lease expired" : NULL);
+	batch_after(p->batch, after_end, lease);
+	return sequence;
+}
+
+/* --- looking --- */
+
+struct lease *lease_next(struct pools *p, struct lease *lease)
+{
+	struct list *l = lease ? lease->link.next : p->all_leases.next;
+
+	while (l != &p->all_leases && list_entry(l, struct lease, link)->ended)
+		l = l->next;
+	return l == &p->all_leases ? NULL : list_entry(l, struct lease, link);
+}
+
+const struct lease_record *lease_record(const struct lease *lease)
+{
+	return &lease->rec;
+}
+
+struct slot *lease_slot(const struct lease *lease)
+{
+	return lease->slot;
+}
+
+const char *lease_id(const struct lease *lease)
+{
+	return lease->id_text;
+}

@@ -1,0 +1,231 @@
+/**
+ * DOC: pools - pools of slots, and who holds which
+ *
+ * What is decided is decided here, by one thread, in memory that follows the ledger:
+ * a decision changes memory, records itself in the batch of this turn of the loop,
+ * and whoever waits for it is told after the commit. Git work is a job of a worker;
+ * its intent is committed before it is sent, so a crash at any point leaves a state
+ * from which pools_start() goes on.
+ *
+ * Objects
+ * -------
+ * struct pools	everything; struct pool; struct slot, in exactly one state, on the list of
+ * that state; struct lease, at most one a slot; struct waiter, an acquire not answered yet.
+ *
+ * Who owns a slot's directory
+ * ---------------------------
+ * ready, isolated: nobody writes. leased: its holder. creating, preparing, cleaning, removing: the
+ * one job that runs for it (slot.job), under the slot's lock file. The move into one of
+ * these states is committed before the job starts; the move out of it is committed before
+ * anyone is told.
+ *
+ * Calling sequence
+ * ----------------
+ * pools_new(), pools_start(), then methods; pools_stop(), pools_free().
+ */
+#ifndef POOL_POOLS_H
+#define POOL_POOLS_H
+
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "config/conf.h"
+#include "jobs/jobs.h"
+#include "ledger/batch.h"
+#include "ledger/ledger.h"
+#include "util/list.h"
+
+struct pools;
+struct pool;
+struct slot;
+struct lease;
+struct waiter;
+
+/* a "no" with its reason: the error's name in io.slotd.pool and a sentence */
+struct refusal {
+	const char *error; /* "Busy"; NULL: no refusal */
+	struct fault why;
+	uint64_t retry_after_usec; /* 0: no idea */
+	char detail[PATH_SIZE];	   /* BranchInUse: the place; Isolated: the slot; else empty */
+};
+
+/* fills a refusal and returns -ECANCELED, for "return refuse(...)" */
+__attribute__((format(printf, 3, 4))) int refuse(struct refusal *ret, const char *error,
+						 const char *fmt, ...);
+
+/* --- everything --- */
+
+/**
+ * pools_new
+ * @event, @jobs, @ledger: borrowed until pools_free()
+ * @conf: referenced
+ * @rebuilt: the ledger was rebuilt: slots and leases on disk are looked for
+ */
+int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct conf *conf,
+	      struct pools **ret, struct fault *f);
+
+/* reads the ledger, takes up what was under way, brings in the pools of the configuration */
+int pools_start(struct pools *p, bool rebuilt, struct fault *f);
+
+/* takes the new configuration as a whole; -EINVAL: it contradicts what exists, nothing was changed */
+int pools_reload(struct pools *p, struct conf *conf, struct fault *f);
+
+/* waiters are refused, timers end; returns how many waited. Jobs go on. */
+unsigned pools_stop(struct pools *p);
+void pools_free(struct pools *p); /* accepts NULL */
+
+/* what was changed in this turn is committed at its end; commit now when it has become much */
+void pools_commit_if_large(struct pools *p);
+int pools_commit(struct pools *p, struct fault *f);
+
+struct pool *pools_find(struct pools *p, const char *name);
+struct slot *pools_find_slot(struct pools *p, const char *name);
+struct lease *pools_find_lease(struct pools *p, const struct id *id);
+
+/* the pool whose slots or repository this place belongs to; NULL: none */
+struct pool *pools_find_by_place(struct pools *p, const char *directory, const char *common_dir);
+
+/* the slot that contains this absolute path */
+struct slot *pools_find_slot_by_path(struct pools *p, const char *path);
+
+struct conf *pools_conf(struct pools *p);
+struct batch *pools_batch(struct pools *p);
+struct ledger *pools_ledger(struct pools *p);
+struct jobs *pools_jobs(struct pools *p);
+unsigned pools_count_waiters(const struct pools *p);
+unsigned pools_count_leases(const struct pools *p);
+
+/* told after each commit that left events; one listener */
+void pools_on_events(struct pools *p, void (*fn)(void *userdata), void *userdata);
+
+/* records an event; pool, slot and lease may be NULL; uid UINT32_MAX: slotd itself */
+__attribute__((format(printf, 7, 8))) uint64_t pools_event(struct pools *p, const char *kind,
+							   struct pool *pool, struct slot *slot,
+							   struct lease *lease, uint32_t uid,
+							   const char *fmt, ...);
+
+/* --- a pool --- */
+
+struct pool *pool_next(struct pools *p, struct pool *pool); /* NULL: the first; in order of name */
+const struct pool_record *pool_record(const struct pool *pool);
+const struct conf_pool *pool_conf(const struct pool *pool);
+unsigned pool_ready_wanted(const struct pool *pool);
+unsigned pool_max(const struct pool *pool);
+unsigned pool_count(const struct pool *pool, enum slot_state state);
+unsigned pool_total(const struct pool *pool);
+unsigned pool_waiting(const struct pool *pool);
+const char *pool_store(const struct pool *pool);     /* directory of the store */
+const char *pool_slots_dir(const struct pool *pool); /* where its slots are */
+
+/* told once: refusal->error NULL: the pool is as wanted. Progress may come before. */
+typedef void (*pool_done_fn)(struct pool *pool, const struct refusal *refusal, void *userdata);
+typedef void (*pool_progress_fn)(json_object *progress, void *userdata);
+
+/* a call of pool_watch_done(); the handle of one who waits for a pool */
+struct pool_waiter;
+void pool_waiter_forget(struct pool_waiter *w); /* the asker is gone; accepts NULL */
+
+/**
+ * pool_add - make a pool at run time and open its store
+ * @ready, @max: negative: the default
+ *
+ * 0: it is on its way, and @fn is told when it is active or could not be made (it is gone
+ * then). -ECANCELED: refused.
+ */
+int pool_add(struct pools *p, const char *name, const char *url, const char *path, const char *ref,
+	     int64_t ready, int64_t max, uint32_t uid, pool_progress_fn progress, pool_done_fn fn,
+	     void *userdata, struct pool_waiter **ret, struct refusal *ret_refusal);
+
+struct pool_removal {
+	char *store; /* where it is now; NULL: deleted, or an operator's repository */
+	bool deleted;
+	char **branches; /* that the origin lacks */
+	size_t n_branches;
+};
+typedef void (*pool_removed_fn)(const char *name, const struct pool_removal *removal,
+				const struct refusal *refusal, void *userdata);
+
+int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed_fn fn,
+		void *userdata, struct refusal *ret_refusal);
+
+int pool_resize(struct pool *pool, int64_t ready, int64_t max, uint32_t uid,
+		struct refusal *ret_refusal);
+void pool_set_paused(struct pool *pool, bool paused, bool draining, uint32_t uid);
+
+/* fetches from the origin, or looks at the repository's refs anew */
+int pool_fetch(struct pool *pool, pool_done_fn fn, void *userdata, struct pool_waiter **ret,
+	       struct refusal *ret_refusal);
+
+/* --- a slot --- */
+
+struct slot *slot_next(struct pools *p, struct pool *pool, struct slot *slot);
+const struct slot_record *slot_record(const struct slot *slot);
+struct pool *slot_pool(const struct slot *slot);
+struct lease *slot_lease(const struct slot *slot);
+char *slot_path(const struct slot *slot); /* allocated; NULL: no memory */
+
+/* told once when the slot is ready, isolated or gone, after the commit that says so */
+typedef void (*slot_settled_fn)(const char *slot, enum slot_state state, const char *reason,
+				void *userdata);
+int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);
+
+int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal *ret_refusal);
+int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *ret_refusal);
+
+/* --- a lease --- */
+
+struct acquire_spec {
+	struct pool *pool;
+	char ref[REF_SIZE], branch[REF_SIZE], agent[LABEL_SIZE], task[LABEL_SIZE], key[LABEL_SIZE];
+	char meta[META_SIZE];
+	bool has_wait;
+	uint64_t wait_usec;
+	uint64_t ttl_usec; /* 0: the pool's */
+	int32_t priority;
+	uint8_t bind; /* 0: the default */
+	uint32_t uid, pid;
+	uint64_t pid_start;
+};
+
+/* told once; lease: granted and durable, valid during the call; else the refusal says why not */
+typedef void (*acquire_fn)(struct lease *lease, const struct refusal *refusal, void *userdata);
+
+/**
+ * lease_acquire - ask for a slot
+ * @fn: told once, possibly before this returns
+ * @ret: for waiter_abandon(); NULL when it was answered already
+ */
+void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn fn, void *userdata,
+		   struct waiter **ret);
+
+/* the asker is gone: no answer, and what was reserved is given back; accepts NULL */
+void waiter_abandon(struct waiter *w);
+
+struct lease *lease_next(struct pools *p, struct lease *lease);
+const struct lease_record *lease_record(const struct lease *lease);
+struct slot *lease_slot(const struct lease *lease);
+const char *lease_id(const struct lease *lease);
+const char *lease_status(const struct lease *lease); /* "active", "grace", ... */
+
+/* prolongs; progress below 0: not reported; message NULL: none. Returns the event's sequence. */
+uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch);
+
+/* ends it and sends the slot to be cleaned. Returns the event's sequence. */
+uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
+		      const char *detail);
+
+/* --- who waits --- */
+struct waiter_info {
+	const struct acquire_spec *spec;
+	unsigned position;
+	uint64_t since_usec, deadline_usec; /* wall clock */
+	int32_t priority;		    /* with what waiting has added */
+	char reason[REASON_SIZE];
+};
+/* calls fn for each waiter of the pool in order; @ret is valid during the call */
+void pool_each_waiter(struct pool *pool, void (*fn)(const struct waiter_info *w, void *userdata),
+		      void *userdata);
+
+#endif

@@ -1,0 +1,219 @@
+/* What the files of pool/ share. See pools.h for who owns what. */
+#ifndef POOL_PRIVATE_H
+#define POOL_PRIVATE_H
+
+#include "pool/pools.h"
+#include "util/clock.h"
+#include "util/map.h"
+#include "watch/watch.h"
+
+/* the commit comes after everything that is ready was read; see pools_commit_if_large() */
+#define PRIORITY_COMMIT	 (SD_EVENT_PRIORITY_NORMAL + 20)
+#define PRIORITY_JANITOR (SD_EVENT_PRIORITY_NORMAL + 30)
+
+#define DEADLINE_SHORT (30 * USEC_PER_SEC)  /* resolve a ref */
+#define DEADLINE_SLOT  (120 * USEC_PER_SEC) /* prepare or look at a slot */
+#define DEADLINE_TREE  (15 * USEC_PER_MIN)  /* make, clean or delete a whole slot */
+
+#define DEFAULT_WAIT_USEC USEC_PER_MIN
+
+#define UID_SLOTD UINT32_MAX
+
+struct pools {
+	sd_event *event;
+	struct jobs *jobs;
+	struct ledger *ledger;
+	struct batch *batch;
+	struct conf *conf;
+	struct map *by_name;   /* of pools */
+	struct map *slots;     /* by name */
+	struct map *leases;    /* by id */
+	struct map *keys;      /* by "uid:key" */
+	struct list pools;     /* in order of name */
+	struct list all_leases;
+	struct list ended_keys; /* oldest first */
+	unsigned n_ended_keys;
+	unsigned n_leases;
+	bool stopping;
+	sd_event_source *commit;  /* defer: the turn ends */
+	sd_event_source *janitor; /* timer: what has to be looked at again */
+	uint64_t batch_since_usec; /* CLOCK_BOOTTIME; when the batch got its first change */
+	uint64_t announced; /* events up to this sequence were told to the listener */
+	void (*on_events)(void *userdata);
+	void *on_events_userdata;
+	/* the periodic copy */
+	sd_event_source *copy_timer;
+	sd_event_source *copy_child;
+	uint64_t copied_sequence;
+};
+
+enum ask { ASK_OPEN, ASK_FETCH };
+
+struct pool_waiter {
+	struct list link; /* pool.askers */
+	enum ask ask;
+	pool_progress_fn progress;
+	pool_done_fn done; /* NULL: forgotten */
+	void *userdata;
+};
+
+struct pool {
+	struct pool_record rec;
+	struct pools *pools;
+	struct list link;		/* pools.pools */
+	const struct conf_pool *conf;	/* of the file; or own */
+	struct conf_pool *own_conf;	/* of a run-time pool */
+	struct list slots[SLOT_STATES]; /* by state; ready: least recently used first */
+	unsigned count[SLOT_STATES];
+	unsigned total;
+	uint64_t next_n;     /* number of the next slot */
+	struct list waiters; /* acquires, by ticket */
+	unsigned n_waiting;
+	struct list askers; /* pool_waiter: until the job under way on the store ends */
+	struct job_site *site;
+	struct job *store_job; /* opening, fetching, resolving: one at a time */
+	struct watch *watch;
+	char *store, *slots_dir;
+	bool head_is_stale;   /* refs moved since rec.head was looked up */
+	bool fetch_wanted;
+	bool gone;	      /* removed, in this batch */
+	struct removal *removal; /* pool_remove() under way */
+	uint64_t create_after_usec; /* CLOCK_BOOTTIME; creation failed: not before */
+	unsigned create_failures;
+	uint64_t open_after_usec; /* CLOCK_BOOTTIME; opening failed: try again then */
+	unsigned open_failures;
+	uint64_t fetch_after_usec; /* CLOCK_BOOTTIME; next periodic fetch */
+	bool kicked; /* pool_serve() is due at the end of the turn */
+};
+
+struct settle_waiter {
+	struct list link; /* slot.settle */
+	slot_settled_fn fn;
+	void *userdata;
+};
+
+struct slot {
+	struct slot_record rec;
+	struct pool *pool;
+	struct list link; /* pool.slots[listed] */
+	enum slot_state listed;
+	struct lease *lease;
+	struct job *job;	/* that works on it */
+	struct waiter *waiter;	/* it is being prepared for */
+	struct list settle;	/* settle_waiter */
+	bool gone;		/* removed, in this batch */
+	uint64_t retry_after_usec; /* CLOCK_BOOTTIME; a failed job is not repeated before */
+};
+
+struct lease {
+	struct lease_record rec;
+	struct list link; /* pools.all_leases */
+	char id_text[ID_TEXT_SIZE];
+	struct slot *slot;
+	struct key *key;
+	bool ended; /* in this batch */
+	sd_event_source *timer; /* next of: warning, deadline, end of grace */
+};
+
+struct key {
+	struct key_record rec;
+	struct pools *pools;
+	struct list link; /* pools.ended_keys, when its lease has ended */
+	char name[LABEL_SIZE + 16];
+};
+
+struct waiter {
+	struct acquire_spec spec;
+	uint8_t request[32];
+	struct list link; /* pool.waiters */
+	struct pools *pools;
+	acquire_fn fn; /* NULL: abandoned */
+	void *userdata;
+	uint64_t since_usec; /* CLOCK_BOOTTIME */
+	uint64_t since_wall_usec;
+	uint64_t deadline_usec; /* CLOCK_BOOTTIME */
+	uint64_t wait_usec;
+	struct slot *slot; /* being prepared for it */
+	struct lease *lease; /* granted; told after the commit */
+	unsigned attempts;
+	sd_event_source *timer;
+	struct refusal refusal; /* kept until it is told */
+};
+
+/* pools.c */
+void pools_changed(struct pools *p);	     /* something is in the batch */
+void pools_look_later(struct pools *p, uint64_t usec); /* the janitor's next round, at the latest */
+void pool_look_at_slots(struct pool *pool); /* starts the jobs that are due */
+void pools_copy_soon(struct pools *p); /* something was made that no directory tells of */
+
+/* pool.c */
+struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fault *f);
+void pool_free(struct pool *pool);
+int pool_bind_conf(struct pool *pool, struct conf *conf, struct fault *f);
+void pool_edit(struct pool *pool); /* before a change of rec */
+void pool_put(struct pool *pool);  /* after it */
+void pool_kick(struct pool *pool); /* slots, waiters or limits changed: serve at the end of the turn */
+void pool_refill(struct pool *pool);
+bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret);
+void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal); /* its askers */
+int pool_ask(struct pool *pool, enum ask ask, pool_progress_fn progress, pool_done_fn fn, void *userdata,
+	     struct pool_waiter **ret);
+int64_t pool_retry_attempts(const struct pool *pool);
+uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
+
+/* store.c */
+int pool_open_site(struct pool *pool, struct fault *f);
+void pool_open_store(struct pool *pool);
+void pool_look_at_refs(struct pool *pool);
+void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
+void pool_close_store(struct pool *pool);
+
+/* remove.c */
+void pool_removal_step(struct pool *pool);
+void pool_drop(struct pool *pool); /* its record goes, the object after the commit */
+int tree_delete_start(struct pools *p, const char *path); /* in a child process */
+
+/* slot.c */
+struct slot *slot_new(struct pool *pool, const struct slot_record *rec);
+void slot_free(struct slot *slot);
+void slot_edit(struct slot *slot);
+void slot_put(struct slot *slot);
+void slot_move(struct slot *slot, enum slot_state to, const char *reason); /* edit, move and put */
+void slot_forget(struct slot *slot); /* its record goes, the object after the commit */
+struct slot *slot_create(struct pool *pool, uint32_t uid);
+void slot_work_after(void *arg, int error, const struct fault *why); /* batch_after: slot_work() */
+
+/* slot-jobs.c */
+void slot_work(struct slot *slot); /* starts the job that its state asks for, if none runs */
+/* on its way back to the pool's ref; discard: what is in it is nobody's work */
+void slot_clean(struct slot *slot, bool discard, const char *reason);
+void slot_recover(struct slot *slot, bool discard, const char *reason);
+
+/* lease.c */
+struct lease *lease_new(struct slot *slot, const struct lease_record *rec);
+void lease_free(struct lease *lease);
+struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head, const char *branch);
+void lease_set_timer(struct lease *lease);
+
+/* key.c */
+struct key *key_load(struct pools *p, const struct key_record *rec);
+struct key *key_find(struct pools *p, uint32_t uid, const char *key);
+struct key *key_grant(struct pools *p, const struct waiter *w, const struct lease_record *lease);
+void key_end(struct pools *p, struct key *key, enum lease_end how);
+void keys_expire(struct pools *p);
+void key_hash_request(const struct acquire_spec *spec, uint8_t *ret);
+void key_free(struct key *key);
+
+/* queue.c */
+void pool_serve(struct pool *pool);
+void waiter_refuse(struct waiter *w, const char *error, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const char *branch);
+void waiter_requeue(struct waiter *w);
+void waiter_prepared(struct waiter *w, const struct job_result *result);
+
+/* start.c */
+int pools_load(struct pools *p, bool rebuilt, struct fault *f);
+int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f);
+
+#endif

@@ -1,0 +1,308 @@
+/*
+ * A pool goes: first what contradicts it is said, then its slots go, then its store moves
+ * aside, then its record. Killed anywhere in between, the next start goes on: the state
+ * "removing" is in the ledger before the first slot goes, and the record is the last to leave.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pool/private.h"
+#include "util/cleanup.h"
+#include "util/crash.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/text.h"
+
+struct removal {
+	bool delete_store;
+	bool listed; /* the branches that origin lacks are known */
+	bool over;
+	pool_removed_fn fn; /* NULL: nobody waits */
+	void *userdata;
+	struct pool_removal result;
+};
+
+static void removal_free(struct removal *rm)
+{
+	if (!rm)
+		return;
+	for (size_t i = 0; i < rm->result.n_branches; i++)
+		free(rm->result.branches[i]);
+	free(rm->result.branches);
+	free(rm->result.store);
+	free(rm);
+}
+
+/* --- a whole tree goes, in a child: it may take long --- */
+
+static int on_deleted(sd_event_source *s, const siginfo_t *si, void *userdata)
+{
+	if (si->si_code != CLD_EXITED || si->si_status != 0)
+		log_warning("a directory could not be deleted whole; see removed/ status=%d",
+			    si->si_status);
+	sd_event_source_unref(s);
+	return 0;
+}
+
+int tree_delete_start(struct pools *p, const char *path)
+{
+	sd_event_source *source;
+	struct fault f = FAULT_NONE;
+	sigset_t none;
+	pid_t pid = fork();
+
+	if (pid < 0)
+		return -errno;
+	if (pid == 0) {
+		sigemptyset(&none);
+		sigprocmask(SIG_SETMASK, &none, NULL);
+		_exit(fs_remove_tree_at(AT_FDCWD, path, &f) < 0);
+	}
+	return sd_event_add_child(p->event, &source, pid, WEXITED, on_deleted, NULL);
+}
+
+/* --- the record --- */
+
+static void pool_gone(void *arg, int error, const struct fault *why)
+{
+	if (!error)
+		pool_free(arg);
+}
+
+void pool_drop(struct pool *pool)
+{
+	struct pools *p = pool->pools;
+
+	batch_save(p->batch, &pool->gone, sizeof(pool->gone));
+	pool->gone = true;
+	batch_delete_pool(p->batch, pool->rec.name);
+	batch_after(p->batch, pool_gone, pool);
+	pools_changed(p);
+	pools_copy_soon(p);
+}
+
+/* --- the steps --- */
+
+static void tell(struct pool *pool, const struct refusal *refusal)
+{
+	static const struct refusal none;
+	struct removal *rm = TAKE(pool->removal);
+
+	if (rm && rm->fn)
+		rm->fn(pool->rec.name, &rm->result, refusal ? refusal : &none, rm->userdata);
+	removal_free(rm);
+}
+
+static void tell_removed(void *arg, int error, const struct fault *why)
+{
+	struct pool *pool = arg;
+	struct refusal no = { 0 };
+
+	if (error)
+		refuse(&no, "LedgerFailed", "%s", why->text);
+	tell(pool, error ? &no : NULL);
+}
+
+/* something in a slot is not saved: the pool stays */
+static void take_back(struct pool *pool)
+{
+	const struct slot *slot = list_first(&pool->slots[SLOT_STATE_ISOLATED], struct slot, link);
+	struct refusal no = { 0 };
+
+	refuse(&no, "Conflict",
+	       "slot %s is isolated (%.120s): see to it, then slotctl slot remove %s --discard",
+	       slot->rec.name, slot->rec.reason, slot->rec.name);
+	pool_edit(pool);
+	pool->rec.state = POOL_STATE_ACTIVE;
+	pool_put(pool);
+	pools_event(pool->pools, "pool_remove_failed", pool, NULL, NULL, UID_SLOTD, "%s",
+		    no.why.text);
+	tell(pool, &no);
+	pool_kick(pool);
+}
+
+static void on_unpushed(const struct job_result *r, void *userdata)
+{
+	struct pool *pool = userdata;
+	json_object *list = json_get_array(r->params, "branches");
+	struct removal *rm = pool->removal;
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED || !rm)
+		return;
+	if (r->outcome != JOB_DONE)
+		log_warning("branches that the origin lacks are not known: %s pool=%s", r->message,
+			    pool->rec.name);
+	rm->listed = true;
+	rm->result.branches = calloc(n + 1, sizeof(char *));
+	for (size_t i = 0; i < n && rm->result.branches; i++) {
+		char *name = text_dup(json_object_get_string(json_object_array_get_idx(list, i)));
+
+		if (name)
+			rm->result.branches[rm->result.n_branches++] = name;
+	}
+	pool_kick(pool);
+}
+
+static void list_unpushed(struct pool *pool)
+{
+	struct job_spec spec = {
+		.method = "StoreUnpushed",
+		.params = json_object_new_object(),
+		.lock = pool->rec.name,
+		.deadline_usec = DEADLINE_SLOT,
+		.done = on_unpushed,
+		.userdata = pool,
+	};
+
+	if (job_start(pool->site, &spec, &pool->store_job) < 0)
+		pools_look_later(pool->pools, USEC_PER_SEC);
+}
+
+/* <state_dir>/removed/<pool>-<time>.git; one that has moved already is fine */
+static int move_store(struct pool *pool, struct fault *f)
+{
+	_cleanup_(freep) char *dir = text_printf("%s/removed", pool->pools->conf->state_dir);
+	_cleanup_(freep) char *to = NULL;
+	struct removal *rm = pool->removal;
+	int r;
+
+	if (!dir)
+		return fault_oom(f);
+	to = text_printf("%s/%s-%llu.git", dir, pool->rec.name,
+			 (unsigned long long)(clock_wall_usec() / USEC_PER_SEC));
+	if (!to)
+		return fault_oom(f);
+	r = fs_mkdir_all(dir, 0700, f);
+	if (r < 0)
+		return r;
+	CRASH_POINT("pool.remove.before-rename");
+	if (renameat2(AT_FDCWD, pool->store, AT_FDCWD, to, RENAME_NOREPLACE) < 0) {
+		if (errno == ENOENT)
+			return 0;
+		return fault_errno(f, -errno, "cannot move %s to %s", pool->store, to);
+	}
+	CRASH_POINT("pool.remove.after-rename");
+	fs_sync_dir_at(AT_FDCWD, dir);
+	rm->result.deleted = rm->delete_store;
+	if (rm->delete_store)
+		return tree_delete_start(pool->pools, to);
+	rm->result.store = TAKE(to);
+	return 0;
+}
+
+static void finish(struct pool *pool)
+{
+	bool adopted = pool->rec.path[0] != '\0';
+	struct fault f = FAULT_NONE;
+
+	pool_close_store(pool);
+	if (!adopted && move_store(pool, &f) < 0) {
+		log_error("pool cannot be removed: %s pool=%s", f.text, pool->rec.name);
+		pools_look_later(pool->pools, 10 * USEC_PER_SEC);
+		return;
+	}
+	if (rmdir(pool->slots_dir) < 0 && errno != ENOENT)
+		log_warning("the directory of slots is not empty and stays path=%s", pool->slots_dir);
+	pool->removal->over = true;
+	pools_event(pool->pools, "pool_removed", pool, NULL, NULL, UID_SLOTD, "%s",
+		    pool->removal->result.store ? pool->removal->result.store : "");
+	batch_after(pool->pools->batch, tell_removed, pool);
+	pool_drop(pool);
+}
+
+/* true: all slots are gone or going */
+static bool send_slots_away(struct pool *pool)
+{
+	struct slot *slot, *tmp;
+
+	list_for_each_safe(slot, tmp, &pool->slots[SLOT_STATE_READY], link)
+		if (!slot->gone)
+			slot_move(slot, SLOT_STATE_REMOVING, "its pool is removed");
+	return list_is_empty(&pool->slots[SLOT_STATE_ISOLATED]);
+}
+
+void pool_removal_step(struct pool *pool)
+{
+	bool has_store = pool->rec.common_dir[0] != '\0';
+
+	if (pool->gone || pool->rec.state != POOL_STATE_REMOVING)
+		return;
+	if (!pool->removal)
+		pool->removal = calloc(1, sizeof(*pool->removal)); /* begun before a restart */
+	if (!pool->removal || pool->removal->over || pool->store_job)
+		return;
+	if (!send_slots_away(pool))
+		take_back(pool);
+	else if (pool->total > 0)
+		return; /* the last one that goes kicks the pool */
+	else if (has_store && pool->site && !pool->rec.path[0] && !pool->removal->listed)
+		list_unpushed(pool);
+	else
+		finish(pool);
+}
+
+/* --- asking --- */
+
+static int check_removable(struct pool *pool, struct refusal *ret)
+{
+	const struct pool_record *r = &pool->rec;
+
+	if (r->from_file && conf_find_pool(pool->pools->conf, r->name))
+		return refuse(ret, "Conflict", "pool %s is defined in %s:%u; delete it there, then "
+			      "slotctl pool remove %s", r->name, pool->pools->conf->file,
+			      pool->conf->line, r->name);
+	if (r->state == POOL_STATE_REMOVING)
+		return refuse(ret, "Conflict", "pool %s is being removed already", r->name);
+	if (pool->count[SLOT_STATE_LEASED] || pool->count[SLOT_STATE_PREPARING])
+		return refuse(ret, "Conflict", "%u slots of pool %s are leased: slotctl leases",
+			      pool->count[SLOT_STATE_LEASED] + pool->count[SLOT_STATE_PREPARING],
+			      r->name);
+	if (!list_is_empty(&pool->slots[SLOT_STATE_ISOLATED])) {
+		const struct slot *slot =
+			list_first(&pool->slots[SLOT_STATE_ISOLATED], struct slot, link);
+
+		return refuse(ret, "Conflict", "slot %s is isolated (%.120s): see to it, then "
+			      "slotctl slot remove %s --discard", slot->rec.name, slot->rec.reason,
+			      slot->rec.name);
+	}
+	return 0;
+}
+
+int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed_fn fn,
+		void *userdata, struct refusal *ret_refusal)
+{
+	struct removal *rm;
+	struct waiter *w, *tmp;
+	int r = check_removable(pool, ret_refusal);
+
+	if (r < 0)
+		return r;
+	rm = calloc(1, sizeof(*rm));
+	if (!rm)
+		return refuse(ret_refusal, "Internal", "out of memory");
+	rm->delete_store = delete_store;
+	rm->fn = fn;
+	rm->userdata = userdata;
+	removal_free(pool->removal);
+	pool->removal = rm;
+	list_for_each_safe(w, tmp, &pool->waiters, link)
+		waiter_refuse(w, "Unavailable", "pool %s is being removed", pool->rec.name);
+	pool_edit(pool);
+	pool->rec.state = POOL_STATE_REMOVING;
+	pool_put(pool);
+	pools_event(pool->pools, "pool_removing", pool, NULL, NULL, uid, "%s",
+		    delete_store ? "store included" : "");
+	pool_kick(pool);
+	return 0;
+}

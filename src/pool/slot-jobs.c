@@ -1,0 +1,384 @@
+/*
+ * What workers do to slots, and what becomes of it.
+ *
+ * The state says which job is due; slot_work() starts it when none runs, so it may be called
+ * at any time: after a commit, after a restart, when a pause is over. The order is always:
+ * intent committed, job sent, job over, outcome committed, others told.
+ *
+ * Cleaning has two jobs. The first looks for work that is not saved anywhere and changes
+ * nothing; only when it found none (or the holder said that it may go) does the ledger say
+ * "discard", and the second resets the slot. A crash in the middle of the second therefore
+ * never makes a half-reset tree look like somebody's work.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pool/private.h"
+#include "util/cleanup.h"
+#include "util/crash.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/text.h"
+
+#define RETRY_FIRST_USEC  (500 * USEC_PER_MSEC)
+#define RETRY_MOST_USEC	  (60 * USEC_PER_SEC)
+#define TRANSIENT_RETRIES 10
+#define CREATE_PAUSE_FIRST (10 * USEC_PER_SEC)
+#define CREATE_PAUSE_MOST  (10 * USEC_PER_MIN)
+
+static void copy_text(char *to, size_t size, const char *from)
+{
+	snprintf(to, size, "%s", from ? from : "");
+}
+
+/* --- outcomes shared by all jobs of a slot --- */
+
+static void isolate(struct slot *slot, const char *what, const char *why)
+{
+	char reason[REASON_SIZE];
+
+	snprintf(reason, sizeof(reason), "%.60s: %.180s", what, why);
+	if (slot->rec.state == SLOT_STATE_CREATING) {
+		struct pool *pool = slot->pool;
+
+		/* what failed once will mostly fail again: do not fill the pool with wrecks */
+		pool->create_failures++;
+		pool->create_after_usec =
+			clock_boot_usec() + backoff_usec(pool->create_failures, CREATE_PAUSE_FIRST,
+							 CREATE_PAUSE_MOST);
+	}
+	slot_move(slot, SLOT_STATE_ISOLATED, reason);
+}
+
+static void repeat_later(struct slot *slot, uint64_t usec)
+{
+	slot->retry_after_usec = clock_boot_usec() + usec;
+	pools_look_later(slot->pool->pools, usec);
+}
+
+static void count_attempt(struct slot *slot)
+{
+	slot_edit(slot);
+	slot->rec.attempts++;
+	slot_put(slot);
+}
+
+static void failed_by_itself(struct slot *slot, const char *what, const struct job_result *r)
+{
+	bool transient = text_is_equal(r->error, "Transient");
+
+	if (text_is_equal(r->error, "NoSpace")) {
+		log_warning("%s: %s; tried again later slot=%s", what, r->message, slot->rec.name);
+		repeat_later(slot, RETRY_MOST_USEC / 6);
+		return;
+	}
+	count_attempt(slot);
+	if (text_is_equal(r->error, "Damaged") || text_is_equal(r->error, "Unsupported") ||
+	    slot->rec.attempts >= (transient ? TRANSIENT_RETRIES : pool_retry_attempts(slot->pool))) {
+		isolate(slot, what, r->message);
+		return;
+	}
+	log_info("%s: %s; tried again slot=%s attempts=%u", what, r->message, slot->rec.name,
+		 slot->rec.attempts);
+	repeat_later(slot, backoff_usec(slot->rec.attempts, RETRY_FIRST_USEC, RETRY_MOST_USEC));
+}
+
+static void lost_its_worker(struct slot *slot, const char *what, const struct job_result *r)
+{
+	char why[REASON_SIZE];
+
+	count_attempt(slot);
+	if (slot->rec.attempts < pool_retry_attempts(slot->pool)) {
+		log_info("%s: %s; tried again with a fresh worker slot=%s attempts=%u", what,
+			 r->message, slot->rec.name, slot->rec.attempts);
+		repeat_later(slot, backoff_usec(slot->rec.attempts, RETRY_FIRST_USEC, RETRY_MOST_USEC));
+		return;
+	}
+	snprintf(why, sizeof(why), "%u workers lost over it, the last: %.150s", slot->rec.attempts,
+		 r->message);
+	isolate(slot, what, why);
+}
+
+/* a worker that the kernel cannot end still has the lock: the next job waits for it */
+static void stuck(struct slot *slot, const struct job_result *r)
+{
+	enum slot_state s = slot->rec.state;
+
+	if (s == SLOT_STATE_CLEANING || s == SLOT_STATE_PREPARING)
+		slot_move(slot, SLOT_STATE_RECOVERING, r->message);
+	else
+		repeat_later(slot, RETRY_MOST_USEC);
+}
+
+static void job_failed(struct slot *slot, const char *what, const struct job_result *r)
+{
+	switch (r->outcome) {
+	case JOB_REFUSED:
+		failed_by_itself(slot, what, r);
+		break;
+	case JOB_LOST:
+	case JOB_LATE:
+		lost_its_worker(slot, what, r);
+		break;
+	case JOB_STUCK:
+		stuck(slot, r);
+		break;
+	case JOB_DONE:
+	case JOB_CANCELED:
+		break; /* stopping: the ledger knows what is to be done at the next start */
+	}
+}
+
+/* --- the jobs --- */
+
+static json_object *slot_params(const struct slot *slot)
+{
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "slot", slot->rec.name);
+	json_set_int(o, "dev", (int64_t)slot->rec.dev);
+	json_set_int(o, "ino", (int64_t)slot->rec.ino);
+	return o;
+}
+
+static void start(struct slot *slot, const char *method, json_object *params, uint64_t deadline,
+		  job_done_fn done)
+{
+	struct job_spec spec = {
+		.method = method,
+		.params = params,
+		.lock = slot->rec.name,
+		.deadline_usec = deadline,
+		.done = done,
+		.userdata = slot,
+	};
+
+	CRASH_POINT("pool.job.before-start");
+	if (job_start(slot->pool->site, &spec, &slot->job) < 0)
+		repeat_later(slot, RETRY_FIRST_USEC);
+}
+
+static void on_created(const struct job_result *r, void *userdata)
+{
+	struct slot *slot = userdata;
+
+	slot->job = NULL;
+	CRASH_POINT("pool.create.done");
+	if (r->outcome != JOB_DONE) {
+		job_failed(slot, "cannot make the worktree", r);
+		return;
+	}
+	slot->pool->create_failures = 0;
+	slot_edit(slot);
+	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
+	slot->rec.dev = (uint64_t)json_get_int(r->params, "dev", 0);
+	slot->rec.ino = (uint64_t)json_get_int(r->params, "ino", 0);
+	slot->rec.disk_bytes = (uint64_t)json_get_int(r->params, "diskBytes", 0);
+	slot_move(slot, SLOT_STATE_READY, NULL);
+}
+
+static void start_create(struct slot *slot)
+{
+	json_object *params = json_object_new_object();
+
+	json_set_string(params, "slot", slot->rec.name);
+	json_set_string(params, "commit", slot->rec.target);
+	start(slot, "SlotCreate", params, DEADLINE_TREE, on_created);
+}
+
+/* "not saved: 2 changed files: a, b; 1 commit on no branch: ..." */
+static void isolate_unsaved(struct slot *slot, json_object *unsaved)
+{
+	char reason[REASON_SIZE];
+	size_t n = json_object_array_length(unsaved), at;
+
+	at = (size_t)snprintf(reason, sizeof(reason), "not saved: ");
+	for (size_t i = 0; i < n && at < sizeof(reason); i++)
+		at += (size_t)snprintf(reason + at, sizeof(reason) - at, "%s%s", i ? "; " : "",
+				       json_object_get_string(
+					       json_object_array_get_idx(unsaved, i)));
+	while (!text_is_utf8(reason, strlen(reason)))
+		reason[strlen(reason) - 1] = '\0'; /* cut in mid character */
+	slot_move(slot, SLOT_STATE_ISOLATED, reason);
+}
+
+static void on_checked(const struct job_result *r, void *userdata)
+{
+	struct slot *slot = userdata;
+	json_object *unsaved;
+
+	slot->job = NULL;
+	CRASH_POINT("pool.check.done");
+	if (r->outcome != JOB_DONE) {
+		job_failed(slot, "cannot look for unsaved work", r);
+		return;
+	}
+	unsaved = json_get_array(r->params, "unsaved");
+	if (unsaved && json_object_array_length(unsaved) > 0) {
+		isolate_unsaved(slot, unsaved);
+		return;
+	}
+	slot_edit(slot);
+	slot->rec.discard = true;
+	slot_put(slot);
+	batch_after(slot->pool->pools->batch, slot_work_after, slot);
+}
+
+static void start_check(struct slot *slot, bool removing)
+{
+	json_object *params = slot_params(slot);
+
+	json_set_string(params, "commit", slot->rec.target[0] ? slot->rec.target : slot->rec.head);
+	json_set_bool(params, "removing", removing);
+	start(slot, "SlotCheck", params, DEADLINE_TREE, on_checked);
+}
+
+static void on_cleaned(const struct job_result *r, void *userdata)
+{
+	struct slot *slot = userdata;
+	json_object *unsaved;
+
+	slot->job = NULL;
+	CRASH_POINT("pool.clean.done");
+	if (r->outcome != JOB_DONE) {
+		job_failed(slot, "cannot clean", r);
+		return;
+	}
+	unsaved = json_get_array(r->params, "unsaved");
+	if (unsaved && json_object_array_length(unsaved) > 0) {
+		isolate_unsaved(slot, unsaved); /* somebody wrote while it was being cleaned */
+		return;
+	}
+	slot_edit(slot);
+	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
+	slot->rec.branch[0] = '\0';
+	slot->rec.disk_bytes = (uint64_t)json_get_int(r->params, "diskBytes", 0);
+	slot_move(slot, SLOT_STATE_READY, NULL);
+}
+
+static void start_clean(struct slot *slot)
+{
+	json_object *params = slot_params(slot);
+	const char *to = slot->rec.target[0] ? slot->rec.target : slot->rec.head;
+
+	json_set_string(params, "commit", to);
+	json_set_bool(params, "discard", true);
+	/* files of slots are not synced: after a crash of the machine stat data proves nothing */
+	json_set_bool(params, "content", !boot_id_is_same(&slot->rec.boot, clock_boot_id()));
+	start(slot, "SlotClean", params, DEADLINE_TREE, on_cleaned);
+}
+
+static void on_removed(const struct job_result *r, void *userdata)
+{
+	struct slot *slot = userdata;
+
+	slot->job = NULL;
+	CRASH_POINT("pool.remove.done");
+	if (r->outcome != JOB_DONE)
+		job_failed(slot, "cannot remove", r);
+	else
+		slot_forget(slot);
+}
+
+static void start_remove(struct slot *slot)
+{
+	json_object *params = slot_params(slot);
+
+	json_set_bool(params, "discard", true);
+	start(slot, "SlotRemove", params, DEADLINE_TREE, on_removed);
+}
+
+static void on_prepared(const struct job_result *r, void *userdata)
+{
+	struct slot *slot = userdata;
+	struct waiter *w = slot->waiter;
+
+	slot->job = NULL;
+	CRASH_POINT("pool.prepare.done");
+	slot_edit(slot);
+	if (r->outcome == JOB_DONE) {
+		copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
+		copy_text(slot->rec.branch, sizeof(slot->rec.branch),
+			  json_get_string(r->params, "branch"));
+	}
+	if (w) {
+		waiter_prepared(w, r);
+	} else if (r->outcome == JOB_STUCK) {
+		stuck(slot, r);
+	} else if (r->outcome != JOB_CANCELED) {
+		slot_clean(slot, true, "its acquire is gone");
+	}
+}
+
+static void start_prepare(struct slot *slot)
+{
+	struct waiter *w = slot->waiter;
+	json_object *params;
+	const char *ref;
+
+	if (!w) {
+		slot_clean(slot, true, "its acquire is gone");
+		return;
+	}
+	params = slot_params(slot);
+	ref = w->spec.ref[0] ? w->spec.ref : slot->pool->rec.full_ref;
+	json_set_string(params, "ref", ref);
+	json_set_string(params, "commit", NULL);
+	json_set_string(params, "branch", w->spec.branch[0] ? w->spec.branch : NULL);
+	start(slot, "SlotPrepare", params, DEADLINE_SLOT, on_prepared);
+}
+
+void slot_work(struct slot *slot)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (slot->gone || slot->job || !slot->pool->site || slot->pool->pools->stopping)
+		return;
+	if (now < slot->retry_after_usec) {
+		pools_look_later(slot->pool->pools, slot->retry_after_usec - now);
+		return;
+	}
+	switch ((enum slot_state)slot->rec.state) {
+	case SLOT_STATE_CREATING:
+		start_create(slot);
+		break;
+	case SLOT_STATE_PREPARING:
+		start_prepare(slot);
+		break;
+	case SLOT_STATE_CLEANING:
+	case SLOT_STATE_RECOVERING:
+		slot->rec.discard ? start_clean(slot) : start_check(slot, false);
+		break;
+	case SLOT_STATE_REMOVING:
+		slot->rec.discard ? start_remove(slot) : start_check(slot, true);
+		break;
+	case SLOT_STATE_READY:
+	case SLOT_STATE_LEASED:
+	case SLOT_STATE_ISOLATED:
+		break;
+	}
+}
+
+static void aim(struct slot *slot, bool discard)
+{
+	const char *to = slot->pool->rec.head[0] ? slot->pool->rec.head : slot->rec.head;
+
+	slot_edit(slot);
+	slot->rec.discard = discard;
+	slot->waiter = NULL;
+	snprintf(slot->rec.target, sizeof(slot->rec.target), "%s", to);
+}
+
+void slot_clean(struct slot *slot, bool discard, const char *reason)
+{
+	aim(slot, discard);
+	slot_move(slot, SLOT_STATE_CLEANING, reason);
+}
+
+void slot_recover(struct slot *slot, bool discard, const char *reason)
+{
+	aim(slot, discard);
+	slot_move(slot, SLOT_STATE_RECOVERING, reason);
+}

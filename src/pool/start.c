@@ -1,0 +1,391 @@
+/*
+ * From the ledger into memory, and on from where a crash left things.
+ *
+ * What was under way is found by state: creating, cleaning, recovering and removing have a
+ * job that may be repeated; preparing was never handed out and is cleaned; ready slots of
+ * another boot are proved by content, since their files were never synced. After the ledger
+ * was rebuilt from a copy, nothing but its leases is believed: every other slot is looked at
+ * for unsaved work and for processes in it, directories that no record names get one.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pool/private.h"
+#include "util/cleanup.h"
+#include "util/fs.h"
+#include "util/log.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+struct loading {
+	struct pools *p;
+	struct fault *f;
+	bool rebuilt;
+};
+
+/* --- records --- */
+
+static int load_pool(const struct pool_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+
+	return pool_new(l->p, rec, l->f) ? 0 : -EINVAL;
+}
+
+static int load_slot(const struct slot_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+	struct pool *pool = pools_find(l->p, rec->pool);
+	size_t pool_len;
+	uint64_t n;
+
+	if (!pool || parse_slot_name(rec->name, &pool_len, &n) < 0) {
+		log_error("slot without its pool, left alone slot=%s pool=%s", rec->name, rec->pool);
+		return 0;
+	}
+	if (n >= pool->next_n)
+		pool->next_n = n + 1;
+	return slot_new(pool, rec) ? 0 : fault_oom(l->f);
+}
+
+/* a restart or a reboot costs nobody the lease: at least the grace is left */
+static void give_grace(struct lease_record *rec)
+{
+	struct moment now = moment_now();
+
+	if (rec->deadline.wall_usec == 0)
+		return;
+	if (!boot_id_is_same(&rec->deadline.boot, &now.boot) ||
+	    rec->deadline.boot_usec < now.boot_usec)
+		rec->deadline = now;
+}
+
+static int load_lease(const struct lease_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+	struct slot *slot = pools_find_slot(l->p, rec->slot);
+	struct lease_record given = *rec;
+	struct lease *lease;
+
+	if (!slot || !id_is_equal(&slot->rec.lease, &rec->id)) {
+		log_error("lease without its slot, dropped slot=%s", rec->slot);
+		batch_delete_lease(l->p->batch, &rec->id);
+		pools_changed(l->p);
+		return 0;
+	}
+	give_grace(&given);
+	lease = lease_new(slot, &given);
+	if (!lease)
+		return fault_oom(l->f);
+	if (memcmp(&given.deadline, &rec->deadline, sizeof(given.deadline)) != 0) {
+		batch_put_lease(l->p->batch, &lease->rec);
+		pools_changed(l->p);
+	}
+	return 0;
+}
+
+static int load_key(const struct key_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+	struct key *key = key_load(l->p, rec);
+	struct lease *lease;
+
+	if (!key)
+		return fault_oom(l->f);
+	if (rec->end != LEASE_END_NONE)
+		return 0;
+	lease = pools_find_lease(l->p, &rec->lease);
+	if (lease)
+		lease->key = key;
+	else
+		key_end(l->p, key, LEASE_END_EXPIRED);
+	return 0;
+}
+
+/* --- directories that the rebuilt ledger does not know --- */
+
+/* does any process work in there? what cannot be read belongs to others, who could not either */
+static bool place_is_used(const char *path)
+{
+	size_t len = strlen(path);
+	struct dirent *e;
+	bool used = false;
+	DIR *proc = opendir("/proc");
+
+	while (proc && !used && (e = readdir(proc))) {
+		char link[300], to[PATH_MAX];
+		ssize_t n;
+
+		if (e->d_name[0] < '1' || e->d_name[0] > '9')
+			continue;
+		snprintf(link, sizeof(link), "/proc/%s/cwd", e->d_name);
+		n = readlink(link, to, sizeof(to) - 1);
+		if (n < 0)
+			continue;
+		to[n] = '\0';
+		used = strncmp(to, path, len) == 0 && (to[len] == '/' || to[len] == '\0');
+	}
+	if (proc)
+		closedir(proc);
+	return used;
+}
+
+static void inquire(struct slot *slot)
+{
+	_cleanup_(freep) char *path = slot_path(slot);
+	enum slot_state s = slot->rec.state;
+
+	slot_edit(slot);
+	slot->rec.discard = false;
+	if (s == SLOT_STATE_CREATING || s == SLOT_STATE_REMOVING || s == SLOT_STATE_ISOLATED)
+		return; /* nobody had it, or nobody may have it */
+	if (!path || place_is_used(path)) {
+		slot_move(slot, SLOT_STATE_ISOLATED,
+			  "the ledger was rebuilt, and a process works in the slot");
+		return;
+	}
+	if (s == SLOT_STATE_READY)
+		slot_recover(slot, false, "the ledger was rebuilt");
+	else if (s == SLOT_STATE_LEASED || s == SLOT_STATE_PREPARING)
+		slot_clean(slot, false, "the ledger was rebuilt");
+	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
+	slot_put(slot);
+}
+
+static void adopt_directory(struct pool *pool, int dirfd, const char *name)
+{
+	struct slot_record rec = { .state = SLOT_STATE_RECOVERING };
+	struct slot *slot;
+	size_t pool_len;
+	struct stat st;
+	uint64_t n;
+
+	if (parse_slot_name(name, &pool_len, &n) < 0 || strlen(pool->rec.name) != pool_len ||
+	    strncmp(name, pool->rec.name, pool_len) != 0 || pools_find_slot(pool->pools, name))
+		return;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISDIR(st.st_mode))
+		return;
+	snprintf(rec.name, sizeof(rec.name), "%.79s", name);
+	memcpy(rec.pool, pool->rec.name, sizeof(rec.pool));
+	snprintf(rec.reason, sizeof(rec.reason), "found on disk when the ledger was rebuilt");
+	rec.dev = st.st_dev;
+	rec.ino = st.st_ino;
+	rec.since_usec = rec.created_usec = clock_wall_usec();
+	memcpy(rec.target, pool->rec.head, sizeof(rec.target));
+	if (n >= pool->next_n)
+		pool->next_n = n + 1;
+	slot = slot_new(pool, &rec);
+	if (!slot)
+		return;
+	slot_put(slot);
+	inquire(slot);
+	pools_event(pool->pools, "slot_found", pool, slot, NULL, UID_SLOTD, "%s", rec.reason);
+}
+
+static void adopt_directories(struct pool *pool)
+{
+	struct dirent *e;
+	DIR *dir = opendir(pool->slots_dir);
+
+	while (dir && (e = readdir(dir)))
+		adopt_directory(pool, dirfd(dir), e->d_name);
+	if (dir)
+		closedir(dir);
+}
+
+/* --- what was under way --- */
+
+static void take_up(struct slot *slot)
+{
+	enum slot_state s = slot->rec.state;
+
+	if (s == SLOT_STATE_PREPARING)
+		slot_clean(slot, true, "its acquire was lost in a restart");
+	else if (s == SLOT_STATE_LEASED && !slot->lease)
+		slot_clean(slot, false, "its lease was lost");
+	else if (s == SLOT_STATE_READY && !boot_id_is_same(&slot->rec.boot, clock_boot_id()))
+		/* nobody had it: what differs was not written in time */
+		slot_recover(slot, true, "after a restart of the machine");
+}
+
+static void take_up_all(struct loading *l)
+{
+	struct slot *slot, *next;
+	struct pool *pool;
+
+	list_for_each(pool, &l->p->pools, link) {
+		for (slot = slot_next(l->p, pool, NULL); slot; slot = next) {
+			next = slot_next(l->p, pool, slot);
+			if (l->rebuilt && !slot->lease)
+				inquire(slot);
+			else
+				take_up(slot);
+		}
+	}
+}
+
+static void start_pool(struct pool *pool, bool rebuilt)
+{
+	struct fault f = FAULT_NONE;
+	struct token_record t = { 0 };
+
+	if (rebuilt) {
+		adopt_directories(pool);
+		t.next_n = pool->next_n;
+		batch_put_token(pool->pools->batch, pool->rec.name, &t);
+		pools_changed(pool->pools);
+	}
+	if (pool->rec.state == POOL_STATE_ACTIVE || pool->rec.state == POOL_STATE_REMOVING) {
+		if (pool_open_site(pool, &f) < 0)
+			log_error("pool cannot work: %s pool=%s", f.text, pool->rec.name);
+	}
+	/* every store is opened anew: what it lacks and where it stands is said by a worker */
+	if (pool->rec.state == POOL_STATE_ACTIVE && pool->site)
+		pool_open_store(pool);
+	else
+		pool_run_store_jobs(pool);
+	pool_kick(pool);
+}
+
+/* --- the configuration's pools --- */
+
+static int check_conf_pool(struct pools *p, const struct conf *conf, const struct conf_pool *c,
+			   struct fault *f)
+{
+	struct pool *pool = pools_find(p, c->name);
+	const char *url = c->url ? c->url : "", *path = c->path ? c->path : "";
+
+	if (!pool)
+		return 0;
+	if (!pool->rec.from_file)
+		return fault(f, -EEXIST, "%s:%u:%u: pool %s exists already, made at run time from "
+			     "%.100s; rename one, or slotctl pool remove %s", conf->file, c->line,
+			     c->column, c->name, pool->rec.url[0] ? pool->rec.url : pool->rec.path,
+			     c->name);
+	if (strcmp(pool->rec.url, url) != 0 || strcmp(pool->rec.path, path) != 0)
+		return fault(f, -EINVAL, "%s:%u:%u: pool %s has a store of %.100s; give the new "
+			     "repository another pool name", conf->file, c->line, c->column, c->name,
+			     pool->rec.url[0] ? pool->rec.url : pool->rec.path);
+	return 0;
+}
+
+static int add_conf_pool(struct pools *p, const struct conf_pool *c, struct fault *f)
+{
+	struct pool_record rec = { .state = POOL_STATE_OPENING, .ready = -1, .max = -1,
+				   .from_file = true };
+	struct pool *pool;
+
+	snprintf(rec.name, sizeof(rec.name), "%s", c->name);
+	snprintf(rec.url, sizeof(rec.url), "%s", c->url ? c->url : "");
+	snprintf(rec.path, sizeof(rec.path), "%s", c->path ? c->path : "");
+	snprintf(rec.ref, sizeof(rec.ref), "%s", c->ref ? c->ref : "");
+	rec.created_usec = clock_wall_usec();
+	pool = pool_new(p, &rec, f);
+	if (!pool)
+		return -ENOMEM;
+	pool_put(pool);
+	pools_event(p, "pool_added", pool, NULL, NULL, UID_SLOTD, "from the configuration");
+	return 0;
+}
+
+static void leave_or_return(struct pool *pool, const struct conf_pool *c)
+{
+	const char *ref = c && c->ref ? c->ref : "";
+
+	if (!pool->rec.from_file)
+		return;
+	if (!c != pool->rec.draining)
+		pool_set_paused(pool, pool->rec.paused, !c, UID_SLOTD);
+	if (c && strcmp(pool->rec.ref, ref) != 0) {
+		pool_edit(pool);
+		snprintf(pool->rec.ref, sizeof(pool->rec.ref), "%s", ref);
+		pool_put(pool);
+		if (pool->rec.state == POOL_STATE_ACTIVE && !pool->store_job)
+			pool_open_store(pool);
+	}
+	if (!c)
+		log_notice("pool is gone from the configuration: its leases live on, its store stays "
+			   "pool=%s", pool->rec.name);
+}
+
+int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f)
+{
+	struct conf *old = p->conf;
+	struct pool *pool;
+	int r;
+
+	for (size_t i = 0; i < conf->n_pools; i++) {
+		r = check_conf_pool(p, conf, &conf->pools[i], f);
+		if (r < 0)
+			return r;
+	}
+	p->conf = conf_ref(conf);
+	list_for_each(pool, &p->pools, link) {
+		r = pool_bind_conf(pool, conf, f);
+		if (r < 0)
+			log_error("pool keeps its earlier settings: %s pool=%s", f->text,
+				  pool->rec.name);
+		leave_or_return(pool, pool->rec.from_file ? conf_find_pool(conf, pool->rec.name) :
+							    NULL);
+	}
+	for (size_t i = 0; i < conf->n_pools; i++) {
+		if (pools_find(p, conf->pools[i].name))
+			continue;
+		r = add_conf_pool(p, &conf->pools[i], f);
+		if (r < 0)
+			return r;
+	}
+	conf_unref(old);
+	ledger_set_events_keep(p->ledger, conf->events.keep);
+	return 0;
+}
+
+int pools_reload(struct pools *p, struct conf *conf, struct fault *f)
+{
+	struct pool *pool;
+	int r = pools_bring_in_conf(p, conf, f);
+
+	if (r < 0)
+		return r;
+	list_for_each(pool, &p->pools, link) {
+		pool->fetch_after_usec = 0;
+		pool_run_store_jobs(pool);
+		pool_kick(pool);
+	}
+	return 0;
+}
+
+/* --- everything --- */
+
+int pools_start(struct pools *p, bool rebuilt, struct fault *f)
+{
+	struct loading l = { .p = p, .f = f, .rebuilt = rebuilt };
+	struct pool *pool;
+	int r;
+
+	r = ledger_each_pool(p->ledger, load_pool, &l, f);
+	if (r == 0)
+		r = ledger_each_slot(p->ledger, load_slot, &l, f);
+	if (r == 0)
+		r = ledger_each_lease(p->ledger, load_lease, &l, f);
+	if (r == 0)
+		r = ledger_each_key(p->ledger, load_key, &l, f);
+	if (r == 0)
+		r = pools_bring_in_conf(p, p->conf, f);
+	if (r < 0)
+		return r;
+	take_up_all(&l);
+	list_for_each(pool, &p->pools, link)
+		start_pool(pool, rebuilt);
+	r = pools_commit(p, f);
+	list_for_each(pool, &p->pools, link)
+		pool_look_at_slots(pool);
+	pools_look_later(p, USEC_PER_SEC);
+	return r;
+}

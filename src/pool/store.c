@@ -1,0 +1,549 @@
+/*
+ * A pool's store: opened, fetched, looked at.
+ *
+ * One job at a time works on a store as a whole. A clone is made in <store>.new and appears
+ * under its name by one rename, so what has the name is complete.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pool/private.h"
+#include "util/cleanup.h"
+#include "util/crash.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/log.h"
+#include "util/text.h"
+
+#define OPEN_RETRY_FIRST (30 * USEC_PER_SEC)
+#define OPEN_RETRY_MOST	 (10 * USEC_PER_MIN)
+
+static bool is_adopted(const struct pool *pool)
+{
+	return pool->rec.path[0] != '\0';
+}
+
+static bool exists(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0;
+}
+
+/* --- where its workers work --- */
+
+static int make_slots_dir(struct pool *pool, struct fault *f)
+{
+	return fs_mkdir_all(pool->slots_dir, 0755, f);
+}
+
+/* a clone that was never finished is done in a directory of its own */
+static int clone_dir(struct pool *pool, char **ret, struct fault *f)
+{
+	*ret = text_printf("%s.new", pool->store);
+	return *ret ? fs_mkdir_all(*ret, 0755, f) : fault_oom(f);
+}
+
+static int open_site(struct pool *pool, const char *store, struct fault *f)
+{
+	int r = make_slots_dir(pool, f);
+
+	if (r < 0)
+		return r;
+	job_site_free(TAKE(pool->site));
+	return job_site_new(pool->pools->jobs, pool->rec.name, store, is_adopted(pool),
+			    pool->slots_dir, &pool->site, f);
+}
+
+int pool_open_site(struct pool *pool, struct fault *f)
+{
+	return open_site(pool, pool->store, f);
+}
+
+void pool_close_store(struct pool *pool)
+{
+	watch_free(TAKE(pool->watch));
+	job_site_free(TAKE(pool->site));
+	pool->store_job = NULL;
+}
+
+/* --- refs that move --- */
+
+static void on_refs_moved(struct watch *w, void *userdata)
+{
+	struct pool *pool = userdata;
+
+	pool->head_is_stale = true;
+	pool_run_store_jobs(pool);
+}
+
+static void start_watch(struct pool *pool)
+{
+	struct fault f = FAULT_NONE;
+
+	if (pool->watch)
+		return;
+	if (watch_refs(pool->pools->event, pool->rec.common_dir, on_refs_moved, pool, &pool->watch,
+		       &f) < 0)
+		log_warning("refs are not watched, each acquire looks at them: %s pool=%s", f.text,
+			    pool->rec.name);
+}
+
+/* without a watch nobody tells when a ref moves: then it is always stale */
+static void set_head(struct pool *pool, const char *head)
+{
+	const char *to = head ? head : "";
+
+	pool->head_is_stale = !pool->watch;
+	if (strcmp(pool->rec.head, to) == 0)
+		return;
+	pool_edit(pool);
+	snprintf(pool->rec.head, sizeof(pool->rec.head), "%s", to);
+	pool_put(pool);
+	pools_event(pool->pools, "pool_head", pool, NULL, NULL, UID_SLOTD, "%s", to);
+}
+
+static void set_unsupported(struct pool *pool, json_object *list)
+{
+	json_object *fitting;
+	size_t n;
+
+	if (!list)
+		return;
+	/* drop from the end until the rest fits the record */
+	fitting = json_object_new_array();
+	n = json_object_array_length(list);
+	for (size_t i = 0; i < n; i++)
+		json_object_array_add(fitting, json_object_get(json_object_array_get_idx(list, i)));
+	while (strlen(json_object_to_json_string_ext(fitting, JSON_C_TO_STRING_PLAIN)) >=
+	       sizeof(pool->rec.unsupported))
+		json_object_array_del_idx(fitting, --n, 1);
+	snprintf(pool->rec.unsupported, sizeof(pool->rec.unsupported), "%s",
+		 json_object_to_json_string_ext(fitting, JSON_C_TO_STRING_PLAIN));
+	json_object_put(fitting);
+}
+
+/* --- opening --- */
+
+static json_object *credentials(const struct conf_pool *c)
+{
+	json_object *o = json_object_new_object(), *helper = NULL;
+
+	if (c->credentials.helper.n) {
+		helper = json_object_new_array();
+		for (size_t i = 0; i < c->credentials.helper.n; i++)
+			json_object_array_add(helper,
+					      json_object_new_string(c->credentials.helper.items[i]));
+	}
+	json_set_string(o, "sshKey", c->credentials.ssh_key);
+	json_set_string(o, "knownHosts", c->credentials.known_hosts);
+	json_set_string(o, "tokenFile", c->credentials.token_file);
+	json_set(o, "helper", helper);
+	return o;
+}
+
+static const char *error_for_caller(const struct job_result *r)
+{
+	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted" };
+
+	for (size_t i = 0; r->error && i < ARRAY_SIZE(same); i++)
+		if (strcmp(r->error, same[i]) == 0)
+			return same[i];
+	return "GitFailed";
+}
+
+static void open_failed(struct pool *pool, const char *error, const char *message)
+{
+	struct pools *p = pool->pools;
+	struct refusal no = { 0 };
+
+	log_warning("pool cannot be opened: %s pool=%s", message, pool->rec.name);
+	refuse(&no, error, "pool %s: %.200s", pool->rec.name, message);
+	if (!pool->rec.from_file && pool->rec.common_dir[0] == '\0') {
+		/* made at run time and never usable: as if it had not been asked for */
+		_cleanup_(freep) char *new_dir = text_printf("%s.new", pool->store);
+
+		if (new_dir && !is_adopted(pool))
+			tree_delete_start(p, new_dir);
+		pool_tell(pool, ASK_OPEN, &no);
+		pools_event(p, "pool_failed", pool, NULL, NULL, UID_SLOTD, "%s", message);
+		pool_drop(pool);
+		return;
+	}
+	pool->open_failures++;
+	pool->open_after_usec = clock_boot_usec() + backoff_usec(pool->open_failures,
+								 OPEN_RETRY_FIRST, OPEN_RETRY_MOST);
+	pools_look_later(p, pool->open_after_usec - clock_boot_usec());
+	pool_edit(pool);
+	pool->rec.state = POOL_STATE_BROKEN;
+	snprintf(pool->rec.problem, sizeof(pool->rec.problem), "%s", message);
+	pool_put(pool);
+	pools_event(p, "pool_broken", pool, NULL, NULL, UID_SLOTD, "%s", message);
+	pool_tell(pool, ASK_OPEN, &no);
+	pool_tell(pool, ASK_FETCH, &no);
+	pool_kick(pool);
+}
+
+static void tell_opened(void *arg, int error, const struct fault *why)
+{
+	struct pool *pool = arg;
+	struct refusal no = { 0 };
+
+	if (error) {
+		refuse(&no, "LedgerFailed", "%s", why->text);
+		pools_look_later(pool->pools, USEC_PER_SEC);
+	}
+	pool_tell(pool, ASK_OPEN, &no);
+}
+
+static void opened(struct pool *pool, json_object *params, const char *common_dir)
+{
+	bool fetched = !is_adopted(pool) && pool->rec.fetched.wall_usec == 0;
+	const char *ref = json_get_string(params, "ref");
+
+	pool_edit(pool);
+	pool->rec.state = POOL_STATE_ACTIVE;
+	pool->rec.problem[0] = '\0';
+	snprintf(pool->rec.common_dir, sizeof(pool->rec.common_dir), "%s", common_dir);
+	snprintf(pool->rec.full_ref, sizeof(pool->rec.full_ref), "%s", ref ? ref : "HEAD");
+	if (fetched)
+		pool->rec.fetched = moment_now();
+	set_unsupported(pool, json_get_array(params, "unsupported"));
+	pool_put(pool);
+	pool->open_failures = 0;
+	start_watch(pool);
+	set_head(pool, json_get_string(params, "head"));
+	/* between the worker's look and the watch a ref may have moved */
+	pool->head_is_stale = true;
+	pools_event(pool->pools, "pool_active", pool, NULL, NULL, UID_SLOTD, "%s",
+		    pool->rec.full_ref);
+	log_info("pool is active: %s at %.12s pool=%s", pool->rec.full_ref, pool->rec.head,
+		 pool->rec.name);
+	batch_after(pool->pools->batch, tell_opened, pool);
+	pools_copy_soon(pool->pools);
+	pool_kick(pool);
+	pool_run_store_jobs(pool);
+}
+
+/* <store>.new becomes <store>: from now on it is complete */
+static int publish_clone(struct pool *pool, struct fault *f)
+{
+	_cleanup_(freep) char *new_dir = text_printf("%s.new", pool->store);
+	_cleanup_(freep) char *stores = text_printf("%s/stores", pool->pools->conf->state_dir);
+
+	if (!new_dir || !stores)
+		return fault_oom(f);
+	CRASH_POINT("pool.clone.before-rename");
+	if (renameat2(AT_FDCWD, new_dir, AT_FDCWD, pool->store, RENAME_NOREPLACE) < 0)
+		return fault_errno(f, -errno, "cannot rename %s", new_dir);
+	CRASH_POINT("pool.clone.after-rename");
+	if (fs_sync_dir_at(AT_FDCWD, stores) < 0)
+		return fault_errno(f, -errno, "cannot sync %s", stores);
+	return pool_open_site(pool, f);
+}
+
+static void on_cloned(const struct job_result *r, void *userdata)
+{
+	struct pool *pool = userdata;
+	struct fault f = FAULT_NONE;
+
+	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED)
+		return;
+	if (r->outcome != JOB_DONE) {
+		open_failed(pool, error_for_caller(r), r->message);
+		return;
+	}
+	if (publish_clone(pool, &f) < 0) {
+		open_failed(pool, "Internal", f.text);
+		return;
+	}
+	opened(pool, r->params, pool->store);
+}
+
+static void on_opened(const struct job_result *r, void *userdata)
+{
+	struct pool *pool = userdata;
+	const char *common_dir;
+
+	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED)
+		return;
+	if (r->outcome != JOB_DONE) {
+		open_failed(pool, error_for_caller(r), r->message);
+		return;
+	}
+	common_dir = json_get_string(r->params, "commonDir");
+	opened(pool, r->params, common_dir ? common_dir : pool->store);
+}
+
+static void on_progress(json_object *params, void *userdata)
+{
+	struct pool *pool = userdata;
+	json_object *progress = json_get_object(params, "progress");
+	struct pool_waiter *a, *tmp;
+
+	list_for_each_safe(a, tmp, &pool->askers, link)
+		if (a->progress && progress)
+			a->progress(progress, a->userdata);
+}
+
+static void start_store_job(struct pool *pool, const char *method, json_object *params,
+			    uint64_t deadline, bool background, job_done_fn done)
+{
+	struct job_spec spec = {
+		.method = method,
+		.params = params,
+		.lock = pool->rec.name,
+		.background = background,
+		.deadline_usec = deadline,
+		.done = done,
+		.progress = background ? on_progress : NULL,
+		.userdata = pool,
+	};
+
+	if (job_start(pool->site, &spec, &pool->store_job) < 0)
+		pools_look_later(pool->pools, USEC_PER_SEC);
+}
+
+void pool_open_store(struct pool *pool)
+{
+	_cleanup_(freep) char *clone = NULL;
+	bool cloning = !is_adopted(pool) && !exists(pool->store);
+	json_object *params = json_object_new_object();
+	const char *url = pool->rec.url;
+	struct fault f = FAULT_NONE;
+	int r;
+
+	r = cloning ? clone_dir(pool, &clone, &f) : 0;
+	if (r == 0 && (cloning || !pool->site))
+		r = open_site(pool, cloning ? clone : pool->store, &f);
+	if (r < 0) {
+		json_object_put(params);
+		open_failed(pool, "Internal", f.text);
+		return;
+	}
+	json_set_string(params, "url", is_adopted(pool) ? NULL : url);
+	json_set_string(params, "ref", pool->conf->ref);
+	json_set(params, "credentials", cloning ? credentials(pool->conf) : NULL);
+	json_set_bool(params, "fresh", cloning);
+	start_store_job(pool, "StoreOpen", params, pool->conf->fetch.timeout_usec, true,
+			cloning ? on_cloned : on_opened);
+}
+
+/* --- fetching and resolving --- */
+
+static void tell_fetched(struct pool *pool, const struct job_result *r)
+{
+	struct refusal no = { 0 };
+
+	if (r->outcome != JOB_DONE)
+		refuse(&no, error_for_caller(r), "pool %s: %.200s", pool->rec.name, r->message);
+	pool_tell(pool, ASK_FETCH, &no);
+}
+
+static void schedule_fetch(struct pool *pool)
+{
+	uint64_t every = pool->conf->fetch.every_usec;
+
+	pool->fetch_after_usec = every && !is_adopted(pool) ? clock_boot_usec() + every : 0;
+	if (pool->fetch_after_usec)
+		pools_look_later(pool->pools, every);
+}
+
+static void on_fetched(const struct job_result *r, void *userdata)
+{
+	struct pool *pool = userdata;
+
+	pool->store_job = NULL;
+	pool->fetch_wanted = false;
+	schedule_fetch(pool);
+	if (r->outcome == JOB_CANCELED)
+		return;
+	if (r->outcome == JOB_DONE) {
+		pool_edit(pool);
+		pool->rec.fetched = moment_now();
+		pool_put(pool);
+		set_head(pool, json_get_string(r->params, "head"));
+		pool->head_is_stale = true;
+	} else {
+		log_warning("fetch failed: %s pool=%s", r->message, pool->rec.name);
+		pools_event(pool->pools, "fetch_failed", pool, NULL, NULL, UID_SLOTD, "%s",
+			    r->message);
+	}
+	tell_fetched(pool, r);
+	pool_kick(pool);
+	pool_run_store_jobs(pool);
+}
+
+static void on_resolved(const struct job_result *r, void *userdata)
+{
+	struct pool *pool = userdata;
+	bool moved_again = pool->head_is_stale;
+
+	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED)
+		return;
+	if (r->outcome == JOB_DONE) {
+		json_object *unsupported = json_get_array(r->params, "unsupported");
+		struct pool_record was = pool->rec;
+
+		set_head(pool, json_get_string(r->params, "head"));
+		pool_edit(pool);
+		set_unsupported(pool, unsupported);
+		if (strcmp(was.unsupported, pool->rec.unsupported) != 0)
+			pool_put(pool);
+		pool->head_is_stale |= moved_again;
+	} else {
+		log_warning("cannot look at the refs: %s pool=%s", r->message, pool->rec.name);
+		pool->head_is_stale = true;
+		pools_look_later(pool->pools, 5 * USEC_PER_SEC);
+	}
+	if (is_adopted(pool)) {
+		tell_fetched(pool, r);
+		pool->fetch_wanted = false;
+	}
+	pool_kick(pool);
+	if (moved_again && r->outcome == JOB_DONE)
+		pool_run_store_jobs(pool);
+}
+
+void pool_look_at_refs(struct pool *pool)
+{
+	json_object *params = json_object_new_object();
+
+	/* what moves from now on is seen by the next look */
+	pool->head_is_stale = false;
+	json_set_string(params, "ref", pool->conf->ref);
+	start_store_job(pool, "StoreResolve", params, DEADLINE_SHORT, false, on_resolved);
+}
+
+static void fetch(struct pool *pool)
+{
+	json_object *params = json_object_new_object();
+
+	json_set_string(params, "url", pool->rec.url);
+	json_set_string(params, "ref", pool->rec.full_ref);
+	json_set(params, "credentials", credentials(pool->conf));
+	start_store_job(pool, "StoreFetch", params, pool->conf->fetch.timeout_usec, true, on_fetched);
+}
+
+void pool_run_store_jobs(struct pool *pool)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (pool->gone || pool->store_job || pool->pools->stopping)
+		return;
+	switch ((enum pool_state)pool->rec.state) {
+	case POOL_STATE_OPENING:
+		pool_open_store(pool);
+		break;
+	case POOL_STATE_BROKEN:
+		if (now >= pool->open_after_usec)
+			pool_open_store(pool);
+		break;
+	case POOL_STATE_ACTIVE:
+		if (!is_adopted(pool) &&
+		    (pool->fetch_wanted || (pool->fetch_after_usec && now >= pool->fetch_after_usec)))
+			fetch(pool);
+		else if ((pool->head_is_stale && pool->watch) || pool->fetch_wanted)
+			pool_look_at_refs(pool);
+		else if (pool->fetch_after_usec == 0)
+			schedule_fetch(pool);
+		break;
+	case POOL_STATE_REMOVING:
+		break;
+	}
+}
+
+int pool_fetch(struct pool *pool, pool_done_fn fn, void *userdata, struct pool_waiter **ret,
+	       struct refusal *ret_refusal)
+{
+	if (pool->rec.state != POOL_STATE_ACTIVE)
+		return refuse(ret_refusal, "Unavailable", "pool %s is not active: %s", pool->rec.name,
+			      pool->rec.problem[0] ? pool->rec.problem : "its store is being opened");
+	if (pool_ask(pool, ASK_FETCH, NULL, fn, userdata, ret) < 0)
+		return refuse(ret_refusal, "Internal", "out of memory");
+	pool->fetch_wanted = true;
+	pool_run_store_jobs(pool);
+	return 0;
+}
+
+/* --- making one at run time --- */
+
+static int check_new(struct pools *p, const char *name, const char *url, const char *path,
+		     const char *ref, struct refusal *ret)
+{
+	struct pool *other = pools_find(p, name);
+
+	if (other && other->rec.from_file)
+		return refuse(ret, "Exists", "pool %s exists; it is defined in %s:%u", name,
+			      p->conf->file, other->conf->line);
+	if (other)
+		return refuse(ret, "Exists", "pool %s exists; choose another name", name);
+	if (map_find(p->by_name, name))
+		return refuse(ret, "Conflict", "pool %s is just being removed; try again", name);
+	if ((url && strlen(url) >= PATH_SIZE) || (path && strlen(path) >= PATH_SIZE) ||
+	    (ref && strlen(ref) >= REF_SIZE))
+		return refuse(ret, "Unsupported", "url, path or ref is too long");
+	list_for_each(other, &p->pools, link)
+		if (path && !other->gone && strcmp(other->rec.path, path) == 0)
+			return refuse(ret, "Exists", "%s is the repository of pool %s already", path,
+				      other->rec.name);
+	return 0;
+}
+
+static void undo_add(void *arg)
+{
+	struct refusal no = { 0 };
+
+	refuse(&no, "LedgerFailed", "the pool could not be recorded; nothing was changed");
+	pool_tell(arg, ASK_OPEN, &no);
+	pool_free(arg);
+}
+
+static void open_after_commit(void *arg, int error, const struct fault *why)
+{
+	if (!error)
+		pool_run_store_jobs(arg);
+}
+
+int pool_add(struct pools *p, const char *name, const char *url, const char *path, const char *ref,
+	     int64_t ready, int64_t max, uint32_t uid, pool_progress_fn progress, pool_done_fn fn,
+	     void *userdata, struct pool_waiter **ret, struct refusal *ret_refusal)
+{
+	struct pool_record rec = { .state = POOL_STATE_OPENING, .ready = (int32_t)ready,
+				   .max = (int32_t)max };
+	struct conf_pool *probe = NULL;
+	struct fault f = FAULT_NONE;
+	struct pool *pool;
+
+	if (conf_pool_new(p->conf, name, url, path, ref, ready, max, &probe, &f) < 0)
+		return refuse(ret_refusal, "Conflict", "%s", f.text);
+	conf_pool_free(probe);
+	if (check_new(p, name, url, path, ref, ret_refusal) < 0)
+		return -ECANCELED;
+	snprintf(rec.name, sizeof(rec.name), "%s", name);
+	snprintf(rec.url, sizeof(rec.url), "%s", url ? url : "");
+	snprintf(rec.path, sizeof(rec.path), "%s", path ? path : "");
+	snprintf(rec.ref, sizeof(rec.ref), "%s", ref ? ref : "");
+	rec.created_usec = clock_wall_usec();
+	pool = pool_new(p, &rec, &f);
+	if (!pool)
+		return refuse(ret_refusal, "Internal", "%s", f.text);
+	if (pool_ask(pool, ASK_OPEN, progress, fn, userdata, ret) < 0) {
+		pool_free(pool);
+		return refuse(ret_refusal, "Internal", "out of memory");
+	}
+	batch_undo(p->batch, undo_add, pool);
+	pool_put(pool);
+	pools_event(p, "pool_added", pool, NULL, NULL, uid, "%s", url ? url : path);
+	batch_after(p->batch, open_after_commit, pool);
+	return 0;
+}

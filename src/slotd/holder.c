@@ -1,0 +1,59 @@
+/* Who is whose child. */
+#include "slotd/holder.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "util/cleanup.h"
+#include "util/fs.h"
+
+#define MAX_ANCESTORS 64 /* a chain that is longer is no harness */
+
+/* the name in parentheses may hold anything, so fields are counted from the last ")" */
+static bool read_stat(pid_t pid, pid_t *ret_parent, uint64_t *ret_start)
+{
+	_cleanup_(freep) char *text = NULL;
+	unsigned long long start;
+	const char *p;
+	char path[32];
+	int parent;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (pid <= 0 || fs_read_file_at(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return false;
+	p = strrchr(text, ')');
+	if (!p || sscanf(p + 1, " %*c %d", &parent) != 1)
+		return false;
+	if (sscanf(p + 1,
+		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+		   &start) != 1)
+		return false;
+	*ret_parent = parent;
+	*ret_start = start;
+	return true;
+}
+
+uint64_t process_start_time(pid_t pid)
+{
+	uint64_t start;
+	pid_t parent;
+
+	return read_stat(pid, &parent, &start) ? start : 0;
+}
+
+bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start)
+{
+	uint64_t start;
+	pid_t parent;
+
+	for (int i = 0; i < MAX_ANCESTORS && pid > 0 && ancestor > 0; i++) {
+		if (!read_stat(pid, &parent, &start))
+			return false;
+		if (pid == ancestor)
+			return start == ancestor_start;
+		pid = parent;
+	}
+	return false;
+}

@@ -1,0 +1,20 @@
+/**
+ * DOC: holder - which process is it, and whose child
+ *
+ * A pid alone names a process only as long as it lives; with its start time it is one process of
+ * this boot.
+ */
+#ifndef SLOTD_HOLDER_H
+#define SLOTD_HOLDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* clock ticks since boot, as /proc/PID/stat says; 0: no such process */
+uint64_t process_start_time(pid_t pid);
+
+/* is pid that process or one of its descendants? false when either is gone */
+bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start);
+
+#endif

@@ -1,0 +1,179 @@
+/* The history, read and followed. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "slotd/methods.h"
+#include "util/cleanup.h"
+
+#define DEFAULT_LIMIT 1000
+#define MOST_LIMIT    100000
+#define BURST	      1000 /* events sent to one follower in a row */
+
+/* a call that wants to hear of what happens */
+struct follower {
+	struct list link; /* slotd.followers */
+	struct slotd *d;
+	struct rpc_call *call;
+	uint64_t since;	    /* sequence of the last event looked at */
+	uint64_t since_usec; /* not older than this; wall clock */
+	char slot[NAME_SIZE];
+	json_object *list; /* what is collected for a single reply; NULL: streamed */
+	uint64_t sent, limit;
+};
+
+static json_object *event_to_json(struct follower *fo, const struct event_record *e)
+{
+	bool whole = caller_may(fo->d, fo->call, NULL, CONF_ACCESS_OPERATE) ||
+		     rpc_call_peer(fo->call)->uid == e->uid;
+	char lease[ID_TEXT_SIZE + 4] = "";
+	json_object *o = json_object_new_object();
+
+	if (whole)
+		memcpy(lease, e->lease, sizeof(e->lease));
+	else if (e->lease[0])
+		snprintf(lease, sizeof(lease), "%.8s...", e->lease);
+	json_set_int(o, "sequence", (int64_t)e->sequence);
+	json_set_int(o, "atUsec", (int64_t)e->at_usec);
+	json_set_string(o, "kind", e->kind);
+	json_set(o, "pool", string_or_null(e->pool));
+	json_set(o, "slot", string_or_null(e->slot));
+	json_set(o, "lease", string_or_null(lease));
+	json_set(o, "uid", e->uid == UINT32_MAX ? NULL : json_object_new_int64(e->uid));
+	json_set(o, "token", usec_or_null(e->token));
+	json_set(o, "detail", string_or_null(e->detail));
+	return o;
+}
+
+static bool may_see(const struct follower *fo, const struct event_record *e)
+{
+	struct pool *pool = e->pool[0] ? pools_find(fo->d->pools, e->pool) : NULL;
+
+	return caller_may(fo->d, fo->call, pool, CONF_ACCESS_OBSERVE);
+}
+
+static int on_event(const struct event_record *e, void *userdata)
+{
+	struct follower *fo = userdata;
+	json_object *entry, *list;
+
+	fo->since = e->sequence;
+	if (e->at_usec < fo->since_usec || !may_see(fo, e) ||
+	    (fo->slot[0] && strcmp(fo->slot, e->slot) != 0))
+		return 0;
+	if (fo->sent == fo->limit)
+		return -ECANCELED;
+	fo->sent++;
+	entry = event_to_json(fo, e);
+	if (fo->list) {
+		json_object_array_add(fo->list, entry);
+		return 0;
+	}
+	list = json_object_new_array();
+	json_object_array_add(list, entry);
+	return rpc_reply_more(fo->call, json_set(json_object_new_object(), "events", list));
+}
+
+static void follower_free(struct follower *fo)
+{
+	list_del(&fo->link);
+	rpc_call_on_gone(fo->call, NULL, NULL);
+	rpc_call_unref(fo->call);
+	json_object_put(fo->list);
+	free(fo);
+}
+
+static void on_follower_gone(struct rpc_call *call, void *userdata)
+{
+	follower_free(userdata);
+}
+
+/* all that there is from since on, or up to the limit */
+static int send_events(struct follower *fo, struct fault *f)
+{
+	uint64_t before;
+	int r;
+
+	do {
+		before = fo->since;
+		r = ledger_read_events(pools_ledger(fo->d->pools), fo->since, BURST, on_event, fo, f);
+	} while (r == 0 && fo->since != before && !rpc_call_is_gone(fo->call));
+	return r == -ECANCELED || r == -ENOBUFS ? 0 : r;
+}
+
+void events_announce(void *userdata)
+{
+	struct slotd *d = userdata;
+	struct fault f = FAULT_NONE;
+	struct follower *fo, *tmp;
+
+	list_for_each_safe(fo, tmp, &d->followers, link) {
+		if (send_events(fo, &f) < 0) {
+			rpc_error(fo->call, "io.slotd.pool.LedgerFailed", NULL, "%s", f.text);
+			follower_free(fo);
+		}
+	}
+}
+
+void events_close(struct slotd *d)
+{
+	struct follower *fo, *tmp;
+
+	list_for_each_safe(fo, tmp, &d->followers, link) {
+		rpc_reply(fo->call, json_set(json_object_new_object(), "events",
+					     json_object_new_array()));
+		follower_free(fo);
+	}
+}
+
+static uint64_t limit_of(json_object *params, bool follow)
+{
+	int64_t limit = json_get_int(params, "limit", follow ? INT64_MAX : DEFAULT_LIMIT);
+
+	if (limit < 0)
+		return 0;
+	return follow || limit < MOST_LIMIT ? (uint64_t)limit : MOST_LIMIT;
+}
+
+METHOD(events)
+{
+	bool follow = json_get_bool(params, "follow", false);
+	struct slotd *d = userdata;
+	struct follower *fo;
+	int r;
+
+	if (follow && !rpc_call_wants_more(call)) {
+		rpc_error(call, "org.varlink.service.ExpectedMore", NULL,
+			  "a stream that goes on needs a call with \"more\"");
+		return 0;
+	}
+	fo = calloc(1, sizeof(*fo));
+	if (!fo)
+		return fault_oom(f);
+	fo->d = d;
+	fo->call = rpc_call_ref(call);
+	list_init(&fo->link);
+	if (copy_param(call, params, "slot", fo->slot, sizeof(fo->slot)) < 0) {
+		follower_free(fo);
+		return 0;
+	}
+	fo->since = (uint64_t)json_get_int(params, "since", 0);
+	fo->since_usec = (uint64_t)json_get_int(params, "sinceAtUsec", 0);
+	fo->limit = limit_of(params, follow);
+	fo->list = rpc_call_wants_more(call) ? NULL : json_object_new_array();
+	r = send_events(fo, f);
+	if (r < 0) {
+		follower_free(fo);
+		return r;
+	}
+	if (follow && !d->stopping) {
+		list_append(&d->followers, &fo->link);
+		rpc_call_on_gone(call, on_follower_gone, fo);
+		return 0;
+	}
+	rpc_reply(call, json_set(json_object_new_object(), "events",
+				 fo->list ? json_object_get(fo->list) : json_object_new_array()));
+	follower_free(fo);
+	return 0;
+}

@@ -1,0 +1,486 @@
+/* Acquire, release, renew: the agents' part. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slotd/holder.h"
+#include "slotd/methods.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/parse.h"
+#include "util/text.h"
+
+/* --- acquire --- */
+
+struct acquire_call {
+	struct slotd *d;
+	struct rpc_call *call;
+	struct waiter *waiter;
+	char branch[REF_SIZE];
+};
+
+static json_object *base_of(const struct pool_record *pool)
+{
+	json_object *o = json_object_new_object();
+	bool fetched = pool->fetched.wall_usec != 0;
+	uint64_t now = clock_wall_usec();
+	uint64_t age = now > pool->fetched.wall_usec ? now - pool->fetched.wall_usec : 0;
+
+	json_set(o, "ref", string_or_null(pool->full_ref));
+	json_set(o, "ageUsec", fetched ? json_object_new_int64((int64_t)age) : NULL);
+	json_set(o, "behind", NULL);
+	return o;
+}
+
+static json_object *lease_reply(struct slotd *d, const struct lease *lease)
+{
+	const struct lease_record *r = lease_record(lease);
+	const struct slot *slot = lease_slot(lease);
+	const struct pool_record *pool = pool_record(slot_pool(slot));
+	_cleanup_(freep) char *path = slot_path(slot);
+	_cleanup_(freep) char *git_dir =
+		text_printf("%s/worktrees/slotd-%s", pool->common_dir, r->slot);
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "lease", lease_id(lease));
+	json_set_int(o, "token", (int64_t)r->token);
+	json_set_string(o, "slot", r->slot);
+	json_set_string(o, "pool", r->pool);
+	json_set_string(o, "path", path);
+	json_set_string(o, "commonDir", pool->common_dir);
+	json_set_string(o, "gitDir", git_dir);
+	json_set_string(o, "head", r->base);
+	json_set(o, "branch", string_or_null(r->branch));
+	json_set(o, "agent", string_or_null(r->agent));
+	json_set(o, "task", string_or_null(r->task));
+	json_set_int(o, "acquiredAtUsec", (int64_t)r->acquired.wall_usec);
+	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
+	json_set(o, "base", base_of(pool));
+	json_set(o, "handoff", NULL);
+	json_set_int(o, "sequence", (int64_t)ledger_last_sequence(pools_ledger(d->pools)));
+	return o;
+}
+
+static void on_acquired(struct lease *lease, const struct refusal *refusal, void *userdata)
+{
+	struct acquire_call *a = userdata;
+
+	rpc_call_on_gone(a->call, NULL, NULL);
+	if (lease)
+		rpc_reply(a->call, lease_reply(a->d, lease));
+	else
+		answer_refusal(a->call, refusal);
+	rpc_call_unref(a->call);
+	free(a);
+}
+
+static void on_acquirer_gone(struct rpc_call *call, void *userdata)
+{
+	struct acquire_call *a = userdata;
+
+	waiter_abandon(a->waiter);
+	rpc_call_unref(a->call);
+	free(a);
+}
+
+static struct pool *pool_for_acquire(struct slotd *d, struct rpc_call *call, json_object *params)
+{
+	const char *directory = json_get_string(params, "directory");
+	const char *common_dir = json_get_string(params, "commonDir");
+	struct pool *pool;
+
+	if (json_get_string(params, "pool"))
+		return find_pool(d, call, params, CONF_ACCESS_OBSERVE);
+	if (!directory && !common_dir) {
+		rpc_error(call, "io.slotd.pool.NotFound",
+			  json_set_string(json_object_new_object(), "what", "pool"),
+			  "name a pool, or ask from inside a repository");
+		return NULL;
+	}
+	pool = pools_find_by_place(d->pools, directory, common_dir);
+	if (!pool)
+		rpc_error(call, "io.slotd.pool.NotFound",
+			  json_set_string(json_object_new_object(), "what", "pool"),
+			  "no pool has the repository of %s", directory ? directory : common_dir);
+	return pool;
+}
+
+/* git refuses directories of another owner, so a slot would be of no use to it */
+static bool may_acquire(struct rpc_call *call)
+{
+	if (caller_is_self(call))
+		return true;
+	rpc_error(call, "io.slotd.pool.NotPermitted", NULL,
+		  "slots belong to uid %u and git refuses them to uid %u: run a daemon of your own "
+		  "(slotctl --user), or have agents run as uid %u",
+		  geteuid(), rpc_call_peer(call)->uid, geteuid());
+	return false;
+}
+
+static int parse_bind(struct rpc_call *call, const char *text, uint8_t *ret)
+{
+	uint8_t bind = 0;
+
+	*ret = 0;
+	while (text && *text) {
+		size_t n = strcspn(text, "+");
+
+		if (n == 3 && strncmp(text, "ttl", n) == 0)
+			bind |= LEASE_BIND_TTL;
+		else if (n == 6 && strncmp(text, "manual", n) == 0)
+			bind |= LEASE_BIND_MANUAL;
+		else if (strncmp(text, "process", 7) == 0 || strncmp(text, "connection", 10) == 0) {
+			rpc_error(call, "io.slotd.pool.Unsupported", NULL,
+				  "leases bound to %.*s are not supported yet: use ttl or manual",
+				  (int)n, text);
+			return -EOPNOTSUPP;
+		} else {
+			rpc_error_parameter(call, "bind");
+			return -EINVAL;
+		}
+		text += n + (text[n] == '+');
+	}
+	*ret = bind;
+	return 0;
+}
+
+static int parse_meta(struct rpc_call *call, json_object *params, char *ret, size_t size)
+{
+	json_object *meta = json_get_object(params, "meta");
+	const char *text;
+
+	ret[0] = '\0';
+	if (!meta)
+		return 0;
+	text = json_object_to_json_string_ext(meta, JSON_C_TO_STRING_PLAIN);
+	if (strlen(text) >= size) {
+		rpc_error_parameter(call, "meta");
+		return -EINVAL;
+	}
+	memcpy(ret, text, strlen(text) + 1);
+	return 0;
+}
+
+/* "agent/{agent}" with what this request says; -EINVAL: it says nothing there */
+static int expand_branch(const char *pattern, const struct acquire_spec *spec, char *ret,
+			 size_t size)
+{
+	size_t at = 0;
+
+	while (*pattern) {
+		const char *value = NULL;
+		size_t skip = 1, n = 1;
+
+		if (text_has_prefix(pattern, "{agent}")) {
+			value = spec->agent;
+			skip = 7;
+		} else if (text_has_prefix(pattern, "{task}")) {
+			value = spec->task;
+			skip = 6;
+		}
+		if (value && !value[0])
+			return -EINVAL;
+		n = value ? strlen(value) : 1;
+		if (at + n >= size)
+			return -EINVAL;
+		memcpy(ret + at, value ? value : pattern, n);
+		at += n;
+		pattern += skip;
+	}
+	ret[at] = '\0';
+	return 0;
+}
+
+static int fill_times(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
+{
+	const struct conf_pool *conf = pool_conf(spec->pool);
+	int64_t wait = json_get_int(params, "waitUsec", -1);
+	int64_t ttl = json_get_int(params, "ttlUsec", 0);
+
+	if (json_object_object_get(params, "waitUsec") && wait < 0) {
+		rpc_error_parameter(call, "waitUsec");
+		return -EINVAL;
+	}
+	if (ttl < 0 || (json_object_object_get(params, "ttlUsec") && ttl == 0)) {
+		rpc_error_parameter(call, "ttlUsec");
+		return -EINVAL;
+	}
+	spec->has_wait = wait >= 0;
+	spec->wait_usec = wait >= 0 ? (uint64_t)wait : 0;
+	if (spec->wait_usec > 30 * USEC_PER_DAY)
+		spec->wait_usec = 30 * USEC_PER_DAY;
+	spec->ttl_usec = (uint64_t)ttl;
+	if (ttl && spec->ttl_usec < conf->lease.min_ttl_usec)
+		spec->ttl_usec = conf->lease.min_ttl_usec;
+	if (spec->ttl_usec > conf->lease.max_ttl_usec)
+		spec->ttl_usec = conf->lease.max_ttl_usec;
+	return 0;
+}
+
+static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
+{
+	const struct rpc_peer *peer = rpc_call_peer(call);
+	const char *pattern = pool_conf(spec->pool)->branch;
+
+	if (copy_param(call, params, "ref", spec->ref, sizeof(spec->ref)) < 0 ||
+	    copy_param(call, params, "branch", spec->branch, sizeof(spec->branch)) < 0 ||
+	    copy_param(call, params, "agent", spec->agent, sizeof(spec->agent)) < 0 ||
+	    copy_param(call, params, "task", spec->task, sizeof(spec->task)) < 0 ||
+	    copy_param(call, params, "key", spec->key, sizeof(spec->key)) < 0 ||
+	    parse_meta(call, params, spec->meta, sizeof(spec->meta)) < 0 ||
+	    parse_bind(call, json_get_string(params, "bind"), &spec->bind) < 0 ||
+	    fill_times(call, params, spec) < 0)
+		return -EINVAL;
+	if (!spec->branch[0] && pattern && pattern[0] &&
+	    expand_branch(pattern, spec, spec->branch, sizeof(spec->branch)) < 0) {
+		rpc_error(call, "io.slotd.pool.Conflict", NULL,
+			  "pool %s makes the branch %s: give the agent or task that it names",
+			  pool_record(spec->pool)->name, pattern);
+		return -EINVAL;
+	}
+	spec->priority = (int32_t)json_get_int(params, "priority", 1);
+	spec->uid = peer->uid;
+	spec->pid = (uint32_t)peer->pid;
+	spec->pid_start = process_start_time(peer->pid);
+	return 0;
+}
+
+METHOD(acquire)
+{
+	struct acquire_spec spec = { 0 };
+	struct slotd *d = userdata;
+	struct acquire_call *a;
+
+	if (!may_acquire(call))
+		return 0;
+	spec.pool = pool_for_acquire(d, call, params);
+	if (!spec.pool || fill_spec(call, params, &spec) < 0)
+		return 0;
+	a = calloc(1, sizeof(*a));
+	if (!a)
+		return fault_oom(f);
+	a->d = d;
+	a->call = rpc_call_ref(call);
+	/* told when the connection goes; set before, as the answer may come at once */
+	rpc_call_on_gone(call, on_acquirer_gone, a);
+	lease_acquire(d->pools, &spec, on_acquired, a, &a->waiter);
+	pools_commit_if_large(d->pools);
+	return 0;
+}
+
+/* --- release and finish --- */
+
+struct release_call {
+	struct slotd *d;
+	struct rpc_call *call;
+	json_object *reply;
+};
+
+static void release_answer(struct release_call *rc)
+{
+	rpc_reply(rc->call, rc->reply);
+	rpc_call_unref(rc->call);
+	free(rc);
+}
+
+static void on_settled(const char *slot, enum slot_state state, const char *reason, void *userdata)
+{
+	struct release_call *rc = userdata;
+
+	json_set_string(rc->reply, "state",
+			state == SLOT_STATE_REMOVING ? "gone" : slot_state_to_string(state));
+	json_set(rc->reply, "reason",
+		 state == SLOT_STATE_ISOLATED ? string_or_null(reason) : NULL);
+	release_answer(rc);
+}
+
+/* the lease that a call means by id, slot or path; answers and returns NULL when it may not be */
+static struct lease *find_lease_by_place(struct slotd *d, struct rpc_call *call, const char *what)
+{
+	struct slot *slot = what[0] == '/' ? pools_find_slot_by_path(d->pools, what) :
+					     pools_find_slot(d->pools, what);
+
+	if (!slot)
+		rpc_error(call, "io.slotd.pool.NotFound",
+			  json_set_string(json_object_new_object(), "what", "lease"),
+			  "%s is no lease, no slot and no path in one", what);
+	else if (!slot_lease(slot))
+		rpc_error(call, "io.slotd.pool.LeaseGone", NULL, "slot %s is not leased (it is %s)",
+			  slot_record(slot)->name, slot_state_to_string(slot_record(slot)->state));
+	return slot ? slot_lease(slot) : NULL;
+}
+
+static struct lease *find_lease(struct slotd *d, struct rpc_call *call, const char *text, bool *by_id)
+{
+	struct lease *lease;
+	struct id id;
+
+	*by_id = id_from_string(text, &id) == 0;
+	if (!*by_id)
+		return find_lease_by_place(d, call, text);
+	lease = pools_find_lease(d->pools, &id);
+	if (!lease)
+		rpc_error(call, "io.slotd.pool.LeaseGone", NULL,
+			  "lease %.8s has ended: expired, released or never given", text);
+	return lease;
+}
+
+/* a well-formed id that is not known is gone; what is no id at all is not found */
+static struct lease *find_lease_by_id(struct slotd *d, struct rpc_call *call, json_object *params)
+{
+	const char *text = json_get_string(params, "lease");
+	struct id id;
+	bool by_id;
+
+	if (id_from_string(text, &id) < 0) {
+		rpc_error(call, "io.slotd.pool.NotFound",
+			  json_set_string(json_object_new_object(), "what", "lease"),
+			  "%s is no lease id (32 hex digits)", text);
+		return NULL;
+	}
+	return find_lease(d, call, text, &by_id);
+}
+
+/* who does not name the lease must be its process, a descendant of it, or its agent */
+static bool may_end(struct slotd *d, struct rpc_call *call, const struct lease *lease, bool by_id,
+		    const char *agent, bool force)
+{
+	const struct lease_record *r = lease_record(lease);
+	const struct pool *pool = slot_pool(lease_slot(lease));
+	bool is_operator = caller_may(d, call, pool, CONF_ACCESS_OPERATE);
+
+	if (force && is_operator)
+		return true;
+	if (by_id && (is_operator || rpc_call_peer(call)->uid == r->uid))
+		return true;
+	if (is_operator && agent && r->agent[0] && strcmp(agent, r->agent) == 0)
+		return true;
+	if (is_operator && process_descends_from(rpc_call_peer(call)->pid, (pid_t)r->pid, r->pid_start))
+		return true;
+	rpc_error(call, "io.slotd.pool.NotPermitted", NULL,
+		  "slot %s is held by %s: name the lease, or its agent, or take it with --force", r->slot,
+		  r->agent[0] ? r->agent : "another process");
+	return false;
+}
+
+static void end_lease(struct slotd *d, struct rpc_call *call, json_object *params,
+		      struct lease *lease, enum lease_end how, const char *detail)
+{
+	const struct lease_record *r = lease_record(lease);
+	struct slot *slot = lease_slot(lease);
+	json_object *reply = json_object_new_object();
+	struct release_call *rc;
+	uint64_t sequence;
+
+	json_set_string(reply, "lease", lease_id(lease));
+	json_set_string(reply, "slot", r->slot);
+	json_set_string(reply, "pool", r->pool);
+	json_set(reply, "salvage", NULL);
+	json_set_string(reply, "state", "cleaning");
+	json_set(reply, "reason", NULL);
+	sequence = lease_finish(lease, how, json_get_bool(params, "discard", false),
+				rpc_call_peer(call)->uid, detail);
+	json_set_int(reply, "sequence", (int64_t)sequence);
+	rc = json_get_bool(params, "wait", true) ? calloc(1, sizeof(*rc)) : NULL;
+	if (rc) {
+		rc->d = d;
+		rc->call = rpc_call_ref(call);
+		rc->reply = reply;
+		if (slot_on_settled(slot, on_settled, rc) == 0) {
+			pools_commit_if_large(d->pools);
+			return;
+		}
+		rpc_call_unref(rc->call);
+		free(rc);
+	}
+	answer_after_commit(d, call, reply);
+}
+
+METHOD(release)
+{
+	const char *text = json_get_string(params, "lease");
+	bool force = json_get_bool(params, "force", false), by_id;
+	struct slotd *d = userdata;
+	struct lease *lease = find_lease(d, call, text, &by_id);
+
+	if (!lease || !may_end(d, call, lease, by_id, json_get_string(params, "agent"), force))
+		return 0;
+	end_lease(d, call, params, lease,
+		  force && !by_id ? LEASE_END_FORCED : LEASE_END_RELEASED, "");
+	return 0;
+}
+
+METHOD(finish)
+{
+	const char *state = json_get_string(params, "state");
+	const char *message = json_get_string(params, "message");
+	struct slotd *d = userdata;
+	struct lease *lease = find_lease_by_id(d, call, params);
+	char detail[REASON_SIZE];
+
+	if (!lease || !may_end(d, call, lease, true, NULL, false))
+		return 0;
+	if (state && strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 &&
+	    strcmp(state, "blocked") != 0) {
+		rpc_error_parameter(call, "state");
+		return 0;
+	}
+	snprintf(detail, sizeof(detail), "%s%s%.200s", state ? state : "done", message ? ": " : "",
+		 message ? message : "");
+	end_lease(d, call, params, lease, LEASE_END_FINISHED, detail);
+	return 0;
+}
+
+/* --- renew and touch --- */
+
+static json_object *renewal_reply(const struct lease *lease)
+{
+	const struct lease_record *r = lease_record(lease);
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "lease", lease_id(lease));
+	json_set_int(o, "token", (int64_t)r->token);
+	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
+	return o;
+}
+
+METHOD(renew)
+{
+	struct slotd *d = userdata;
+	struct lease *lease = find_lease_by_id(d, call, params);
+	const char *message = json_get_string(params, "message");
+	int64_t progress = json_get_int(params, "progress", -1);
+	json_object *reply;
+	uint64_t sequence;
+
+	if (!lease || !may_end(d, call, lease, true, NULL, false))
+		return 0;
+	if (json_object_object_get(params, "progress") && (progress < 0 || progress > 100)) {
+		rpc_error_parameter(call, "progress");
+		return 0;
+	}
+	if (message && strlen(message) >= REASON_SIZE) {
+		rpc_error_parameter(call, "message");
+		return 0;
+	}
+	sequence = lease_renew(lease, (int32_t)progress, message, false);
+	reply = renewal_reply(lease);
+	json_set_int(reply, "renewals", lease_record(lease)->renewals);
+	json_set_int(reply, "sequence", (int64_t)sequence);
+	answer_after_commit(d, call, reply);
+	return 0;
+}
+
+METHOD(touch)
+{
+	struct slotd *d = userdata;
+	struct lease *lease = find_lease_by_id(d, call, params);
+
+	if (!lease || !may_end(d, call, lease, true, NULL, false))
+		return 0;
+	lease_renew(lease, -1, NULL, true);
+	answer_after_commit(d, call, renewal_reply(lease));
+	return 0;
+}

@@ -1,0 +1,479 @@
+/* What there is: status, slots, leases, who waits. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "slotd/methods.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/text.h"
+
+#define CHUNK 200 /* entries of a list in one reply of a stream */
+
+/* --- status --- */
+
+static const char *pool_state_name(const struct pool *pool)
+{
+	switch ((enum pool_state)pool_record(pool)->state) {
+	case POOL_STATE_OPENING:
+		return "opening";
+	case POOL_STATE_BROKEN:
+		return "broken";
+	case POOL_STATE_REMOVING:
+		return "removing";
+	case POOL_STATE_ACTIVE:
+		break;
+	}
+	return "active";
+}
+
+static json_object *unsupported_of(const struct pool *pool)
+{
+	const char *text = pool_record(pool)->unsupported;
+	json_object *o = text[0] ? json_tokener_parse(text) : NULL;
+
+	return o ? o : json_object_new_array();
+}
+
+static json_object *counts_of(struct pool *pool)
+{
+	static const struct {
+		const char *name;
+		enum slot_state state;
+	} states[] = {
+		{ "ready", SLOT_STATE_READY },	     { "preparing", SLOT_STATE_PREPARING },
+		{ "leased", SLOT_STATE_LEASED },     { "cleaning", SLOT_STATE_CLEANING },
+		{ "creating", SLOT_STATE_CREATING }, { "recovering", SLOT_STATE_RECOVERING },
+		{ "isolated", SLOT_STATE_ISOLATED }, { "removing", SLOT_STATE_REMOVING },
+	};
+	const struct pool_record *r = pool_record(pool);
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "name", r->name);
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		json_set_int(o, states[i].name, pool_count(pool, states[i].state));
+	json_set_int(o, "total", pool_total(pool));
+	json_set_int(o, "max", pool_max(pool));
+	json_set_int(o, "waiting", pool_waiting(pool));
+	json_set_bool(o, "paused", r->paused);
+	json_set_bool(o, "draining", r->draining);
+	json_set_string(o, "state", pool_state_name(pool));
+	json_set(o, "problem", string_or_null(r->problem));
+	json_set(o, "head", string_or_null(r->head));
+	json_set(o, "unsupported", unsupported_of(pool));
+	return o;
+}
+
+/* what an operator should look at */
+static unsigned findings_of(struct pool *pool)
+{
+	return pool_count(pool, SLOT_STATE_ISOLATED) +
+	       (pool_record(pool)->state == POOL_STATE_BROKEN);
+}
+
+METHOD(status)
+{
+	json_object *list = json_object_new_array(), *o = json_object_new_object();
+	struct slotd *d = userdata;
+	unsigned findings = 0;
+	struct pool *pool;
+
+	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool)) {
+		if (!caller_may(d, call, pool, CONF_ACCESS_OBSERVE))
+			continue;
+		json_object_array_add(list, counts_of(pool));
+		findings += findings_of(pool);
+	}
+	json_set_string(o, "version", SLOTD_VERSION);
+	json_set_int(o, "uptimeUsec", (int64_t)(clock_boot_usec() - d->started_usec));
+	json_set(o, "pools", list);
+	json_set_int(o, "findings", findings);
+	rpc_reply(call, o);
+	return 0;
+}
+
+/* --- lists that may be long --- */
+
+struct stream {
+	struct rpc_call *call;
+	const char *key;
+	json_object *list;
+	bool more;
+	int r;
+};
+
+static void stream_add(struct stream *s, json_object *entry)
+{
+	json_object *o;
+
+	json_object_array_add(s->list, entry);
+	if (!s->more || s->r < 0 || json_object_array_length(s->list) < CHUNK)
+		return;
+	o = json_set(json_object_new_object(), s->key, s->list);
+	s->list = json_object_new_array();
+	s->r = rpc_reply_more(s->call, o);
+}
+
+static struct stream stream_start(struct rpc_call *call, const char *key, bool more)
+{
+	return (struct stream){ .call = call, .key = key, .list = json_object_new_array(),
+				.more = more };
+}
+
+/* the pools that a list is about: the one named, or all that the caller may see */
+static struct pool *next_listed(struct slotd *d, const struct rpc_call *call, const char *name,
+				struct pool *pool)
+{
+	if (name)
+		return pool ? NULL : pools_find(d->pools, name);
+	do {
+		pool = pool_next(d->pools, pool);
+	} while (pool && !caller_may(d, call, pool, CONF_ACCESS_OBSERVE));
+	return pool;
+}
+
+/* false: answered */
+static bool may_list(struct slotd *d, struct rpc_call *call, json_object *params)
+{
+	return !json_get_string(params, "pool") ||
+	       find_pool(d, call, params, CONF_ACCESS_OBSERVE) != NULL;
+}
+
+/* the id is the key to the lease: only its holder and operators see all of it */
+static json_object *shown_lease(struct slotd *d, const struct rpc_call *call, struct lease *lease)
+{
+	char start[12] = "";
+
+	if (!lease)
+		return NULL;
+	if (caller_may(d, call, slot_pool(lease_slot(lease)), CONF_ACCESS_OPERATE) ||
+	    rpc_call_peer(call)->uid == lease_record(lease)->uid)
+		return json_object_new_string(lease_id(lease));
+	memcpy(start, lease_id(lease), 8);
+	return json_object_new_string(strcat(start, "..."));
+}
+
+json_object *slot_info(struct slotd *d, const struct rpc_call *call, struct slot *slot)
+{
+	const struct slot_record *r = slot_record(slot);
+	struct lease *lease = slot_lease(slot);
+	const struct lease_record *l = lease ? lease_record(lease) : NULL;
+	_cleanup_(freep) char *path = slot_path(slot);
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "slot", r->name);
+	json_set_string(o, "pool", r->pool);
+	json_set_string(o, "path", path);
+	json_set_string(o, "state", slot_state_to_string(r->state));
+	json_set(o, "reason", string_or_null(r->reason));
+	json_set(o, "lease", shown_lease(d, call, lease));
+	json_set(o, "agent", l ? string_or_null(l->agent) : NULL);
+	json_set(o, "task", l ? string_or_null(l->task) : NULL);
+	json_set(o, "head", string_or_null(r->head));
+	json_set(o, "branch", string_or_null(r->branch));
+	json_set_int(o, "sinceAtUsec", (int64_t)r->since_usec);
+	json_set_int(o, "allocations", (int64_t)r->allocations);
+	json_set_int(o, "usedUsec", (int64_t)r->used_usec);
+	json_set(o, "diskBytes", usec_or_null(r->disk_bytes));
+	json_set(o, "isolatedAtUsec", usec_or_null(r->isolated_usec));
+	json_set(o, "isolatedBy", string_or_null(r->isolated_by));
+	json_set(o, "meta", l && l->meta[0] ? json_tokener_parse(l->meta) : NULL);
+	return o;
+}
+
+METHOD(slots)
+{
+	const char *name = json_get_string(params, "pool");
+	const char *state = json_get_string(params, "state");
+	struct slotd *d = userdata;
+	enum slot_state wanted = 0;
+	struct pool *pool = NULL;
+	struct slot *slot;
+	struct stream s;
+
+	if (state && slot_state_from_string(state, &wanted) < 0) {
+		rpc_error_parameter(call, "state");
+		return 0;
+	}
+	if (!may_list(d, call, params))
+		return 0;
+	s = stream_start(call, "slots", rpc_call_wants_more(call));
+	while ((pool = next_listed(d, call, name, pool)))
+		for (slot = slot_next(d->pools, pool, NULL); slot;
+		     slot = slot_next(d->pools, pool, slot))
+			if (!wanted || slot_record(slot)->state == wanted)
+				stream_add(&s, slot_info(d, call, slot));
+	rpc_reply(call, json_set(json_object_new_object(), s.key, s.list));
+	return 0;
+}
+
+/* --- leases --- */
+
+static json_object *bind_to_json(uint8_t bind)
+{
+	static const struct {
+		uint8_t bit;
+		const char *name;
+	} names[] = { { LEASE_BIND_PROCESS, "process" },
+		      { LEASE_BIND_CONNECTION, "connection" },
+		      { LEASE_BIND_TTL, "ttl" },
+		      { LEASE_BIND_MANUAL, "manual" } };
+	struct text t = { 0 };
+	json_object *o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (bind & names[i].bit)
+			text_addf(&t, "%s%s", t.len ? "+" : "", names[i].name);
+	o = json_object_new_string(t.data ? t.data : "");
+	text_deinit(&t);
+	return o;
+}
+
+static json_object *lease_info(struct slotd *d, const struct rpc_call *call, struct lease *lease)
+{
+	const struct lease_record *r = lease_record(lease);
+	json_object *o = json_object_new_object();
+
+	json_set(o, "lease", shown_lease(d, call, lease));
+	json_set_string(o, "slot", r->slot);
+	json_set_string(o, "pool", r->pool);
+	json_set(o, "agent", string_or_null(r->agent));
+	json_set(o, "task", string_or_null(r->task));
+	json_set_string(o, "status", lease_status(lease));
+	json_set(o, "bind", bind_to_json(r->bind));
+	json_set_int(o, "acquiredAtUsec", (int64_t)r->acquired.wall_usec);
+	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
+	json_set(o, "renewedAtUsec", usec_or_null(r->renewed.wall_usec));
+	json_set_int(o, "renewals", r->renewals);
+	json_set(o, "progress", r->progress >= 0 ? json_object_new_int(r->progress) : NULL);
+	json_set(o, "message", string_or_null(r->message));
+	json_set_int(o, "graceUsec", (int64_t)r->grace_usec);
+	json_set_int(o, "mergeExtensions", 0);
+	return o;
+}
+
+struct lease_stats {
+	unsigned total, expired, expiring, high, renewals;
+	json_object *by_status;
+};
+
+static void count_lease(struct lease_stats *s, struct lease *lease)
+{
+	const struct lease_record *r = lease_record(lease);
+	const char *status = lease_status(lease);
+
+	s->total++;
+	s->expired += strcmp(status, "expired") == 0;
+	s->expiring += strcmp(status, "expiring_soon") == 0;
+	s->renewals += r->renewals;
+	s->high += r->renewals > pool_conf(slot_pool(lease_slot(lease)))->lease.stuck_after;
+	json_set_int(s->by_status, status, json_get_int(s->by_status, status, 0) + 1);
+}
+
+static json_object *stats_to_json(const struct lease_stats *s)
+{
+	json_object *o = json_object_new_object();
+
+	json_set_int(o, "totalActive", s->total);
+	json_set_int(o, "expired", s->expired);
+	json_set_int(o, "expiringSoon", s->expiring);
+	json_set_int(o, "highRenewalCount", s->high);
+	json_set_double(o, "averageRenewalCount", s->total ? (double)s->renewals / s->total : 0.0);
+	json_set(o, "byStatus", s->by_status);
+	json_set_int(o, "recoveriesSkippedTerminal", 0);
+	return o;
+}
+
+METHOD(leases)
+{
+	const char *name = json_get_string(params, "pool");
+	json_object *list = json_object_new_array(), *o;
+	struct lease_stats stats = { 0 };
+	struct slotd *d = userdata;
+	struct pool *pool = NULL;
+	struct slot *slot;
+
+	if (!may_list(d, call, params)) {
+		json_object_put(list);
+		return 0;
+	}
+	stats.by_status = json_object_new_object();
+	while ((pool = next_listed(d, call, name, pool))) {
+		for (slot = slot_next(d->pools, pool, NULL); slot;
+		     slot = slot_next(d->pools, pool, slot)) {
+			if (!slot_lease(slot))
+				continue;
+			json_object_array_add(list, lease_info(d, call, slot_lease(slot)));
+			count_lease(&stats, slot_lease(slot));
+		}
+	}
+	o = json_set(json_object_new_object(), "leases", list);
+	rpc_reply(call, json_set(o, "stats", stats_to_json(&stats)));
+	return 0;
+}
+
+/* --- who waits --- */
+
+static void add_waiter(const struct waiter_info *w, void *userdata)
+{
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "pool", pool_record(w->spec->pool)->name);
+	json_set_int(o, "position", w->position);
+	json_set(o, "agent", string_or_null(w->spec->agent));
+	json_set(o, "task", string_or_null(w->spec->task));
+	json_set(o, "branch", string_or_null(w->spec->branch));
+	json_set_int(o, "priority", w->priority);
+	json_set_int(o, "sinceAtUsec", (int64_t)w->since_usec);
+	json_set_int(o, "deadlineAtUsec", (int64_t)w->deadline_usec);
+	json_set_string(o, "reason", w->reason);
+	json_object_array_add(userdata, o);
+}
+
+METHOD(queue)
+{
+	const char *name = json_get_string(params, "pool");
+	json_object *list;
+	struct slotd *d = userdata;
+	struct pool *pool = NULL;
+
+	if (!may_list(d, call, params))
+		return 0;
+	list = json_object_new_array();
+	while ((pool = next_listed(d, call, name, pool)))
+		pool_each_waiter(pool, add_waiter, list);
+	rpc_reply(call, json_set(json_object_new_object(), "queue", list));
+	return 0;
+}
+
+/* --- pools --- */
+
+json_object *pool_info(struct slotd *d, struct pool *pool)
+{
+	const struct pool_record *r = pool_record(pool);
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "name", r->name);
+	json_set_string(o, "source", r->from_file ? "file" : "runtime");
+	json_set(o, "url", string_or_null(r->url));
+	json_set(o, "path", string_or_null(r->path));
+	json_set(o, "ref", string_or_null(r->full_ref[0] ? r->full_ref : r->ref));
+	json_set(o, "head", string_or_null(r->head));
+	json_set_string(o, "store", r->common_dir[0] ? r->common_dir : pool_store(pool));
+	json_set_string(o, "slotsDirectory", pool_slots_dir(pool));
+	json_set_int(o, "slotsReady", pool_ready_wanted(pool));
+	json_set_int(o, "slotsMax", pool_max(pool));
+	json_set_string(o, "state", pool_state_name(pool));
+	json_set(o, "problem", string_or_null(r->problem));
+	json_set_bool(o, "paused", r->paused);
+	json_set_bool(o, "draining", r->draining);
+	json_set(o, "fetchedAtUsec", usec_or_null(r->fetched.wall_usec));
+	json_set(o, "unsupported", unsupported_of(pool));
+	return o;
+}
+
+METHOD(pool_list)
+{
+	json_object *list = json_object_new_array();
+	struct slotd *d = userdata;
+	struct pool *pool = NULL;
+
+	while ((pool = next_listed(d, call, NULL, pool)))
+		json_object_array_add(list, pool_info(d, pool));
+	rpc_reply(call, json_set(json_object_new_object(), "pools", list));
+	return 0;
+}
+
+METHOD(pool_show)
+{
+	struct slotd *d = userdata;
+	struct pool *pool = find_pool(d, call, params, CONF_ACCESS_OBSERVE);
+
+	if (pool)
+		rpc_reply(call, json_set(json_object_new_object(), "pool", pool_info(d, pool)));
+	return 0;
+}
+
+/* --- is it well --- */
+
+METHOD(ping)
+{
+	struct slotd *d = userdata;
+	json_object *o = json_object_new_object();
+
+	json_set_string(o, "version", SLOTD_VERSION);
+	json_set_int(o, "uptimeUsec", (int64_t)(clock_boot_usec() - d->started_usec));
+	json_set_int(o, "pid", getpid());
+	rpc_reply(call, o);
+	return 0;
+}
+
+static json_object *ledger_health(struct slotd *d)
+{
+	struct ledger_info info = { 0 };
+	struct fault f = FAULT_NONE;
+	json_object *o = json_object_new_object();
+
+	json_set_bool(o, "ok", ledger_info(pools_ledger(d->pools), &info, &f) == 0);
+	json_set_int(o, "mapBytes", (int64_t)info.map_bytes);
+	json_set_int(o, "usedBytes", (int64_t)info.used_bytes);
+	json_set_int(o, "commits", (int64_t)info.commits);
+	json_set_int(o, "records", (int64_t)info.records);
+	json_set_int(o, "sequence", (int64_t)ledger_last_sequence(pools_ledger(d->pools)));
+	return o;
+}
+
+static void add_pending(const struct waiter_info *w, void *userdata)
+{
+	json_object_array_add(userdata,
+			      json_object_new_string(w->spec->agent[0] ? w->spec->agent : "-"));
+}
+
+METHOD(ping_health)
+{
+	json_object *o = json_object_new_object(), *pending = json_object_new_array();
+	struct slotd *d = userdata;
+	unsigned agents = pools_count_leases(d->pools);
+	struct pool *pool;
+
+	if (!caller_may(d, call, NULL, CONF_ACCESS_OBSERVE)) {
+		json_object_put(o);
+		json_object_put(pending);
+		answer_not_permitted(call, NULL, "ask for the health of slotd");
+		return 0;
+	}
+	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
+		pool_each_waiter(pool, add_pending, pending);
+	json_set_bool(o, "ok", true);
+	json_set(o, "pendingGrants", pending);
+	json_set_int(o, "activeAgents", agents);
+	json_set_int(o, "assigned", agents);
+	json_set_int(o, "activeOperations", jobs_count_running(d->jobs));
+	json_set_bool(o, "shutdownPending", d->stopping);
+	json_set_int(o, "leases", agents);
+	json_set_int(o, "queue", pools_count_waiters(d->pools));
+	json_set_int(o, "workers", jobs_count_workers(d->jobs));
+	json_set(o, "breakers", json_object_new_array());
+	json_set(o, "ledger", ledger_health(d));
+	json_set(o, "stuck", json_object_new_array());
+	rpc_reply(call, o);
+	return 0;
+}
+
+METHOD(config_show)
+{
+	struct slotd *d = userdata;
+	_cleanup_(freep) char *yaml = NULL;
+	json_object *o;
+
+	if (!caller_may(d, call, NULL, CONF_ACCESS_OPERATE)) {
+		answer_not_permitted(call, NULL, "read the configuration");
+		return 0;
+	}
+	yaml = conf_to_yaml(d->conf);
+	if (!yaml)
+		return fault_oom(f);
+	o = json_set(json_object_new_object(), "file", string_or_null(d->conf->file));
+	rpc_reply(call, json_set_string(o, "yaml", yaml));
+	return 0;
+}

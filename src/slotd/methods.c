@@ -1,0 +1,157 @@
+/* The table of methods, and what handlers share. */
+#include "slotd/methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "util/cleanup.h"
+#include "util/log.h"
+#include "util/text.h"
+
+static const struct rpc_method methods[] = {
+	{ "Acquire", method_acquire },	     { "Release", method_release },
+	{ "Renew", method_renew },	     { "Touch", method_touch },
+	{ "Finish", method_finish },	     { "Status", method_status },
+	{ "Slots", method_slots },	     { "Leases", method_leases },
+	{ "Queue", method_queue },	     { "PoolList", method_pool_list },
+	{ "PoolShow", method_pool_show },    { "PoolAdd", method_pool_add },
+	{ "PoolRemove", method_pool_remove }, { "PoolResize", method_pool_resize },
+	{ "PoolPause", method_pool_pause },  { "PoolResume", method_pool_resume },
+	{ "PoolDrain", method_pool_drain },  { "PoolFetch", method_pool_fetch },
+	{ "SlotAdd", method_slot_add },	     { "SlotRemove", method_slot_remove },
+	{ "Ping", method_ping },	     { "PingHealth", method_ping_health },
+	{ "Events", method_events },	     { "ConfigShow", method_config_show },
+	{ NULL, NULL },
+};
+
+int methods_register(struct slotd *d, struct fault *f)
+{
+	return rpc_service_add_interface(d->service, io_slotd_pool_varlink, methods, f);
+}
+
+/* --- who may --- */
+
+bool caller_is_self(const struct rpc_call *call)
+{
+	return rpc_call_peer(call)->uid == geteuid();
+}
+
+bool caller_may(const struct slotd *d, const struct rpc_call *call, const struct pool *pool,
+		enum conf_access_right right)
+{
+	const struct rpc_peer *peer = rpc_call_peer(call);
+	const struct conf_pool *conf = pool ? pool_conf(pool) : &d->conf->defaults;
+
+	return caller_is_self(call) || conf_pool_allows(conf, peer->uid, peer->gid, right);
+}
+
+void answer_not_permitted(struct rpc_call *call, const struct pool *pool, const char *what)
+{
+	rpc_error(call, "io.slotd.pool.NotPermitted", NULL,
+		  "uid %u may not %s%s%s; ask uid %u, or have it add you to access.users or "
+		  "access.operators",
+		  rpc_call_peer(call)->uid, what, pool ? " pool " : "",
+		  pool ? pool_record(pool)->name : "", geteuid());
+}
+
+/* --- parameters and answers --- */
+
+void answer_refusal(struct rpc_call *call, const struct refusal *refusal)
+{
+	_cleanup_(freep) char *name = text_printf("io.slotd.pool.%s", refusal->error);
+	json_object *params = json_object_new_object();
+
+	if (!name) {
+		json_object_put(params);
+		rpc_error(call, "io.slotd.pool.Internal", NULL, "out of memory");
+		return;
+	}
+	if (strcmp(refusal->error, "Busy") == 0 || strcmp(refusal->error, "QuotaReached") == 0)
+		json_set(params, "retryAfterUsec", usec_or_null(refusal->retry_after_usec));
+	if (strcmp(refusal->error, "BranchInUse") == 0) {
+		json_set_string(params, "branch", "");
+		json_set(params, "path", string_or_null(refusal->detail));
+	}
+	rpc_error(call, name, params, "%s", refusal->why.text);
+}
+
+struct pool *find_pool(struct slotd *d, struct rpc_call *call, json_object *params,
+		       enum conf_access_right right)
+{
+	const char *name = json_get_string(params, "pool");
+	struct pool *pool = pools_find(d->pools, name);
+
+	/* whether a pool exists is nobody's business who may not look at it */
+	if (pool && !caller_may(d, call, pool, right)) {
+		answer_not_permitted(call, pool,
+				     right == CONF_ACCESS_OPERATE ? "operate" : "look at");
+		return NULL;
+	}
+	if (!pool)
+		rpc_error(call, "io.slotd.pool.NotFound",
+			  json_set_string(json_object_new_object(), "what", "pool"),
+			  "there is no pool %s; slotctl pool list shows them", name);
+	return pool;
+}
+
+int copy_param(struct rpc_call *call, json_object *params, const char *key, char *ret, size_t size)
+{
+	const char *value = json_get_string(params, key);
+
+	if (!value) {
+		ret[0] = '\0';
+		return 0;
+	}
+	if (strlen(value) >= size) {
+		rpc_error_parameter(call, key);
+		return -EINVAL;
+	}
+	memcpy(ret, value, strlen(value) + 1);
+	return 0;
+}
+
+json_object *string_or_null(const char *s)
+{
+	return s && s[0] ? json_object_new_string(s) : NULL;
+}
+
+json_object *usec_or_null(uint64_t usec)
+{
+	return usec ? json_object_new_int64((int64_t)usec) : NULL;
+}
+
+struct late_answer {
+	struct rpc_call *call;
+	json_object *reply;
+};
+
+static void answer_late(void *arg, int error, const struct fault *why)
+{
+	struct late_answer *a = arg;
+
+	if (error)
+		rpc_error(a->call, "io.slotd.pool.LedgerFailed", NULL,
+			  "nothing was changed, the ledger could not be written: %s", why->text);
+	else
+		rpc_reply(a->call, TAKE(a->reply));
+	json_object_put(a->reply);
+	rpc_call_unref(a->call);
+	free(a);
+}
+
+void answer_after_commit(struct slotd *d, struct rpc_call *call, json_object *reply)
+{
+	struct late_answer *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		json_object_put(reply);
+		rpc_error(call, "io.slotd.pool.Internal", NULL, "out of memory");
+		return;
+	}
+	a->call = rpc_call_ref(call);
+	a->reply = reply;
+	batch_after(pools_batch(d->pools), answer_late, a);
+	pools_commit_if_large(d->pools);
+}

@@ -1,0 +1,75 @@
+/**
+ * DOC: methods - parse, ask the pools, answer
+ *
+ * Handlers of io.slotd.pool. No state lives here but calls that wait for their answer, and no
+ * decision but who may ask.
+ */
+#ifndef SLOTD_METHODS_H
+#define SLOTD_METHODS_H
+
+#include "slotd/slotd.h"
+#include "util/json.h"
+
+#define METHOD(name)                                                                    \
+	int method_##name(struct rpc_call *call, json_object *params, void *userdata, \
+			  struct fault *f)
+
+METHOD(acquire);
+METHOD(release);
+METHOD(renew);
+METHOD(touch);
+METHOD(finish);
+METHOD(status);
+METHOD(slots);
+METHOD(leases);
+METHOD(queue);
+METHOD(pool_list);
+METHOD(pool_show);
+METHOD(pool_add);
+METHOD(pool_remove);
+METHOD(pool_resize);
+METHOD(pool_pause);
+METHOD(pool_resume);
+METHOD(pool_drain);
+METHOD(pool_fetch);
+METHOD(slot_add);
+METHOD(slot_remove);
+METHOD(ping);
+METHOD(ping_health);
+METHOD(events);
+METHOD(config_show);
+
+/* --- methods.c: what handlers share --- */
+
+bool caller_is_self(const struct rpc_call *call);
+bool caller_may(const struct slotd *d, const struct rpc_call *call, const struct pool *pool,
+		enum conf_access_right right);
+
+/* answers NotPermitted with a sentence */
+void answer_not_permitted(struct rpc_call *call, const struct pool *pool, const char *what);
+
+/* answers with the refusal's error */
+void answer_refusal(struct rpc_call *call, const struct refusal *refusal);
+
+/* the pool that "pool" names; answers NotFound, or NotPermitted, and returns NULL */
+struct pool *find_pool(struct slotd *d, struct rpc_call *call, json_object *params,
+		       enum conf_access_right right);
+
+/* copies a string parameter; -EINVAL: answered, it is too long. Absent: empty. */
+int copy_param(struct rpc_call *call, json_object *params, const char *key, char *ret, size_t size);
+
+/* a string or null when empty */
+json_object *string_or_null(const char *s);
+json_object *usec_or_null(uint64_t usec);
+
+/*
+ * An answer that must wait for the commit of this turn: the call is kept, the reply sent when
+ * the batch is on disk, LedgerFailed when it is not. @reply is taken over.
+ */
+void answer_after_commit(struct slotd *d, struct rpc_call *call, json_object *reply);
+
+/* the representation of a pool and a slot; methods-list.c */
+json_object *pool_info(struct slotd *d, struct pool *pool);
+json_object *slot_info(struct slotd *d, const struct rpc_call *call, struct slot *slot);
+
+#endif
