@@ -36,13 +36,13 @@ void rpc_call_unref(struct rpc_call *call)
 	free(call);
 }
 
+/* NULL: no memory */
 static struct rpc_call *call_new(struct rpc_conn *c)
 {
-	struct rpc_account *account = service_get_account(c->service, c->peer.uid);
 	struct rpc_call *call = calloc(1, sizeof(*call));
 
-	if (!call || !account)
-		abort(); /* json-c leaves no other way when memory runs out; nor do we here */
+	if (!call)
+		return NULL;
 	call->n_ref = 1;
 	call->service = c->service;
 	call->conn = c;
@@ -50,7 +50,7 @@ static struct rpc_call *call_new(struct rpc_conn *c)
 	c->call = call;
 	list_append(&c->service->calls, &call->link);
 	c->service->n_calls++;
-	account->pending++;
+	service_get_account(c->service, c->peer.uid)->pending++; /* is there: c counts in it */
 	return call;
 }
 
@@ -129,6 +129,7 @@ static void assert_reply(const struct rpc_call *call, json_object *params)
 	    idl_check_reply(call->interface->idl, call->method, params, &field, &f) == 0)
 		return;
 	log_error("a reply breaks its interface: %s method=%s", f.text, call->method);
+	free(TAKE(field));
 	assert(!"the reply is what the interface says");
 }
 #else
@@ -175,11 +176,9 @@ static void finish(struct rpc_call *call, json_object *message)
 
 void rpc_reply(struct rpc_call *call, json_object *params)
 {
-	json_object *message = json_object_new_object();
-
 	params = params_or_empty(params);
 	assert_reply(call, params);
-	finish(call, json_set(message, "parameters", params));
+	finish(call, json_set(json_object_new_object(), "parameters", params));
 }
 
 int rpc_reply_more(struct rpc_call *call, json_object *params)
@@ -302,6 +301,10 @@ static const struct rpc_method *find_handler(struct rpc_call *call, const char *
 		return NULL;
 	}
 	call->method = text_dup(dot + 1);
+	if (!call->method) {
+		rpc_error(call, ERROR_INTERNAL, NULL, "out of memory");
+		return NULL;
+	}
 	for (const struct rpc_method *m = call->interface->methods; m->name; m++)
 		if (strcmp(m->name, dot + 1) == 0)
 			return m;
@@ -370,8 +373,12 @@ void call_dispatch(struct rpc_conn *c, json_object *message)
 {
 	struct rpc_call *call = call_new(c);
 
-	if (open_envelope(call, message))
+	if (!call) {
+		log_error("a connection is cut: out of memory uid=%u", c->peer.uid);
+		c->broken = true;
+	} else if (open_envelope(call, message)) {
 		serve(call, message);
+	}
 	rpc_call_unref(call);
 	json_object_put(message);
 }

@@ -36,7 +36,7 @@ enum frame_outcome {
 	FRAME_E_TOO_LONG,    /* longer than the limit: skipped up to its NUL; said once */
 	FRAME_E_TOO_DEEP,    /* nested deeper than the limit: skipped */
 	FRAME_E_NOT_JSON,    /* not one JSON object in UTF-8: skipped */
-	FRAME_E_CLOSED,	     /* the peer has closed and all was taken */
+	FRAME_E_CLOSED,	     /* the peer has closed and all whole messages were taken */
 };
 
 struct frame_buf {

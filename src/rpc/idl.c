@@ -395,7 +395,7 @@ static int parse_member_body(struct parser *p, struct idl_member *m)
 static int parse_member(struct parser *p, struct idl *idl)
 {
 	_cleanup_(freep) char *name = NULL;
-	enum idl_member_kind kind;
+	enum idl_member_kind kind = IDL_MEMBER_TYPE;
 	struct idl_member *m;
 	int r = parse_member_kind(p, &kind);
 

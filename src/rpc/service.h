@@ -4,7 +4,15 @@
  * A service has interfaces and a table of handlers. Connections are added to it as
  * they are accepted. A handler may answer at once, or keep the call and answer
  * later; the next call of the same connection is read after the last reply of the
- * one before.
+ * one before. A connection serves one message a turn of the loop, so that nobody who
+ * pipelines keeps the others waiting.
+ *
+ * What is no call (not JSON, too long, too deep, no method) is answered with
+ * io.slotd.pool.InvalidMessage, and the connection goes on. "upgrade" is refused.
+ * In builds with assertions a reply that breaks its interface aborts.
+ *
+ * A connection is gone when its peer has closed it or died. One that shut down only
+ * its sending half still gets the answer to what it asked.
  *
  * Calling sequence
  * ----------------
@@ -80,6 +88,13 @@ int rpc_service_new(sd_event *event, const char *vendor, const char *product, co
 /* closes all connections; accepts NULL */
 void rpc_service_free(struct rpc_service *s);
 
+/**
+ * rpc_service_set_limits - for connections that come from now on
+ *
+ * Without it: 64 KiB and depth 16 a call, 16 MiB queued, 64 connections and 256
+ * unanswered calls a uid, 10 s for the rest of a message. A uid's calls count until they
+ * are answered or freed, also when their connection has gone.
+ */
 void rpc_service_set_limits(struct rpc_service *s, const struct rpc_limits *limits);
 
 /* @methods: borrowed for the service's life, ended by a NULL name */
@@ -100,10 +115,11 @@ void rpc_service_on_conn_gone(struct rpc_service *s, rpc_conn_gone_fn fn);
 unsigned rpc_service_count_conns(const struct rpc_service *s);
 unsigned rpc_service_count_calls(const struct rpc_service *s);
 
-/* from now on no call is read; unanswered ones may still be answered */
+/* from now on no call is read; unanswered ones may still be answered; hang-ups are still seen */
 void rpc_service_stop_reading(struct rpc_service *s);
 
-/* answers every unanswered call with this error ("io.slotd.pool.ShuttingDown"); returns how many */
+/* answers every unanswered call with this error ("io.slotd.pool.ShuttingDown"); returns how
+ * many. Their handlers are not told; what they still answer goes nowhere. */
 unsigned rpc_service_fail_calls(struct rpc_service *s, const char *error, const char *message);
 
 /* writes what is queued, waiting at most @usec; returns how many bytes could not be written */
