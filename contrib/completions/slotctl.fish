@@ -5,17 +5,17 @@ function __slotctl_names --description 'KEY COMMAND...: values of a key'
 end
 
 function __slotctl_is --description 'is this the command so far?'
-    set -l words (commandline -opc | string match -v -- '-*')
+    set --local words (commandline -opc | string match -v -- '-*')
     test "$words[2..-1]" = "$argv" ; or string match -q -- "$argv *" "$words[2..-1]"
 end
 
 function __slotctl_needs_command
-    set -l words (commandline -opc | string match -v -- '-*')
+    set --local words (commandline -opc | string match -v -- '-*')
     test (count $words) -eq 1
 end
 
 function __slotctl_needs_second
-    set -l words (commandline -opc | string match -v -- '-*')
+    set --local words (commandline -opc | string match -v -- '-*')
     test (count $words) -eq 2; and test $words[2] = $argv[1]
 end
 
