@@ -140,13 +140,11 @@ class Leases(Case):
         self.wait_ended(slotd, other["lease"])
         self.assertIn(lease["lease"], slotd.leases())
 
-    def test_lease_bound_to_its_connection_ends_with_it(self):
-        slotd = self.short_pool()
-        c = slotd.client()
-        lease = c.call("Acquire", pool="p", bind="connection")
-        self.assertIn(lease["lease"], slotd.leases())
-        c.close()
-        self.wait_ended(slotd, lease["lease"])
+    def test_bindings_that_are_not_there_yet_are_named(self):
+        slotd = self.one_pool()
+        for bind in ("connection", "process", "process:1", "ttl+connection"):
+            error = self.assert_error("Unsupported", slotd.acquire, "p", bind=bind)
+            self.assertIn(bind.split("+")[-1].split(":")[0], error.message)
 
     def test_unknown_binding_is_refused(self):
         slotd = self.one_pool()

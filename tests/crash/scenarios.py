@@ -1,0 +1,332 @@
+"""Every operation of slotd as prepare, act and verify; act is what gets killed and repeated."""
+
+import os
+import shutil
+
+from support import git, wait
+from support.varlink import Error
+
+
+class Scenario:
+    """A scenario lives for one case."""
+
+    def __init__(self, world):
+        self.w = world
+
+    def prepare(self):
+        """Nobody dies here."""
+
+    def act(self):
+        """Done through world.call(), which repeats it until it is answered."""
+        raise NotImplementedError
+
+    def verify(self):
+        """After the world's own check."""
+
+    def expect(self, condition, sentence):
+        if not condition:
+            raise AssertionError(sentence)
+
+
+class Start(Scenario):
+    def act(self):
+        if self.w.slotd.is_running():
+            self.w.slotd.stop()
+        self.w.revive()
+
+
+class AcquirePlain(Scenario):
+    request = {}
+
+    def prepare(self):
+        self.key = self.w.fresh("key")
+
+    def act(self):
+        self.lease = self.w.call("Acquire", pool="p", key=self.key, agent="a", waitUsec=60000000,
+                                 **self.request)
+
+    def verify(self):
+        self.w.checker.granted(self.lease)
+        again = self.w.call("Acquire", pool="p", key=self.key, agent="a", **self.request)
+        self.expect((again["lease"], again["token"]) == (self.lease["lease"], self.lease["token"]),
+                    "the same key gave another lease")
+        self.expect(self.lease["lease"] in self.w.slotd.leases(), "the lease is lost")
+        path = self.lease["path"]
+        self.expect(git.is_clean(path), "the slot is not clean")
+        self.expect(git.head(path) == self.lease["head"], "HEAD is not what the reply said")
+
+
+class AcquireRef(AcquirePlain):
+    request = {"ref": "HEAD~1"}
+
+    def verify(self):
+        super().verify()
+        self.expect(self.lease["head"] == git.head(self.w.repository, "main~1"), "wrong commit")
+
+
+class AcquireBranch(AcquirePlain):
+    def prepare(self):
+        super().prepare()
+        self.request = {"branch": self.w.fresh("branch")}
+
+    def verify(self):
+        super().verify()
+        self.expect(git.text(self.lease["path"], "symbolic-ref", "HEAD") ==
+                    "refs/heads/" + self.request["branch"], "not on the branch")
+
+
+class AcquireBranchAtRef(AcquireBranch):
+    def prepare(self):
+        super().prepare()
+        self.request["ref"] = "HEAD~1"
+
+
+class AcquireExistingBranch(AcquireBranch):
+    def prepare(self):
+        super().prepare()
+        git.run(self.w.repository, "branch", self.request["branch"], "HEAD~1")
+
+
+class ReleaseClean(Scenario):
+    discard = None
+    branch = True
+
+    def prepare(self):
+        self.lease = self.w.acquire(branch=self.w.fresh("branch") if self.branch else None)
+        self.change(self.lease["path"])
+
+    def change(self, path):
+        self.tip = git.commit(path, "work", new="x")
+
+    def act(self):
+        self.w.call_or(("LeaseGone",), "Release", lease=self.lease["lease"], discard=self.discard)
+
+    def state(self):
+        return self.w.slotd.slot(self.lease["slot"])["state"]
+
+    def verify(self):
+        self.expect(self.lease["lease"] not in self.w.slotd.leases(), "a released lease is back")
+        self.expect(self.state() == "ready", "the slot is " + self.state())
+        self.expect(git.head(self.w.repository, self.lease["branch"]) == self.tip, "the branch moved")
+
+
+class ReleaseDiscard(ReleaseClean):
+    discard = True
+    branch = False
+
+    def change(self, path):
+        git.commit(path, "unwanted", new="x")
+        git.write(path, "README", "changed\n")
+        git.write(path, "untracked/file", "x")
+        os.unlink(os.path.join(path, "run.sh"))
+
+    def verify(self):
+        self.expect(self.lease["lease"] not in self.w.slotd.leases(), "a released lease is back")
+        self.expect(self.state() == "ready", "the slot is " + self.state())
+        self.expect(not os.path.exists(os.path.join(self.lease["path"], "untracked")), "still there")
+
+
+class ReleaseRefused(ReleaseClean):
+    branch = False
+
+    def change(self, path):
+        git.write(path, "README", "precious\n")
+        git.write(path, "untracked", "precious\n")
+
+    def verify(self):
+        self.expect(self.lease["lease"] not in self.w.slotd.leases(), "a released lease is back")
+        self.expect(self.state() == "isolated", "the slot is " + self.state())
+        for name in ("README", "untracked"):
+            self.expect(git.read(self.lease["path"], name) == b"precious\n", name + " is lost")
+
+
+class Finish(ReleaseClean):
+    def act(self):
+        self.w.call_or(("LeaseGone",), "Finish", lease=self.lease["lease"], state="done")
+
+
+class Renew(Scenario):
+    def prepare(self):
+        self.lease = self.w.acquire()
+
+    def act(self):
+        self.reply = self.w.call("Renew", lease=self.lease["lease"], progress=50, message="half")
+
+    def verify(self):
+        shown = self.w.slotd.leases()[self.lease["lease"]]
+        self.expect((shown["progress"], shown["message"]) == (50, "half"), "the report is lost")
+        self.expect(shown["renewals"] in (self.reply["renewals"], self.reply["renewals"] + 1),
+                    "the count is wrong")
+
+
+class Expiry(Scenario):
+    def prepare(self):
+        self.lease = self.w.acquire("brief")
+
+    def act(self):
+        def ended():
+            return self.w.call("Leases", pool="brief")["leases"] == []
+        wait.until(ended, "the lease expires", 30, 0.1)
+
+    def verify(self):
+        self.expect(self.w.slotd.slot(self.lease["slot"])["state"] == "ready", "the slot is not ready")
+
+
+class PoolAddPath(Scenario):
+    def prepare(self):
+        self.name = self.w.fresh("added").replace("-", "n")
+
+    def source(self):
+        return {"path": self.w.second}
+
+    def act(self):
+        self.w.call_or(("Exists",), "PoolAdd", pool=self.name, ready=1, max=2, **self.source())
+
+    def verify(self):
+        self.w.slotd.wait_ready(self.name, 1)
+        lease = self.w.acquire(self.name)
+        self.w.call("Release", lease=lease["lease"])
+        self.w.rest()
+        self.remove()
+
+    def remove(self):
+        for slot in self.w.slotd.slots(self.name):
+            self.w.checker.removed(slot)
+        self.w.call_or(("NotFound",), "PoolRemove", pool=self.name)
+        for slot in list(self.w.checker.slots):
+            if slot.startswith(self.name + "-"):
+                self.w.checker.removed(slot)
+
+
+class PoolAddUrl(PoolAddPath):
+    def source(self):
+        return {"url": "file://" + self.w.second}
+
+
+class PoolRemovePath(PoolAddPath):
+    def prepare(self):
+        super().prepare()
+        PoolAddPath.act(self)
+        self.w.slotd.wait_ready(self.name, 1)
+
+    def act(self):
+        for slot in self.w.slotd.slots(self.name):
+            self.w.checker.removed(slot)
+        self.w.call_or(("NotFound",), "PoolRemove", pool=self.name)
+        for slot in list(self.w.checker.slots):
+            if slot.startswith(self.name + "-"):
+                self.w.checker.removed(slot)
+
+    def verify(self):
+        names = {p["name"] for p in self.w.call("PoolList")["pools"]}
+        self.expect(self.name not in names, "the pool is still there")
+        self.expect(not os.path.exists(os.path.join(self.w.slotd.slots_dir, self.name)),
+                    "the slots directory is still there")
+        self.expect(git.worktrees(self.w.second) == [self.w.second], "a worktree is left behind")
+
+
+class PoolRemoveUrl(PoolRemovePath):
+    def source(self):
+        return {"url": "file://" + self.w.second}
+
+    def verify(self):
+        super().verify()
+        stores = os.listdir(os.path.join(self.w.slotd.state_dir, "stores"))
+        self.expect(self.name + ".git" not in stores, "the store is still there")
+        removed = os.listdir(os.path.join(self.w.slotd.state_dir, "removed"))
+        self.expect(any(name.startswith(self.name) for name in removed), "the store is gone")
+
+
+class Fetch(Scenario):
+    def prepare(self):
+        self.tip = git.commit(self.w.origin, "more", README=self.w.fresh("content"))
+
+    def act(self):
+        self.w.call("PoolFetch", pool="u")
+
+    def verify(self):
+        lease = self.w.acquire("u")
+        self.expect(lease["head"] == self.tip, "the slot is not at the fetched commit")
+
+
+class SlotAdd(Scenario):
+    def prepare(self):
+        self.before = set(self.w.slotd.slots("p"))
+
+    def act(self):
+        self.w.call_or(("Conflict", "Unavailable"), "SlotAdd", pool="p")
+
+    def verify(self):
+        self.expect(set(self.w.slotd.slots("p")) - self.before, "no slot was made")
+
+
+class SlotRemove(Scenario):
+    discard = None
+
+    def prepare(self):
+        lease = self.w.acquire()
+        self.slot, self.path = lease["slot"], lease["path"]
+        self.change(lease)
+        self.w.call("Release", lease=lease["lease"])
+        self.w.rest()
+
+    def change(self, lease):
+        pass
+
+    def act(self):
+        self.w.checker.removed(self.slot)
+        self.w.call_or(("NotFound",), "SlotRemove", slot=self.slot, discard=self.discard)
+        self.w.checker.removed(self.slot)
+
+    def verify(self):
+        self.expect(self.slot not in self.w.slotd.slots(), "the slot is still there")
+        self.expect(not os.path.exists(self.path), "the directory is still there")
+        self.expect(self.path not in git.worktrees(self.w.repository), "the worktree is still there")
+
+
+class SlotRemoveDiscard(SlotRemove):
+    discard = True
+
+    def change(self, lease):
+        git.write(lease["path"], "README", "unwanted\n")
+        git.commit(lease["path"], "unwanted", other="x")
+
+
+class Resize(Scenario):
+    def act(self):
+        self.w.call("PoolResize", pool="p", ready=4)
+        self.w.rest()
+        self.w.call("PoolResize", pool="p", ready=2)
+
+    def verify(self):
+        self.expect(self.w.slotd.pool("p")["ready"] >= 2, "too few slots are ready")
+
+
+class Rebuild(Scenario):
+    """The ledger is damaged; slotd rebuilds it from the copy and from what is on disk."""
+
+    def prepare(self):
+        self.held = self.w.acquire(bind="manual")
+        self.w.slotd.stop()
+        os.truncate(os.path.join(self.w.slotd.state_dir, "ledger", "data.mdb"), 8192)
+
+    def act(self):
+        self.w.revive()
+
+    def verify(self):
+        self.expect(self.held["lease"] in self.w.slotd.leases(), "a lease of the copy is lost")
+
+
+class RebuildMissing(Rebuild):
+    def prepare(self):
+        super().prepare()
+        shutil.rmtree(os.path.join(self.w.slotd.state_dir, "ledger"))
+
+
+SCENARIOS = {cls.__name__: cls for cls in (
+    Start, AcquirePlain, AcquireRef, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
+    ReleaseClean, ReleaseDiscard, ReleaseRefused, Finish, Renew, Expiry, PoolAddPath, PoolAddUrl,
+    PoolRemovePath, PoolRemoveUrl, Fetch, SlotAdd, SlotRemove, SlotRemoveDiscard, Resize, Rebuild,
+    RebuildMissing)}
+
+__all__ = ["SCENARIOS", "Error"]
