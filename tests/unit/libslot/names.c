@@ -35,9 +35,8 @@ static int for_each_named(const char *keyword, void (*each)(const char *name))
 
 static void expect_number(const char *name)
 {
-	char full[160];
+	_cleanup_(freep) char *full = text_printf(ERROR_PREFIX "%s", name);
 
-	snprintf(full, sizeof(full), ERROR_PREFIX "%s", name);
 	if (strcmp(name, "Internal") != 0)
 		cr_expect(ne(int, error_to_errno(full), -ENOTRECOVERABLE), "%s has no errno", name);
 }
@@ -68,12 +67,11 @@ static void expect_known(const char *name)
 	static const char *const never_repeated[] = { "PoolAdd", "PoolRemove", "SlotAdd",
 						      "SlotRemove" };
 	_cleanup_json_ json_object *params = json_object_new_object();
-	char full[160];
+	_cleanup_(freep) char *full = text_printf("io.slotd.pool.%s", name);
 	unsigned flags;
 
 	json_set_string(params, "lease", ID);
 	json_set_string(params, "key", "k");
-	snprintf(full, sizeof(full), "io.slotd.pool.%s", name);
 	flags = method_flags(full, params);
 	for (size_t i = 0; i < ARRAY_SIZE(never_repeated); i++) {
 		if (strcmp(name, never_repeated[i]) == 0) {

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -107,6 +108,14 @@ Test(process, another_thread_can_end_a_call_between_two_attempts)
 	pthread_join(thread, NULL);
 }
 
+/* is there anything for the caller's loop to do? */
+static int is_awake(void)
+{
+	struct pollfd p = { .fd = slot_client_fd(client), .events = POLLIN };
+
+	return poll(&p, 1, 0);
+}
+
 /* 0 when everything in the child is as slot.h says, else the number of what is not */
 static int use_in_child(struct slot_lease *lease)
 {
@@ -146,6 +155,7 @@ Test(process, a_forked_child_can_only_free_and_the_parent_goes_on)
 		_exit(use_in_child(lease));
 	cr_assert(eq(int, waitpid(pid, &status, 0), pid));
 	cr_assert(eq(int, WEXITSTATUS(status), 0));
+	cr_expect(eq(int, is_awake(), 0)); /* the child's cancel stayed its own */
 	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
 	slot_lease_releasep(&lease);
 	cr_expect(eq(ptr, lease, NULL));
@@ -171,6 +181,28 @@ Test(process, the_daemon_sees_the_end_though_a_child_holds_the_socket)
 	}
 	slot_client_unref(TAKE(client));
 	cr_expect(peer_finish(&peer));
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+Test(process, a_closed_connection_is_quiet_though_a_child_holds_the_socket)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, "{}" }, { PEER_CLOSE }, { PEER_END },
+	};
+	pid_t pid;
+
+	fixture_start(steps);
+	cr_assert(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	cr_assert(peer_finish(&peer));
+	cr_expect(eq(int, is_awake(), 1));
+	cr_assert(eq(int, slot_client_process(client), 0));
+	cr_expect(eq(int, is_awake(), 0));
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 }
