@@ -72,8 +72,10 @@ struct pool {
 	struct list askers; /* pool_waiter: until the job under way on the store ends */
 	struct job_site *site;
 	struct job *store_job; /* opening, fetching, resolving: one at a time */
+	unsigned store_attempts; /* of that job; workers were lost over it */
 	struct watch *watch;
 	char *store, *slots_dir;
+	bool opened;	      /* a worker has looked at the store since slotd started */
 	bool head_is_stale;   /* refs moved since rec.head was looked up */
 	bool fetch_wanted;
 	bool gone;	      /* removed, in this batch */

@@ -246,10 +246,7 @@ static void start_pool(struct pool *pool, bool rebuilt)
 			log_error("pool cannot work: %s pool=%s", f.text, pool->rec.name);
 	}
 	/* every store is opened anew: what it lacks and where it stands is said by a worker */
-	if (pool->rec.state == POOL_STATE_ACTIVE && pool->site)
-		pool_open_store(pool);
-	else
-		pool_run_store_jobs(pool);
+	pool_run_store_jobs(pool);
 	pool_kick(pool);
 }
 
@@ -306,8 +303,8 @@ static void leave_or_return(struct pool *pool, const struct conf_pool *c)
 		pool_edit(pool);
 		snprintf(pool->rec.ref, sizeof(pool->rec.ref), "%s", ref);
 		pool_put(pool);
-		if (pool->rec.state == POOL_STATE_ACTIVE && !pool->store_job)
-			pool_open_store(pool);
+		pool->opened = false; /* a worker says what the ref means */
+		pool_run_store_jobs(pool);
 	}
 	if (!c)
 		log_notice("pool is gone from the configuration: its leases live on, its store stays "

@@ -148,6 +148,27 @@ static json_object *credentials(const struct conf_pool *c)
 	return o;
 }
 
+/*
+ * A job that lost its worker is tried again on a fresh one, as often as the strategy says; true: it
+ * is, and nothing else is to be done now.
+ */
+static bool repeat_if_lost(struct pool *pool, const struct job_result *r)
+{
+	if (r->outcome != JOB_LOST && r->outcome != JOB_LATE) {
+		pool->store_attempts = 0;
+		return false;
+	}
+	if (++pool->store_attempts >= pool_retry_attempts(pool)) {
+		pool->store_attempts = 0;
+		return false;
+	}
+	log_info("%s; tried again with a fresh worker pool=%s attempts=%u", r->message,
+		 pool->rec.name, pool->store_attempts);
+	pools_look_later(pool->pools, backoff_usec(pool->store_attempts, 500 * USEC_PER_MSEC,
+						   10 * USEC_PER_SEC));
+	return true;
+}
+
 static const char *error_for_caller(const struct job_result *r)
 {
 	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted" };
@@ -217,6 +238,7 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	set_unsupported(pool, json_get_array(params, "unsupported"));
 	pool_put(pool);
 	pool->open_failures = 0;
+	pool->opened = true;
 	start_watch(pool);
 	set_head(pool, json_get_string(params, "head"));
 	/* between the worker's look and the watch a ref may have moved */
@@ -254,7 +276,7 @@ static void on_cloned(const struct job_result *r, void *userdata)
 	struct fault f = FAULT_NONE;
 
 	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED)
+	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r))
 		return;
 	if (r->outcome != JOB_DONE) {
 		open_failed(pool, error_for_caller(r), r->message);
@@ -273,7 +295,7 @@ static void on_opened(const struct job_result *r, void *userdata)
 	const char *common_dir;
 
 	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED)
+	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r))
 		return;
 	if (r->outcome != JOB_DONE) {
 		open_failed(pool, error_for_caller(r), r->message);
@@ -362,10 +384,10 @@ static void on_fetched(const struct job_result *r, void *userdata)
 	struct pool *pool = userdata;
 
 	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r))
+		return;
 	pool->fetch_wanted = false;
 	schedule_fetch(pool);
-	if (r->outcome == JOB_CANCELED)
-		return;
 	if (r->outcome == JOB_DONE) {
 		pool_edit(pool);
 		pool->rec.fetched = moment_now();
@@ -449,7 +471,9 @@ void pool_run_store_jobs(struct pool *pool)
 			pool_open_store(pool);
 		break;
 	case POOL_STATE_ACTIVE:
-		if (!is_adopted(pool) &&
+		if (!pool->opened)
+			pool_open_store(pool);
+		else if (!is_adopted(pool) &&
 		    (pool->fetch_wanted || (pool->fetch_after_usec && now >= pool->fetch_after_usec)))
 			fetch(pool);
 		else if ((pool->head_is_stale && pool->watch) || pool->fetch_wanted)

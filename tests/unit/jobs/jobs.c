@@ -1,0 +1,330 @@
+/* Jobs with the real worker program: what it does to slotd when it dies, stops or is slow. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "jobs/jobs-private.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/fs.h"
+#include "util/json.h"
+#include "util/text.h"
+
+struct world {
+	char dir[64];
+	sd_event *event;
+	struct jobs *jobs;
+	struct job_site *site, *other;
+};
+
+struct outcome {
+	unsigned told;
+	enum job_outcome outcome;
+	char error[40];
+	char message[256];
+};
+
+static void on_done(const struct job_result *r, void *userdata)
+{
+	struct outcome *o = userdata;
+
+	o->told++;
+	o->outcome = r->outcome;
+	snprintf(o->error, sizeof(o->error), "%s", r->error ? r->error : "");
+	snprintf(o->message, sizeof(o->message), "%s", r->message);
+}
+
+static struct job_site *make_site(struct world *w, const char *pool)
+{
+	_cleanup_(freep) char *store = text_printf("%s/%s.git", w->dir, pool);
+	_cleanup_(freep) char *slots = text_printf("%s/slots-%s", w->dir, pool);
+	struct fault f = FAULT_NONE;
+	struct job_site *site = NULL;
+
+	cr_assert_eq(fs_mkdir_all(store, 0755, &f), 0);
+	cr_assert_eq(fs_mkdir_all(slots, 0755, &f), 0);
+	cr_assert_eq(job_site_new(w->jobs, pool, store, false, slots, &site, &f), 0, "%s", f.text);
+	return site;
+}
+
+static void world_open(struct world *w, unsigned workers)
+{
+	struct fault f = FAULT_NONE;
+	sigset_t set;
+
+	memset(w, 0, sizeof(*w));
+	strcpy(w->dir, "/tmp/slotd-test-jobs-XXXXXX");
+	cr_assert_not_null(mkdtemp(w->dir));
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	cr_assert_geq(sd_event_new(&w->event), 0);
+	cr_assert_eq(jobs_new(w->event, w->dir, getenv("SLOTD_WORKER"), workers, &w->jobs, &f), 0,
+		     "%s", f.text);
+	w->site = make_site(w, "one");
+	w->other = make_site(w, "two");
+}
+
+static void world_close(struct world *w)
+{
+	struct fault f = FAULT_NONE;
+
+	jobs_stop(w->jobs);
+	job_site_free(w->site);
+	job_site_free(w->other);
+	for (int i = 0; i < 1000 && jobs_count_workers(w->jobs) > 0; i++)
+		sd_event_run(w->event, 10000);
+	cr_expect_eq(jobs_count_workers(w->jobs), 0, "every worker ends");
+	jobs_free(w->jobs);
+	sd_event_unref(w->event);
+	cr_expect_eq(fs_remove_tree_at(AT_FDCWD, w->dir, &f), 0, "%s", f.text);
+}
+
+/* runs the loop until the job was told, at most so long */
+static bool run_until(struct world *w, const unsigned *told, unsigned wanted, uint64_t usec)
+{
+	uint64_t end = clock_boot_usec() + usec;
+
+	while (*told < wanted && clock_boot_usec() < end)
+		sd_event_run(w->event, 20000);
+	return *told >= wanted;
+}
+
+static struct job *start(struct job_site *site, const char *lock, bool background, uint64_t deadline,
+			 struct outcome *o)
+{
+	struct job_spec spec = {
+		/* of an empty store: refused, which is an answer */
+		.method = "StoreResolve",
+		.params = json_set(json_object_new_object(), "ref", NULL),
+		.lock = lock,
+		.background = background,
+		.deadline_usec = deadline,
+		.done = on_done,
+		.userdata = o,
+	};
+	struct job *job = NULL;
+
+	cr_assert_eq(job_start(site, &spec, &job), 0);
+	cr_assert_eq(o->told, 0, "nobody is told from inside job_start");
+	return job;
+}
+
+/* the worker of a running job; the loop runs until it has been started */
+static struct worker *worker_of(struct world *w, struct job *job)
+{
+	while (!job->worker)
+		sd_event_run(w->event, 1000);
+	return job->worker;
+}
+
+Test(jobs, worker_answers_and_is_used_again)
+{
+	struct outcome o = { 0 }, p = { 0 };
+	struct world w;
+
+	world_open(&w, 2);
+	start(w.site, "one", false, 0, &o);
+	cr_assert(run_until(&w, &o.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(o.outcome, JOB_REFUSED);
+	cr_expect_neq(o.message[0], '\0', "a refusal says why");
+	cr_expect_eq(jobs_count_workers(w.jobs), 1);
+	start(w.site, "one", false, 0, &p);
+	cr_assert(run_until(&w, &p.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(jobs_count_workers(w.jobs), 1, "the idle worker took it");
+	world_close(&w);
+}
+
+Test(jobs, killed_worker_is_a_lost_job_and_the_next_one_works)
+{
+	struct outcome o = { 0 }, p = { 0 };
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	job = start(w.site, "one", false, 0, &o);
+	kill(worker_of(&w, job)->pid, SIGKILL);
+	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
+	cr_expect_eq(o.outcome, JOB_LOST);
+	cr_expect_not_null(strstr(o.message, "signal 9"));
+	start(w.site, "one", false, 0, &p);
+	cr_assert(run_until(&w, &p.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(p.outcome, JOB_REFUSED);
+	world_close(&w);
+}
+
+Test(jobs, stopped_worker_is_killed_at_its_deadline)
+{
+	struct outcome o = { 0 };
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	job = start(w.site, "one", false, 300 * USEC_PER_MSEC, &o);
+	worker_of(&w, job);
+	while (job->worker->state == WORKER_STARTING)
+		sd_event_run(w.event, 1000);
+	if (!o.told)
+		kill(job->worker->pid, SIGSTOP);
+	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
+	cr_expect(o.outcome == JOB_LATE || o.outcome == JOB_REFUSED);
+	world_close(&w);
+}
+
+Test(jobs, stopped_worker_delays_nobody_else)
+{
+	struct outcome stopped = { 0 }, other = { 0 };
+	uint64_t before;
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	job = start(w.site, "one", false, 0, &stopped);
+	kill(worker_of(&w, job)->pid, SIGSTOP);
+	before = clock_boot_usec();
+	start(w.other, "two", false, 0, &other);
+	cr_assert(run_until(&w, &other.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_lt(clock_boot_usec() - before, 10 * USEC_PER_SEC);
+	cr_expect_eq(stopped.told, 0);
+	kill(job->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &stopped.told, 1, 20 * USEC_PER_SEC));
+	world_close(&w);
+}
+
+Test(jobs, one_place_is_never_given_to_background_jobs)
+{
+	struct outcome a = { 0 }, b = { 0 }, c = { 0 };
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	job = start(w.site, "a", true, 0, &a);
+	kill(worker_of(&w, job)->pid, SIGSTOP);
+	start(w.site, "b", true, 0, &b);
+	start(w.other, "c", false, 0, &c);
+	cr_assert(run_until(&w, &c.told, 1, 20 * USEC_PER_SEC), "foreground work passes");
+	cr_expect_eq(b.told, 0, "a second background job waits");
+	kill(job->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &b.told, 1, 20 * USEC_PER_SEC));
+	world_close(&w);
+}
+
+Test(jobs, lock_of_an_earlier_worker_is_waited_for)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct outcome o = { 0 };
+	char path[128];
+	struct world w;
+	int fd;
+
+	world_open(&w, 2);
+	snprintf(path, sizeof(path), "%s/locks/one-1", w.dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	cr_assert_geq(fd, 0);
+	cr_assert_eq(fcntl(fd, F_OFD_SETLK, &lock), 0);
+	start(w.site, "one-1", false, 0, &o);
+	cr_expect_not(run_until(&w, &o.told, 1, 300 * USEC_PER_MSEC), "it waits");
+	close(fd);
+	cr_assert(run_until(&w, &o.told, 1, 20 * USEC_PER_SEC), "and starts when the lock is free");
+	world_close(&w);
+}
+
+Test(jobs, lock_is_held_while_the_worker_works)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	struct outcome o = { 0 };
+	char path[128];
+	struct world w;
+	struct job *job;
+	int fd;
+
+	world_open(&w, 2);
+	job = start(w.site, "one-1", false, 0, &o);
+	kill(worker_of(&w, job)->pid, SIGSTOP);
+	snprintf(path, sizeof(path), "%s/locks/one-1", w.dir);
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	cr_assert_geq(fd, 0);
+	cr_expect_eq(fcntl(fd, F_OFD_SETLK, &lock), -1, "locked");
+	kill(job->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &o.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(fcntl(fd, F_OFD_SETLK, &lock), 0, "free again when the job is over");
+	close(fd);
+	world_close(&w);
+}
+
+Test(jobs, cancelled_jobs_are_told_once)
+{
+	struct outcome running = { 0 }, waiting = { 0 };
+	struct world w;
+	struct job *a, *b;
+
+	world_open(&w, 2);
+	a = start(w.site, "one", false, 0, &running);
+	kill(worker_of(&w, a)->pid, SIGSTOP);
+	b = start(w.site, "one", false, 0, &waiting); /* the same lock: it cannot start */
+	job_cancel(b);
+	job_cancel(a);
+	cr_expect_eq(running.told + waiting.told, 0, "never from inside the call");
+	cr_assert(run_until(&w, &running.told, 1, 10 * USEC_PER_SEC));
+	cr_assert(run_until(&w, &waiting.told, 1, 10 * USEC_PER_SEC));
+	cr_expect_eq(running.outcome, JOB_CANCELED);
+	cr_expect_eq(waiting.outcome, JOB_CANCELED);
+	sd_event_run(w.event, 50000);
+	cr_expect_eq(running.told + waiting.told, 2);
+	world_close(&w);
+}
+
+Test(jobs, stopping_cancels_what_waits_and_lets_what_runs_end)
+{
+	struct outcome running = { 0 }, waiting = { 0 };
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	job = start(w.site, "one", false, 0, &running);
+	kill(worker_of(&w, job)->pid, SIGSTOP);
+	start(w.site, "one", false, 0, &waiting);
+	cr_expect_eq(jobs_stop(w.jobs), 1);
+	cr_assert(run_until(&w, &waiting.told, 1, 5 * USEC_PER_SEC));
+	cr_expect_eq(waiting.outcome, JOB_CANCELED);
+	kill(job->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &running.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(running.outcome, JOB_REFUSED, "its answer still counts");
+	world_close(&w);
+}
+
+Test(jobs, freed_site_tells_nobody)
+{
+	struct outcome o = { 0 };
+	struct world w;
+
+	world_open(&w, 2);
+	start(w.site, "one", false, 0, &o);
+	sd_event_run(w.event, 1000);
+	job_site_free(w.site);
+	w.site = make_site(&w, "three");
+	cr_expect_not(run_until(&w, &o.told, 1, 500 * USEC_PER_MSEC));
+	world_close(&w);
+}
+
+Test(jobs, program_that_is_no_worker_is_a_lost_job)
+{
+	struct fault f = FAULT_NONE;
+	struct outcome o = { 0 };
+	struct world w;
+
+	world_open(&w, 2);
+	close(w.jobs->worker_fd);
+	w.jobs->worker_fd = open("/bin/true", O_RDONLY | O_CLOEXEC);
+	start(w.site, "one", false, 0, &o);
+	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
+	cr_expect_eq(o.outcome, JOB_LOST);
+	(void)f;
+	world_close(&w);
+}
