@@ -1,0 +1,104 @@
+/*
+ * Any bytes as a record under any key. The first byte chooses the record; its highest bit has
+ * the checksum put right, so that the fields behind it are reached. The second is the length
+ * of the key. What decodes must encode to the very bytes that were read.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ledger/codec.h"
+
+#define KINDS	 7
+#define SEAL_BIT 0x80
+
+union any {
+	struct pool_record pool;
+	struct slot_record slot;
+	struct lease_record lease;
+	struct key_record key;
+	struct token_record token;
+	struct event_record event;
+	struct generation_record generation;
+};
+
+static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8_t *data,
+		  size_t len, union any *ret)
+{
+	switch (kind) {
+	case 0:
+		return pool_record_decode(key, key_len, data, len, &ret->pool, NULL);
+	case 1:
+		return slot_record_decode(key, key_len, data, len, &ret->slot, NULL);
+	case 2:
+		return lease_record_decode(key, key_len, data, len, &ret->lease, NULL);
+	case 3:
+		return key_record_decode(key, key_len, data, len, &ret->key, NULL);
+	case 4:
+		return token_record_decode(key, key_len, data, len, &ret->token, NULL);
+	case 5:
+		return event_record_decode(key, key_len, data, len, &ret->event, NULL);
+	default:
+		return generation_record_decode(key, key_len, data, len, &ret->generation, NULL);
+	}
+}
+
+static size_t encode(unsigned kind, const char *name, const union any *r, uint8_t *buf)
+{
+	switch (kind) {
+	case 0:
+		return pool_record_encode(&r->pool, buf);
+	case 1:
+		return slot_record_encode(&r->slot, buf);
+	case 2:
+		return lease_record_encode(&r->lease, buf);
+	case 3:
+		return key_record_encode(&r->key, buf);
+	case 4:
+		return token_record_encode(&r->token, name, buf);
+	case 5:
+		return event_record_encode(&r->event, buf);
+	default:
+		return generation_record_encode(&r->generation, buf);
+	}
+}
+
+static void check(unsigned kind, const uint8_t *key, size_t key_len, const uint8_t *data,
+		  size_t len)
+{
+	uint8_t again[RECORD_MAX];
+	char name[NAME_SIZE] = "";
+	union any r;
+
+	if (decode(kind, key, key_len, data, len, &r) < 0)
+		return;
+	/* a token's name is the key alone, and as text it may be shorter than that */
+	if (key_len < sizeof(name))
+		memcpy(name, key, key_len);
+	if (kind == 4 && strlen(name) != key_len)
+		return;
+	if (encode(kind, name, &r, again) != len || memcmp(again, data, len) != 0)
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	size_t key_len, len;
+	uint8_t *record;
+
+	if (size < 2 || size - 2 < data[1])
+		return 0;
+	key_len = data[1];
+	len = size - 2 - key_len;
+	record = malloc(len ? len : 1);
+	if (!record)
+		return 0;
+	memcpy(record, data + 2 + key_len, len);
+	if (data[0] & SEAL_BIT && len >= RECORD_HEADER)
+		record_seal(data + 2, key_len, record, len);
+	check((data[0] & (SEAL_BIT - 1)) % KINDS, data + 2, key_len, record, len);
+	free(record);
+	return 0;
+}
