@@ -176,14 +176,14 @@ static void __attribute__((noreturn)) play_shell(const char *script)
 	_exit(0);
 }
 
-/* reads until the text appears */
+/* reads until the text appears behind what was expected before */
 static void expect_output(int fd, const char *wanted)
 {
 	static char text[8192];
-	size_t n = 0;
+	static size_t n, seen;
+	const char *found;
 
-	text[0] = '\0';
-	while (!strstr(text, wanted)) {
+	while (!(found = strstr(text + seen, wanted))) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
 		ssize_t r = poll(&p, 1, 10000) == 1 ? read(fd, text + n, sizeof(text) - 1 - n) : 0;
 
@@ -191,6 +191,7 @@ static void expect_output(int fd, const char *wanted)
 		n += (size_t)r;
 		text[n] = '\0';
 	}
+	seen = (size_t)(found - text) + strlen(wanted);
 }
 
 static int open_terminal(const char *script, pid_t *ret_pid)
@@ -204,9 +205,9 @@ static int open_terminal(const char *script, pid_t *ret_pid)
 	return fd;
 }
 
-static void close_terminal(int fd, pid_t pid)
+static void close_terminal(int fd, pid_t pid, const char *end)
 {
-	expect_output(fd, "job ended");
+	expect_output(fd, end);
 	waitpid(pid, NULL, 0);
 	close(fd);
 }
@@ -220,9 +221,7 @@ Test(child, has_the_terminal_and_gets_its_interrupts)
 	expect_output(fd, "up");
 	cr_assert(eq(long, write(fd, "\003", 1), 1));
 	expect_output(fd, "interrupted");
-	expect_output(fd, "job ended with 5");
-	waitpid(pid, NULL, 0);
-	close(fd);
+	close_terminal(fd, pid, "job ended with 5");
 }
 
 Test(child, stops_as_one_job_and_goes_on_with_the_terminal)
@@ -235,23 +234,23 @@ Test(child, stops_as_one_job_and_goes_on_with_the_terminal)
 	expect_output(fd, "job stopped, terminal is its");
 	cr_assert(eq(long, write(fd, "line\n", 5), 5));
 	expect_output(fd, "got line");
-	expect_output(fd, "job ended with 4");
-	waitpid(pid, NULL, 0);
-	close(fd);
+	close_terminal(fd, pid, "job ended with 4");
 }
 
 Test(child, stops_more_than_once)
 {
 	pid_t pid;
-	int fd = open_terminal("echo up; read x; echo got $x; read x; exit 0", &pid);
+	int fd = open_terminal("trap 'echo back' CONT; echo up; until read x; do :; done; "
+			       "echo got $x; exit 6",
+			       &pid);
 
 	expect_output(fd, "up");
 	for (int i = 0; i < 3; i++) {
 		cr_assert(eq(long, write(fd, "\032", 1), 1));
 		expect_output(fd, "job stopped");
+		expect_output(fd, "back");
 	}
 	cr_assert(eq(long, write(fd, "a\n", 2), 2));
 	expect_output(fd, "got a");
-	cr_assert(eq(long, write(fd, "b\n", 2), 2));
-	close_terminal(fd, pid);
+	close_terminal(fd, pid, "job ended with 6");
 }
