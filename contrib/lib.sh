@@ -66,6 +66,7 @@ packages_install()
 }
 
 # meson_build DIRECTORY [MESON OPTION]... - configure (again, if the options changed) and build
+# $TARGETS, or all
 meson_build()
 {
 	local dir=$1 stamp=$1/contrib-options
@@ -76,5 +77,6 @@ meson_build()
 		meson setup "$dir" "$TOP" "$@" || return
 		printf '%s\n' "$*" >"$stamp"
 	fi
-	ninja -C "$dir"
+	# shellcheck disable=SC2086 # several targets are several words
+	ninja -C "$dir" ${TARGETS-}
 }
