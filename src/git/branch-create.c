@@ -129,6 +129,18 @@ static bool is_same_file(int a_fd, const char *a, int b_fd, const char *b)
 	       x.st_dev == y.st_dev;
 }
 
+/* "refs/heads/x.lock", and not a way out of there */
+static bool is_lock_of_branch(const char *lock)
+{
+	_cleanup_(freep) char *ref = NULL;
+	int valid = 0;
+
+	if (!text_has_prefix(lock, "refs/heads/") || !text_has_suffix(lock, ".lock"))
+		return false;
+	ref = strndup(lock, strlen(lock) - strlen(".lock"));
+	return ref && git_reference_name_is_valid(&valid, ref) == 0 && valid;
+}
+
 /* undo what a killed try for this slot left */
 static int clear_claim(const struct creation *c, struct fault *f)
 {
@@ -136,7 +148,7 @@ static int clear_claim(const struct creation *c, struct fault *f)
 	int r;
 
 	r = admin_read_at(c->slotd_fd, c->claim_name, &lock, NULL);
-	if (r == 0 && text_has_prefix(lock, "refs/heads/") && text_has_suffix(lock, ".lock") &&
+	if (r == 0 && is_lock_of_branch(lock) &&
 	    is_same_file(c->slotd_fd, c->claim, c->common_fd, lock) &&
 	    unlinkat(c->common_fd, lock, 0) < 0 && errno != ENOENT)
 		return fault_errno(f, -errno, "cannot remove %s", lock);

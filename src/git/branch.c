@@ -16,7 +16,8 @@ int branch_check_name(const char *name, struct fault *f)
 	if (!full)
 		return fault_oom(f);
 	if (git_branch_name_is_valid(&valid, name) < 0 || !valid ||
-	    git_reference_name_is_valid(&valid, full) < 0 || !valid || strlen(full) > 1000)
+	    git_reference_name_is_valid(&valid, full) < 0 || !valid || strlen(full) > 1000 ||
+	    strcmp(name, "@") == 0)
 		return fault(f, -EINVAL, "\"%s\" is not a name that git allows for a branch", name);
 	return 0;
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -26,6 +28,7 @@ struct fetch {
 	const struct store_remote *remote;
 	struct credentials_session session;
 	int stopped; /* what the progress callback returned, negative */
+	bool connected;
 	struct fault refused;
 };
 
@@ -62,34 +65,90 @@ static int on_sideband(const char *text, int len, void *payload)
 	return r;
 }
 
-static bool says(const char *message, const char *what)
+/* libgit2 has no codes for what happens on the way to a remote: its sentences are read */
+static const struct {
+	const char *says;
+	int code;
+} reasons[] = {
+	{ "status code: 404", -ENOENT },
+	{ "repository not found", -ENOENT },
+	{ "does not appear to be a git", -ENOENT },
+	{ "failed to resolve path", -ENOENT },
+	{ "could not find repository", -ENOENT },
+	{ "unsupported url protocol", -ENOENT }, /* a path where there is nothing */
+	{ "unknown scheme", -EOPNOTSUPP },
+	{ "status code: 401", -EACCES },
+	{ "status code: 403", -EACCES },
+	{ "authenticat", -EACCES },
+	{ "failed to lock file", -EAGAIN },
+};
+
+static int code_from_reason(const struct fetch *fetch, int rc, const git_error *e)
 {
-	return message && strcasestr(message, what);
+	if (rc == GIT_EAUTH)
+		return -EACCES;
+	for (size_t i = 0; e && e->message && i < ARRAY_SIZE(reasons); i++)
+		if (strcasestr(e->message, reasons[i].says))
+			return reasons[i].code;
+	return e && !fetch->connected && e->klass == GIT_ERROR_OS ? -ENETUNREACH : 0;
 }
 
 /* what went wrong, in terms of what the operator can do */
 static int fetch_fault(const struct fetch *fetch, int rc, struct fault *f)
 {
-	const char *url = fetch->remote->url;
 	const git_error *e = git_error_last();
-	const char *message = e ? e->message : NULL;
+	int code = code_from_reason(fetch, rc, e);
+	const char *url = fetch->remote->url;
+	const char *message = e && e->message ? e->message : "no reason given";
 
 	if (fetch->stopped)
 		return fetch->stopped;
 	if (fetch->refused.text[0])
 		return fault(f, -EACCES, "%s", fetch->refused.text);
-	if (rc == GIT_ENOTFOUND || says(message, "status code: 404") ||
-	    says(message, "repository not found") || says(message, "does not appear to be a git") ||
-	    says(message, "failed to resolve path"))
-		return fault(f, -ENOENT, "there is no repository at %s: %s", url,
-			     message ? message : "not found");
-	if (rc == GIT_EAUTH || says(message, "status code: 401") ||
-	    says(message, "status code: 403") || says(message, "authenticat"))
-		return fault(f, -EACCES,
-			     "%s does not let us in (%s); set credentials.ssh_key, .token_file or "
+	if (code == -ENOENT)
+		return fault(f, code, "there is no repository at %s (%s)", url, message);
+	if (code == -EACCES)
+		return fault(f, code,
+			     "%s does not let us in (%s): set credentials.ssh_key, .token_file or "
 			     ".helper of the pool",
-			     url, message ? message : "no reason given");
-	return git_fault(f, rc, "cannot fetch from %s", url);
+			     url, message);
+	rc = git_fault(f, rc, "cannot fetch from %s", url);
+	return code ? code : rc;
+}
+
+/* does no_proxy, a list of names and their endings, name the host of the url? */
+static bool is_excepted(const char *url)
+{
+	const char *list = getenv("no_proxy");
+	const char *host = strstr(url, "://"), *at;
+	size_t len;
+
+	if (!list || !host)
+		return false;
+	host += strlen("://");
+	at = memchr(host, '@', strcspn(host, "/"));
+	host = at ? at + 1 : host;
+	len = strcspn(host, ":/");
+	while (*list) {
+		size_t n = strcspn(list, ", "), skip = *list == '.';
+
+		if (n > skip && n - skip <= len &&
+		    strncasecmp(host + len - (n - skip), list + skip, n - skip) == 0 &&
+		    (n - skip == len || host[len - (n - skip) - 1] == '.'))
+			return true;
+		list += n + strspn(list + n, ", ");
+	}
+	return false;
+}
+
+/* the environment's, never that of the repository's configuration */
+static const char *find_proxy(const char *url)
+{
+	const char *proxy = text_has_prefix(url, "https://") ? getenv("https_proxy") :
+			    text_has_prefix(url, "http://")  ? getenv("http_proxy") :
+							       NULL;
+
+	return proxy && *proxy && !is_excepted(url) ? proxy : NULL;
 }
 
 static void fetch_options_init(git_fetch_options *opts, struct fetch *fetch)
@@ -101,9 +160,9 @@ static void fetch_options_init(git_fetch_options *opts, struct fetch *fetch)
 	opts->callbacks.sideband_progress = on_sideband;
 	opts->callbacks.payload = &fetch->session;
 	opts->download_tags = fetch->remote->adopted ? GIT_REMOTE_DOWNLOAD_TAGS_NONE :
-						       GIT_REMOTE_DOWNLOAD_TAGS_AUTO;
-	opts->update_fetchhead = 0;
-	opts->proxy_opts.type = GIT_PROXY_NONE;
+						       GIT_REMOTE_DOWNLOAD_TAGS_ALL;
+	opts->proxy_opts.url = find_proxy(fetch->remote->url);
+	opts->proxy_opts.type = opts->proxy_opts.url ? GIT_PROXY_SPECIFIED : GIT_PROXY_NONE;
 }
 
 static bool ref_exists(struct repo *repo, const char *name)
@@ -158,9 +217,54 @@ static int set_origin_head(struct repo *repo, const char *target, struct fault *
 	return rc < 0 ? git_fault(f, rc, "cannot set %s", STORE_ORIGIN_HEAD) : 0;
 }
 
-/* pruned before tips are moved: "a" may have become "a/b" */
-static int transfer(git_remote *remote, struct fetch *fetch)
+static int set_ref(struct repo *repo, const char *name, const git_oid *to, bool force)
 {
+	git_reference *ref = NULL;
+	git_oid is;
+	int rc;
+
+	if (git_reference_name_to_id(&is, repo_git(repo), name) == 0 && git_oid_equal(&is, to))
+		return 0;
+	rc = git_reference_create(&ref, repo_git(repo), name, to, force, "slotd: fetch");
+	git_reference_free(ref);
+	return rc == GIT_EEXISTS && !force ? 0 : rc;
+}
+
+/* a branch of origin moves ours aside; a tag comes once and is never moved: agents tag too */
+static int update_tip(struct repo *repo, const git_remote_head *head, bool adopted)
+{
+	char name[1024];
+	bool branch = text_has_prefix(head->name, "refs/heads/");
+	bool tag = !adopted && text_has_prefix(head->name, "refs/tags/");
+	int valid = 0;
+
+	if (!branch && !tag)
+		return 0;
+	snprintf(name, sizeof(name), "%s%s", branch ? STORE_REMOTES : "",
+		 branch ? head->name + strlen("refs/heads/") : head->name);
+	/* "v1^{}" is what v1 points to, and a branch called HEAD would be ours */
+	if (git_reference_name_is_valid(&valid, name) < 0 || !valid ||
+	    strcmp(name, STORE_ORIGIN_HEAD) == 0 || strlen(head->name) > 1000)
+		return 0;
+	return set_ref(repo, name, &head->oid, branch);
+}
+
+/* not by libgit2, which empties FETCH_HEAD and moves tags */
+static int update_tips(struct repo *repo, git_remote *remote, bool adopted)
+{
+	const git_remote_head **heads = NULL;
+	size_t n = 0;
+	int rc = git_remote_ls(&heads, &n, remote);
+
+	for (size_t i = 0; rc == 0 && i < n; i++)
+		rc = update_tip(repo, heads[i], adopted);
+	return rc;
+}
+
+/* pruned before tips are moved: "a" may have become "a/b" */
+static int transfer(struct repo *repo, git_remote *remote, struct fetch *fetch)
+{
+	bool adopted = fetch->remote->adopted;
 	char *spec = (char *)STORE_REFSPEC;
 	git_strarray specs = { &spec, 1 };
 	git_fetch_options opts;
@@ -169,14 +273,14 @@ static int transfer(git_remote *remote, struct fetch *fetch)
 	fetch_options_init(&opts, fetch);
 	rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &opts.callbacks, &opts.proxy_opts,
 				NULL);
+	fetch->connected = rc == 0;
 	if (rc == 0)
 		rc = git_remote_download(remote, &specs, &opts);
 	CRASH_POINT("store.fetch.downloaded");
-	if (rc == 0 && !fetch->remote->adopted)
+	if (rc == 0 && !adopted)
 		rc = git_remote_prune(remote, &opts.callbacks);
 	if (rc == 0)
-		rc = git_remote_update_tips(remote, &opts.callbacks, 0, opts.download_tags,
-					    "slotd: fetch");
+		rc = update_tips(repo, remote, adopted);
 	CRASH_POINT("store.fetch.moved");
 	return rc;
 }
@@ -184,7 +288,7 @@ static int transfer(git_remote *remote, struct fetch *fetch)
 static int fetch_from(struct repo *repo, git_remote *remote, struct fetch *fetch, struct fault *f)
 {
 	_cleanup_(freep) char *head = NULL;
-	int r, rc = transfer(remote, fetch);
+	int r, rc = transfer(repo, remote, fetch);
 
 	if (rc < 0)
 		return fetch_fault(fetch, rc, f);

@@ -6,8 +6,8 @@
  * comes. A path pool adopts a repository as it is: its configuration is never written.
  *
  * The remote that is fetched from is the caller's url, never what the store's configuration
- * says: agents can write that, and credentials go along. No proxy, no url rewriting, no
- * tracking set-up.
+ * says: agents can write that, and credentials go along. So the proxy is the environment's, and
+ * no url is rewritten.
  *
  * Errors
  * ------
