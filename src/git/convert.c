@@ -148,6 +148,13 @@ static int action_get(const struct convert *c, const char *path, struct action *
 	return 0;
 }
 
+bool convert_is_plain(const struct convert *c, const char *path)
+{
+	struct action a;
+
+	return action_get(c, path, &a) == 0 && !a.is_text && !a.ident;
+}
+
 bool convert_is_same(const struct convert *a, const struct convert *b, const char *path)
 {
 	struct action x, y;

@@ -27,6 +27,9 @@ int convert_load(struct repo *repo, const struct tree_list *list, struct convert
 		 struct fault *f);
 void convert_free(struct convert *c); /* accepts NULL */
 
+/* is a file the same on both sides, whatever is in it? */
+bool convert_is_plain(const struct convert *c, const char *path);
+
 /* do two sets of rules treat a file alike? */
 bool convert_is_same(const struct convert *a, const struct convert *b, const char *path);
 

@@ -91,7 +91,7 @@ static int clear_way(int dir_fd, const char *name)
 	return fs_remove_tree_at(dir_fd, name, NULL);
 }
 
-static void tmp_name(const struct tree_worker *w, char *ret, size_t size)
+static void tmp_name(char *ret, size_t size)
 {
 	static unsigned counter;
 
@@ -169,13 +169,13 @@ static int rename_over(int dir_fd, const char *from, const char *to)
 	return -EEXIST;
 }
 
-static int write_replace(struct tree_worker *w, int dir_fd, const char *name, uint32_t mode,
+static int write_replace(int dir_fd, const char *name, uint32_t mode,
 			 const void *data, size_t len, struct stat *ret)
 {
 	char beside[64];
 	int r;
 
-	tmp_name(w, beside, sizeof(beside));
+	tmp_name(beside, sizeof(beside));
 	r = write_new(dir_fd, beside, mode, data, len, ret);
 	if (r < 0)
 		return r;
@@ -244,7 +244,7 @@ static int write_content(struct tree_worker *w, struct tree_entry *e, const void
 	if (dir_fd < 0)
 		return dir_fd;
 	r = how == TREE_FILE_NEW ? write_new(dir_fd, name, e->mode, data, len, &st) :
-				   write_replace(w, dir_fd, name, e->mode, data, len, &st);
+				   write_replace(dir_fd, name, e->mode, data, len, &st);
 	if (r < 0)
 		return path_fault(w, r, "write", e->path);
 	tree_stat_fill(&e->stat, &st);

@@ -373,7 +373,7 @@ static int list_check(struct tree_list *list, struct fault *f)
 
 	for (size_t i = 1; i < list->n && sorted; i++)
 		sorted = entry_compare(&list->entries[i - 1], &list->entries[i]) < 0;
-	if (!sorted)
+	if (!sorted) /* so there are some */
 		qsort(list->entries, list->n, sizeof(*list->entries), entry_compare);
 	for (size_t i = 1; i < list->n && !sorted; i++)
 		if (entry_compare(&list->entries[i - 1], &list->entries[i]) == 0)

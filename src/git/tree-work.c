@@ -86,22 +86,25 @@ static void *hand_run(void *userdata)
 	return NULL;
 }
 
-static void hand_init(struct hand *hand, struct work *work, struct repo *repo, unsigned number)
+void tree_worker_init(struct tree_worker *w, const struct tree_slot *slot, struct repo *repo,
+		      struct fault *f)
 {
-	*hand = (struct hand){ .work = work };
-	hand->worker.slot = work->slot;
-	hand->worker.repo = repo;
-	hand->worker.repo_is_borrowed = repo != NULL;
-	hand->worker.dir_fd = -1;
-	hand->worker.number = number;
-	hand->worker.f = &hand->fault;
+	*w = (struct tree_worker){ .slot = slot, .repo = repo, .dir_fd = -1, .f = f };
+	w->repo_is_borrowed = repo != NULL;
 }
 
-static void hand_deinit(struct hand *hand)
+void tree_worker_deinit(struct tree_worker *w)
 {
-	tree_worker_forget_dir(&hand->worker);
-	if (!hand->worker.repo_is_borrowed)
-		repo_close(hand->worker.repo);
+	tree_worker_forget_dir(w);
+	if (!w->repo_is_borrowed)
+		repo_close(w->repo);
+	w->repo = NULL;
+}
+
+static void hand_init(struct hand *hand, struct work *work, struct repo *repo)
+{
+	*hand = (struct hand){ .work = work };
+	tree_worker_init(&hand->worker, work->slot, repo, &hand->fault);
 }
 
 static void stats_add(struct tree_stats *sum, const struct tree_stats *one)
@@ -123,10 +126,10 @@ int tree_work(const struct tree_slot *slot, struct repo *repo, size_t n, size_t 
 
 	if (threads > TREE_MAX_THREADS)
 		threads = TREE_MAX_THREADS;
-	hand_init(&hands[0], &work, repo, 0);
+	hand_init(&hands[0], &work, repo);
 	/* a thread that does not start is one less, no failure */
 	while (started < threads && (size_t)started * chunk < n) {
-		hand_init(&hands[started], &work, NULL, started);
+		hand_init(&hands[started], &work, NULL);
 		if (pthread_create(&hands[started].thread, NULL, hand_run, &hands[started]) != 0)
 			break;
 		started++;
@@ -139,7 +142,7 @@ int tree_work(const struct tree_slot *slot, struct repo *repo, size_t n, size_t 
 			r = fault(f, hands[i].r, "%s", hands[i].fault.text);
 		if (ret)
 			stats_add(ret, &hands[i].worker.stats);
-		hand_deinit(&hands[i]);
+		tree_worker_deinit(&hands[i].worker);
 	}
 	return r;
 }

@@ -19,7 +19,6 @@ struct tree_worker {
 	char *dir; /* path of dir_fd, without slash at the end; NULL: none yet */
 	size_t dir_len;
 	int dir_fd;
-	unsigned number; /* 0 is the caller's thread */
 	struct tree_stats stats;
 	struct fault *f; /* of this thread */
 };
@@ -38,6 +37,11 @@ typedef int (*tree_work_fn)(struct tree_worker *w, size_t i, void *userdata);
 int tree_work(const struct tree_slot *slot, struct repo *repo, size_t n, size_t chunk,
 	      unsigned threads, tree_work_fn fn, void *userdata, struct tree_stats *ret,
 	      struct fault *f);
+
+/* for those who run threads of their own; @repo: borrowed, NULL: opened when needed */
+void tree_worker_init(struct tree_worker *w, const struct tree_slot *slot, struct repo *repo,
+		      struct fault *f);
+void tree_worker_deinit(struct tree_worker *w);
 
 /* this thread's store */
 int tree_worker_repo(struct tree_worker *w, struct repo **ret);

@@ -45,7 +45,7 @@ void fixture_init(void)
 
 void fixture_deinit(void)
 {
-	fs_remove_tree_at(AT_FDCWD, fixture_dir, NULL);
+	fs_remove_tree(fixture_dir, NULL);
 	while (n_kept > 0)
 		free(kept[--n_kept]);
 	git_libgit2_shutdown();

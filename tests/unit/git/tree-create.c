@@ -22,24 +22,14 @@ static void deinit(void)
 
 TestSuite(tree_create, .init = init, .fini = deinit, .timeout = 120);
 
-static struct tree_stats create(const char *rev, unsigned threads)
-{
-	git_oid commit = commit_of(rev);
-	struct tree_stats stats = { 0 };
-
-	cr_assert_eq(tree_create(&slot, &commit, threads, &stats, &slot_fault), 0, "%s",
-		     slot_fault.text);
-	return stats;
-}
-
 /* commits what the shell made in r, and creates the slot from it */
 static void assert_creates(const char *make)
 {
-	cr_assert(sh("cd r && { %s; } && git add -A && git commit -q --allow-empty -m x", make),
-		  "%s", make);
+	commit_made_by(make);
 	slot_open();
-	create("HEAD", 2);
+	cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
 	assert_slot_is_clean_at("HEAD");
+	cr_assert_str_eq(sweep_text("HEAD", true), "");
 	slot_close();
 }
 

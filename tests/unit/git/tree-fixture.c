@@ -40,8 +40,10 @@ git_oid commit_of(const char *rev)
 	return oid;
 }
 
-/* every name with type, permissions and link target, without what git keeps for itself */
-#define LISTING "find . -mindepth 1 -path ./.git -prune -o -printf '%%y %%m %%p %%l\\0' | sort -z"
+/* every name with type, link target and files' permissions, without what git keeps for itself */
+#define LISTING                                                               \
+	"find . -mindepth 1 -path ./.git -prune -o -type d -printf 'd %%p\\0' -o " \
+	"-printf '%%y %%m %%p %%l\\0' | sort -z"
 
 void assert_slot_is_clean_at(const char *rev)
 {
@@ -62,3 +64,54 @@ void assert_slot_is_clean_at(const char *rev)
 	cr_assert(sh("! ls s/.slotd-tmp-* 2>/dev/null && test ! -e r/.git/worktrees/s/index.lock"));
 }
 
+
+void commit_made_by(const char *make)
+{
+	cr_assert(sh("cd r && { %s; } && git add -A && git commit -q --allow-empty -m x", make),
+		  "%s", make);
+}
+
+int create_at(const char *rev)
+{
+	git_oid commit = commit_of(rev);
+	struct tree_stats stats;
+
+	return tree_create(&slot, &commit, 2, &stats, &slot_fault);
+}
+
+int switch_to(const char *rev)
+{
+	git_oid commit = commit_of(rev);
+	struct tree_stats stats;
+
+	return tree_switch(&slot, &commit, 2, &stats, &slot_fault);
+}
+
+int reset_to(const char *rev, bool keep_ignored)
+{
+	git_oid commit = commit_of(rev);
+	struct tree_stats stats;
+
+	return tree_reset(&slot, &commit, keep_ignored, 2, &stats, &slot_fault);
+}
+
+static int collect(enum tree_change change, const char *path, void *userdata)
+{
+	text_addf(userdata, "%s %s\n", tree_change_to_string(change), path);
+	return 0;
+}
+
+char *sweep_text(const char *rev, bool want_ignored)
+{
+	git_oid commit = rev ? commit_of(rev) : (git_oid){ { 0 } };
+	struct text t = { 0 };
+	int r;
+
+	r = tree_sweep(&slot, rev ? &commit : NULL, want_ignored, 2, collect, &t, NULL, &slot_fault);
+	if (r < 0) {
+		text_deinit(&t);
+		t = (struct text){ 0 };
+		text_addf(&t, "fault %d %s", r, slot_fault.text);
+	}
+	return fixture_keep(text_take(&t));
+}

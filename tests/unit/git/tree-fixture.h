@@ -22,4 +22,15 @@ git_oid commit_of(const char *rev);
 void assert_slot_is_clean_at(const char *rev);
 
 
+/* commits what the shell makes in r */
+void commit_made_by(const char *make);
+
+/* the slot at a revision, by tree_create / tree_switch / tree_reset; a failure is the result */
+int create_at(const char *rev);
+int switch_to(const char *rev);
+int reset_to(const char *rev, bool keep_ignored);
+
+/* what a sweep finds, one "kind path" a line; "fault …" when it fails; @rev may be NULL */
+char *sweep_text(const char *rev, bool want_ignored);
+
 #endif

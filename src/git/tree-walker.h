@@ -1,0 +1,49 @@
+/**
+ * DOC: tree-walker - one thread of a walk (private to tree-walk.c and tree-untracked.c)
+ */
+#ifndef GIT_TREE_WALKER_H
+#define GIT_TREE_WALKER_H
+
+#include <dirent.h>
+
+#include "git/tree-walk.h"
+
+struct tree_walker {
+	struct tree_walk *walk;
+	struct tree_worker worker;
+	struct fault fault;
+	struct tree_found *found;
+	size_t n_found, found_size;
+	uint64_t disk_bytes;
+};
+
+/* @path of the caller is copied; "/" is added for a directory */
+int tree_walker_report(struct tree_walker *w, int change, const char *path, bool is_dir,
+		       struct tree_entry *entry);
+
+/* forgets the reports from that one on */
+void tree_walker_forget(struct tree_walker *w, size_t from);
+
+/**
+ * tree_walker_open - open a directory for reading, below another
+ * @name: may have several components
+ * @ret: a stream that the caller closes
+ *
+ * As fs_open_beneath(): -EXDEV for a mount, -ELOOP or -ENOTDIR for what is no directory. Makes
+ * it accessible first if the walk is allowed to.
+ */
+int tree_walker_open(struct tree_walker *w, int dir_fd, const char *name, DIR **ret);
+
+/* "dir/name", or "name" at the top; NULL: no memory */
+char *tree_walker_path(const char *dir, const char *name);
+
+/**
+ * tree_untracked - report a name that the list does not have
+ * @dir, @dir_fd: where it is
+ * @ignored: its directory is ignored
+ * @in_the_way: the list wants something else under this name, so ignore rules do not count
+ */
+int tree_untracked(struct tree_walker *w, const char *dir, int dir_fd, const char *name,
+		   bool ignored, bool in_the_way);
+
+#endif

@@ -1,0 +1,143 @@
+#include "git/tree.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "tree-fixture.h"
+
+static void init(void)
+{
+	fixture_init();
+	cr_assert(sh("git init -q -b main r && mkdir victim && echo safe > victim/f && "
+		     "echo safe > victim/g"));
+	commit_made_by("echo a > a; mkdir -p d/e b; echo f > d/f; echo g > d/e/g; ln -s a l; "
+		       "echo x > b/x; chmod +x b/x; printf '*.o\\nbuild/\\n' > .gitignore");
+	slot_open();
+	cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
+}
+
+static void deinit(void)
+{
+	slot_close();
+	fixture_deinit();
+}
+
+TestSuite(tree_reset, .init = init, .fini = deinit, .timeout = 120);
+
+static const char *const changes[] = {
+	"true",
+	"echo b > a",
+	"rm -r d a",
+	"chmod +x a; chmod -x b/x",
+	"ln -sf b l",
+	"rm l; mkdir l; touch l/x",
+	"rm a; mkfifo a",
+	"rm -r d; ln -s ../victim d",
+	"rm a; ln -s ../victim/f a",
+	"ln -f ../victim/f a",
+	"mkfifo .gitignore2; rm .gitignore; mkfifo .gitignore",
+	"rm .gitignore; ln -s /dev/zero .gitignore",
+	"mkfifo .gitattributes",
+	"mkdir -p n/m/o; touch n/m/o/x; ln -s ../victim n/v",
+	"ln -s ../victim v",
+	"mkdir n; touch n/x; chmod 555 n",
+	"chmod 000 d/e; chmod 555 d .",
+	"chmod 000 a",
+	"git init -q n; cd n; git commit -q --allow-empty -m x",
+	"git init -q d",
+	"git init -q m/n; touch m/x",
+	"touch .slotd-tmp-1-1 d/.slotd-tmp-2-2",
+	"touch b/.git; rm b/x",
+	"echo b > a; git add a; git commit -qm y",
+	"git rm -qr d; git commit -qm y; mkdir -p d/z",
+	"echo n > new.o; git add -f new.o; git commit -qm y",
+	"rm $(git rev-parse --git-dir)/index",
+	": > $(git rev-parse --git-dir)/index",
+	"git update-index --split-index",
+	"rm $(git rev-parse --git-dir)/index; mkfifo $(git rev-parse --git-dir)/index",
+	"rm $(git rev-parse --git-dir)/index; mkdir $(git rev-parse --git-dir)/index",
+	"rm $(git rev-parse --git-dir)/index; ln -s ../../../victim/f $(git rev-parse --git-dir)/index",
+	"touch $(git rev-parse --git-dir)/index.lock",
+	"echo b > a; git update-index --assume-unchanged a",
+	"git sparse-checkout set --cone --sparse-index b",
+	"git config core.fsmonitor 'touch ../victim/hooked'",
+	"git config core.hooksPath ../victim",
+	"d=.; for i in $(seq 200); do mkdir $d/deep; d=$d/deep; done; touch $d/x",
+	"mkdir deep; cd deep; for i in $(seq 60); do n=$(printf 'n%.0s' $(seq 120)); mkdir $n; cd $n; done; touch x",
+	"o=$(git hash-object -w a); printf '100644 %s 1\\tc\\n100644 %s 2\\tc\\n' $o $o | "
+	"git update-index --index-info; touch c",
+};
+
+static void assert_victim_is_safe(const char *change)
+{
+	cr_assert_str_eq(sh_text("cd victim && cat f g && ls -A"), "safe\nsafe\nf\ng", "%s", change);
+}
+
+Test(tree_reset, makes_anything_clean_and_leaves_the_rest_of_the_world_alone)
+{
+	char *head = sh_text("git -C r rev-parse HEAD");
+
+	for (size_t i = 0; i < sizeof(changes) / sizeof(changes[0]); i++) {
+		cr_assert(sh("cd s && { %s; }", changes[i]), "%s", changes[i]);
+		cr_assert_eq(reset_to(head, false), 0, "%s: %s", changes[i], slot_fault.text);
+		assert_victim_is_safe(changes[i]);
+		/* git itself would run these */
+		cr_assert(sh("cd r && git config --unset core.fsmonitor; "
+			     "git config --unset core.hooksPath; git config --unset core.sparseCheckout; "
+			     "rm -f .git/worktrees/s/config.worktree .git/worktrees/s/info/sparse-checkout; true"));
+		cr_assert_str_eq(sweep_text(head, true), "", "%s", changes[i]);
+		assert_slot_is_clean_at(head);
+	}
+}
+
+static const struct {
+	const char *change;
+	const char *kept; /* what find lists of the kept names afterwards */
+} ignored[] = {
+	{ "touch n.o d/n.o n", "./d/n.o\n./n.o" },
+	{ "mkdir -p build/x; touch build/x/y n", "./build\n./build/x\n./build/x/y" },
+	{ "mkdir n; touch n/a n/b.o", "./n\n./n/b.o" },
+	{ "git init -q build/n; rm -rf build/n/.git/*; touch build/n/x",
+	  "./build\n./build/n\n./build/n/.git\n./build/n/x" },
+	{ "rm -r d; mkdir d; touch d/x.o", "./d/x.o" },
+	{ "rm a; mkdir a; touch a/x.o", "" },
+	{ "echo x > new.o; git add -f new.o", "" },
+	{ "mkdir -p n/build; touch n/build/x n/c", "./n\n./n/build\n./n/build/x" },
+	{ "mkdir build; touch build/x; chmod 555 build", "./build\n./build/x" },
+};
+
+Test(tree_reset, keeps_what_is_ignored_if_asked_to)
+{
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
+		cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
+		cr_assert(sh("cd s && find . -mindepth 1 -path ./.git -prune -o -print | sort > ../before"));
+		cr_assert(sh("cd s && { %s; }", ignored[i].change));
+		cr_assert_eq(reset_to("HEAD", true), 0, "%s: %s", ignored[i].change, slot_fault.text);
+		cr_assert_str_eq(sh_text("cd s && find . -mindepth 1 -path ./.git -prune -o -print | "
+					 "sort | comm -13 ../before -"),
+				 ignored[i].kept, "%s", ignored[i].change);
+		cr_assert_str_eq(sh_text("git -C s status --porcelain"), "", "%s", ignored[i].change);
+		cr_assert_str_eq(sh_text("git -C s clean -nd"), "", "%s", ignored[i].change);
+	}
+}
+
+Test(tree_reset, goes_to_another_commit)
+{
+	commit_made_by("rm -r d l; mkdir -p l/m; echo x > l/m/x; echo d > d; echo more >> a");
+	cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
+	assert_slot_is_clean_at("HEAD");
+	cr_assert_eq(reset_to("HEAD~1", false), 0, "%s", slot_fault.text);
+	assert_slot_is_clean_at("HEAD~1");
+}
+
+Test(tree_reset, changes_nothing_when_a_blob_is_missing)
+{
+	commit_made_by("echo precious > p; rm a");
+	cr_assert(sh("cd r && o=$(git rev-parse HEAD:p) && rm -f .git/objects/${o%%${o#??}}/${o#??}"));
+	cr_assert(sh("touch s/untracked"));
+	cr_assert_eq(reset_to("HEAD", false), -EUCLEAN);
+	cr_assert_neq(strstr(slot_fault.text, "(p)"), NULL, "%s", slot_fault.text);
+	cr_assert_str_eq(sweep_text("HEAD~1", true), "untracked untracked\n");
+}
