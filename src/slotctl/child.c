@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -111,12 +112,29 @@ become_command(const struct child *c, char *const *argv, const char *directory,
 								: EXIT_STATUS_NOT_EXECUTABLE);
 }
 
+/* until it is executed (0) or has given up (1); it may be stopped or ended in between */
+static int await_exec(struct child *c, int fd, struct start_failure *ret)
+{
+	struct pollfd fds[] = { { .fd = fd, .events = POLLIN },
+				{ .fd = c->signal_fd, .events = POLLIN } };
+	ssize_t n = -1;
+
+	while (n < 0) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			continue;
+		if (fds[1].revents)
+			child_process(c);
+		if (fds[0].revents)
+			n = read(fd, ret, sizeof(*ret));
+	}
+	return n == (ssize_t)sizeof(*ret);
+}
+
 int child_start(struct child *c, char *const *argv, const char *directory,
 		const struct request_variable v[REQUEST_VARIABLES], struct fault *f)
 {
 	struct start_failure failure;
-	int fds[2];
-	ssize_t n;
+	int fds[2], gave_up;
 
 	c->status = EXIT_STATUS_FAILED;
 	if (pipe2(fds, O_CLOEXEC) < 0)
@@ -132,12 +150,11 @@ int child_start(struct child *c, char *const *argv, const char *directory,
 	}
 	setpgid(c->pid, c->pid); /* whichever of the two comes first */
 	give_terminal(c);
-	while ((n = read(fds[0], &failure, sizeof(failure))) < 0 && errno == EINTR)
-		;
+	gave_up = await_exec(c, fds[0], &failure);
 	close(fds[0]);
-	if (n != (ssize_t)sizeof(failure))
+	if (!gave_up)
 		return 0;
-	while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+	while (!c->ended && waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	take_terminal(c);
 	c->pid = 0;

@@ -94,6 +94,8 @@ enum exit_status cmd_events(struct cli *cli)
 	status = cli_connect(cli, false);
 	if (status != EXIT_STATUS_DONE)
 		return status;
+	if (s.follow)
+		slot_client_set_timeout(cli->client, UINT64_MAX); /* silence is no failure */
 	if (cli->json && !s.follow)
 		s.all = json_set(json_object_new_object(), "events", json_object_new_array());
 	r = read_stream(&s, params);
@@ -101,6 +103,8 @@ enum exit_status cmd_events(struct cli *cli)
 		status = cli_fail_call(cli, r);
 	else if (s.all)
 		cli_print_json(cli, s.all);
+	else if (s.last < 0 && !cli->quiet)
+		puts("no events");
 	json_object_put(s.all);
 	return status;
 }

@@ -86,7 +86,8 @@ static void print_number(const char *name, int64_t n)
 static void print_pool(json_object *pool)
 {
 	json_object *unsupported = json_get_array(pool, "unsupported");
-	_cleanup_(freep) char *fetched = out_ago(json_get_int(pool, "fetchedAtUsec", -1));
+	int64_t fetched_at = json_get_int(pool, "fetchedAtUsec", -1);
+	_cleanup_(freep) char *fetched = fetched_at < 0 ? NULL : out_ago(fetched_at);
 
 	print_field("pool", json_get_string(pool, "name"));
 	print_field("state", json_get_string(pool, "state"));

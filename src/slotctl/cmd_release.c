@@ -74,18 +74,32 @@ static char *absolute(const char *path)
 	return cwd ? text_printf("%s/%s", cwd, path) : NULL;
 }
 
+/* is this the slot that SLOT_LEASE is about, by its name or by a path in it? */
+static bool is_own(const char *target)
+{
+	const char *slot = getenv("SLOT_ID"), *path = getenv("SLOT_PATH");
+	size_t len = path ? strlen(path) : 0;
+
+	if (text_is_equal(target, slot))
+		return true;
+	return len > 0 && strncmp(target, path, len) == 0 && (!target[len] || target[len] == '/');
+}
+
 /* LEASE, SLOT or PATH; without a word SLOT_LEASE, else where we are */
 static char *find_target(const struct cli *cli)
 {
 	const char *word = cli_word(cli, 0), *lease = getenv("SLOT_LEASE");
+	_cleanup_(freep) char *target = NULL;
 
-	if (!word && lease && *lease)
-		return strdup(lease);
+	if (lease && !*lease)
+		lease = NULL;
 	if (!word)
-		return getcwd(NULL, 0);
+		return lease ? strdup(lease) : getcwd(NULL, 0);
 	if (strchr(word, '/') || strcmp(word, ".") == 0 || strcmp(word, "..") == 0)
-		return absolute(word);
-	return strdup(word);
+		target = absolute(word);
+	else
+		target = strdup(word);
+	return lease && target && is_own(target) ? strdup(lease) : TAKE(target);
 }
 
 enum exit_status cmd_release(struct cli *cli)

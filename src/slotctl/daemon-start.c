@@ -19,11 +19,11 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/fs.h"
+#include "util/parse.h"
 #include "util/text.h"
 
-#define START_USEC (10 * USEC_PER_SEC)
-/* the loser of a race has ended; the winner may need so long until it listens */
-#define RACE_USEC      (2 * USEC_PER_SEC)
+#define START_USEC     (10 * USEC_PER_SEC)
+#define RACE_USEC      (300 * USEC_PER_MSEC) /* until the winner of a race has left its name */
 #define RETRY_MSEC     20
 #define LOG_LINES      5
 #define STATUS_NO_EXEC 127
@@ -152,26 +152,39 @@ static bool child_ends(pid_t pid, int pidfd)
 	return pid > 0 && waitpid(pid, NULL, WNOHANG) == pid;
 }
 
-/* until the socket answers, or nobody is left who could make it */
-static int await_socket(struct cli *cli, pid_t pid, struct fault *f)
+/* does somebody else hold the state directory? slotd writes "pid N" into the file that it locks */
+static bool is_held(const char *state_dir)
+{
+	_cleanup_(freep) char *path = text_printf("%s/lock", state_dir);
+	_cleanup_(freep) char *holder = NULL;
+	int64_t pid;
+
+	if (!path || fs_read_file_at(AT_FDCWD, path, 64, &holder, NULL) < 0)
+		return false;
+	holder[strcspn(holder, "\n")] = '\0';
+	return text_has_prefix(holder, "pid ") && parse_int(holder + 4, &pid) == 0 && pid > 0 &&
+	       kill((pid_t)pid, 0) == 0;
+}
+
+/* until the socket answers, or nobody is left who could make it; pid 0: not our child */
+static int await_socket(struct cli *cli, pid_t pid, const char *state_dir, struct fault *f)
 {
 	_cleanup_(closep) int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
-	uint64_t deadline = clock_boot_usec() + START_USEC;
+	uint64_t deadline = clock_boot_usec() + START_USEC, race_until = 0;
 	int r;
 
 	while ((r = slot_client_connect(cli->client)) < 0) {
 		uint64_t now = clock_boot_usec();
 
-		if (now >= deadline)
+		if (now >= deadline || (race_until && now >= race_until && !is_held(state_dir)))
 			return fault(f, r, "slotd was started, but does not answer at %s: %s",
 				     cli->socket, slot_client_error_message(cli->client));
-		if (!child_ends(pid, pidfd))
-			continue;
-		pid = -1;
-		closep(&pidfd);
-		pidfd = -1;
-		if (deadline > now + RACE_USEC)
-			deadline = now + RACE_USEC;
+		if (child_ends(pid, pidfd)) {
+			pid = 0; /* it failed, or somebody else was faster */
+			closep(&pidfd);
+			pidfd = -1;
+			race_until = now + RACE_USEC;
+		}
 	}
 	return 0;
 }
@@ -199,7 +212,7 @@ static int start_detached(struct cli *cli, struct fault *f)
 		return fault_errno(f, -errno, "cannot start slotd");
 	if (pid == 0)
 		become_slotd(slotd, log_fd);
-	r = await_socket(cli, pid, f);
+	r = await_socket(cli, pid, paths.state_dir, f);
 	if (r == 0) {
 		cli_note(cli, "started slotd for you; its log is %s", paths.log);
 		return 0;
@@ -216,7 +229,7 @@ int daemon_start(struct cli *cli, struct fault *f)
 
 	if (!start_by_systemd(cli->socket))
 		return start_detached(cli, f);
-	r = await_socket(cli, -1, f);
+	r = await_socket(cli, 0, NULL, f);
 	if (r == 0)
 		cli_note(cli, "started slotd for you (slotd.socket of systemd --user)");
 	return r;
