@@ -17,6 +17,9 @@
 #include "util/parse.h"
 #include "util/text.h"
 
+/* pools, or strategies; each is looked for among the others */
+#define MAX_NAMED 10000
+
 static const char *const top_sections[] = { "defaults", "pools", "strategies", NULL };
 
 struct conf *conf_ref(struct conf *c)
@@ -96,11 +99,13 @@ static int read_pool_keys(struct conf_pool *p, const struct yaml_node *node, uns
 	return r;
 }
 
-/* one more element, zeroed, behind an array */
+/* one more element, zeroed, behind an array whose room doubles */
 static void *array_grow(void **items, size_t n, size_t size)
 {
-	char *grown = reallocarray(*items, n + 1, size);
+	char *grown = *items;
 
+	if ((n & (n - 1)) == 0)
+		grown = reallocarray(*items, n ? 2 * n : 1, size);
 	if (!grown)
 		return NULL;
 	*items = grown;
@@ -198,6 +203,11 @@ static int read_named(struct conf *c, const struct yaml_node *node, const char *
 		conf_report(report, node->line, node->column,
 			    "%s is a section; write each as \"name:\" with its keys below it",
 			    what);
+		return 0;
+	}
+	if (node->n / 2 > MAX_NAMED) {
+		conf_report(report, node->line, node->column, "more than %d %s are not supported",
+			    MAX_NAMED, what);
 		return 0;
 	}
 	for (size_t i = 0; i + 1 < node->n; i += 2) {

@@ -28,20 +28,29 @@ void conf_list_deinit(struct conf_list *list)
 	list->n = 0;
 }
 
-int conf_list_add(struct conf_list *list, char *item)
+/* the room doubles whenever the number is a power of two */
+static int list_reserve(struct conf_list *list)
 {
 	char **items;
 
+	if ((list->n & (list->n - 1)) != 0)
+		return 0;
+	items = reallocarray(list->items, list->n ? 2 * list->n : 1, sizeof(*items));
+	if (!items)
+		return -ENOMEM;
+	list->items = items;
+	return 0;
+}
+
+int conf_list_add(struct conf_list *list, char *item)
+{
 	if (!item)
 		return -ENOMEM;
-	items = reallocarray(list->items, list->n + 1, sizeof(*items));
-	if (!items) {
+	if (list_reserve(list) < 0) {
 		free(item);
 		return -ENOMEM;
 	}
-	items[list->n] = item;
-	list->items = items;
-	list->n++;
+	list->items[list->n++] = item;
 	return 0;
 }
 
