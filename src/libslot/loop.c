@@ -113,8 +113,9 @@ SLOT_API int slot_wait(struct slot_client *client, uint64_t timeout_usec)
 
 int client_run_until(struct slot_client *client, const bool *is_done)
 {
-	_cleanup_(slot_client_unrefp) struct slot_client *alive = slot_client_ref(client);
+	_cleanup_(slot_client_unrefp) struct slot_client *alive = NULL;
 
+	alive = slot_client_ref(client);
 	while (!*is_done) {
 		int r = turn(client, UINT64_MAX);
 
