@@ -67,7 +67,7 @@ struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fau
 		goto oom;
 	pool->rec = *rec;
 	pool->pools = p;
-	pool->head_is_stale = true;
+	pool->head_is_stale = pool->refs_moved = true;
 	list_init(&pool->link);
 	list_init(&pool->waiters);
 	list_init(&pool->askers);

@@ -310,11 +310,17 @@ unsigned pools_stop(struct pools *p)
 
 void pools_free(struct pools *p)
 {
+	struct fault f = FAULT_NONE;
 	struct pool *pool, *tmp;
 	struct key *key, *kt;
 
 	if (!p)
 		return;
+	p->stopping = true;
+	if (p->batch && p->commit) {
+		(void)pools_commit(p, &f); /* logged there */
+		batch_rollback(p->batch, 0); /* what the last answers recorded comes with the next start */
+	}
 	list_for_each_safe(pool, tmp, &p->pools, link)
 		pool_free(pool);
 	list_for_each_safe(key, kt, &p->ended_keys, link)

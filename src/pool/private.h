@@ -76,7 +76,8 @@ struct pool {
 	struct watch *watch;
 	char *store, *slots_dir;
 	bool opened;	      /* a worker has looked at the store since slotd started */
-	bool head_is_stale;   /* refs moved since rec.head was looked up */
+	bool refs_moved;      /* since the last look at them began */
+	bool head_is_stale;   /* rec.head may not be what the refs say */
 	bool fetch_wanted;
 	bool gone;	      /* removed, in this batch */
 	struct removal *removal; /* pool_remove() under way */

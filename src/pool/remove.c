@@ -65,7 +65,7 @@ int tree_delete_start(struct pools *p, const char *path)
 	if (pid == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
-		_exit(fs_remove_tree_at(AT_FDCWD, path, &f) < 0);
+		_exit(fs_remove_tree(path, &f) < 0);
 	}
 	return sd_event_add_child(p->event, &source, pid, WEXITED, on_deleted, NULL);
 }

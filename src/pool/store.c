@@ -79,6 +79,7 @@ static void on_refs_moved(struct watch *w, void *userdata)
 {
 	struct pool *pool = userdata;
 
+	pool->refs_moved = true;
 	pool->head_is_stale = true;
 	pool_run_store_jobs(pool);
 }
@@ -100,7 +101,7 @@ static void set_head(struct pool *pool, const char *head)
 {
 	const char *to = head ? head : "";
 
-	pool->head_is_stale = !pool->watch;
+	pool->head_is_stale = !pool->watch || pool->refs_moved;
 	if (strcmp(pool->rec.head, to) == 0)
 		return;
 	pool_edit(pool);
@@ -240,9 +241,8 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	pool->open_failures = 0;
 	pool->opened = true;
 	start_watch(pool);
+	pool->refs_moved = true; /* between the worker's look and the watch a ref may have moved */
 	set_head(pool, json_get_string(params, "head"));
-	/* between the worker's look and the watch a ref may have moved */
-	pool->head_is_stale = true;
 	pools_event(pool->pools, "pool_active", pool, NULL, NULL, UID_SLOTD, "%s",
 		    pool->rec.full_ref);
 	log_info("pool is active: %s at %.12s pool=%s", pool->rec.full_ref, pool->rec.head,
@@ -392,8 +392,8 @@ static void on_fetched(const struct job_result *r, void *userdata)
 		pool_edit(pool);
 		pool->rec.fetched = moment_now();
 		pool_put(pool);
+		pool->refs_moved = true;
 		set_head(pool, json_get_string(r->params, "head"));
-		pool->head_is_stale = true;
 	} else {
 		log_warning("fetch failed: %s pool=%s", r->message, pool->rec.name);
 		pools_event(pool->pools, "fetch_failed", pool, NULL, NULL, UID_SLOTD, "%s",
@@ -407,32 +407,31 @@ static void on_fetched(const struct job_result *r, void *userdata)
 static void on_resolved(const struct job_result *r, void *userdata)
 {
 	struct pool *pool = userdata;
-	bool moved_again = pool->head_is_stale;
+	char was[META_SIZE];
 
 	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED)
+	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r)) {
+		pool->refs_moved = true;
 		return;
+	}
 	if (r->outcome == JOB_DONE) {
-		json_object *unsupported = json_get_array(r->params, "unsupported");
-		struct pool_record was = pool->rec;
-
 		set_head(pool, json_get_string(r->params, "head"));
+		memcpy(was, pool->rec.unsupported, sizeof(was));
 		pool_edit(pool);
-		set_unsupported(pool, unsupported);
-		if (strcmp(was.unsupported, pool->rec.unsupported) != 0)
+		set_unsupported(pool, json_get_array(r->params, "unsupported"));
+		if (strcmp(was, pool->rec.unsupported) != 0)
 			pool_put(pool);
-		pool->head_is_stale |= moved_again;
 	} else {
 		log_warning("cannot look at the refs: %s pool=%s", r->message, pool->rec.name);
-		pool->head_is_stale = true;
+		pool->refs_moved = true;
 		pools_look_later(pool->pools, 5 * USEC_PER_SEC);
 	}
 	if (is_adopted(pool)) {
-		tell_fetched(pool, r);
 		pool->fetch_wanted = false;
+		tell_fetched(pool, r);
 	}
 	pool_kick(pool);
-	if (moved_again && r->outcome == JOB_DONE)
+	if (r->outcome == JOB_DONE)
 		pool_run_store_jobs(pool);
 }
 
@@ -440,8 +439,7 @@ void pool_look_at_refs(struct pool *pool)
 {
 	json_object *params = json_object_new_object();
 
-	/* what moves from now on is seen by the next look */
-	pool->head_is_stale = false;
+	pool->refs_moved = false; /* what moves from now on is seen by the next look */
 	json_set_string(params, "ref", pool->conf->ref);
 	start_store_job(pool, "StoreResolve", params, DEADLINE_SHORT, false, on_resolved);
 }
@@ -476,7 +474,7 @@ void pool_run_store_jobs(struct pool *pool)
 		else if (!is_adopted(pool) &&
 		    (pool->fetch_wanted || (pool->fetch_after_usec && now >= pool->fetch_after_usec)))
 			fetch(pool);
-		else if ((pool->head_is_stale && pool->watch) || pool->fetch_wanted)
+		else if ((pool->refs_moved && pool->watch) || pool->fetch_wanted)
 			pool_look_at_refs(pool);
 		else if (pool->fetch_after_usec == 0)
 			schedule_fetch(pool);

@@ -262,6 +262,23 @@ int fs_remove_tree_at(int dirfd, const char *name, struct fault *f)
 	return r < 0 ? fault_errno(f, r, "cannot remove %s", name) : 0;
 }
 
+int fs_remove_tree(const char *path, struct fault *f)
+{
+	_cleanup_(freep) char *parent = strdup(path);
+	_cleanup_(closep) int fd = -1;
+	char *slash = parent ? strrchr(parent, '/') : NULL;
+
+	if (!parent)
+		return fault_oom(f);
+	if (!slash || !slash[1])
+		return fault(f, -EINVAL, "%s is no path of something to remove", path);
+	*slash = '\0';
+	fd = open(parent[0] ? parent : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : fault_errno(f, -errno, "cannot open %s", parent);
+	return fs_remove_tree_at(fd, slash + 1, f);
+}
+
 int fs_free_bytes(const char *path, uint64_t *ret)
 {
 	struct statvfs st;

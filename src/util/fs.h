@@ -62,6 +62,9 @@ int fs_sync_dir_at(int dirfd, const char *path);
  */
 int fs_remove_tree_at(int dirfd, const char *name, struct fault *f);
 
+/* the same by path; the directories above it are followed as they are */
+int fs_remove_tree(const char *path, struct fault *f);
+
 /* free bytes for unprivileged users on the file system of path; negative errno */
 int fs_free_bytes(const char *path, uint64_t *ret);
 

@@ -83,7 +83,7 @@ static void world_close(struct world *w)
 	cr_expect_eq(jobs_count_workers(w->jobs), 0, "every worker ends");
 	jobs_free(w->jobs);
 	sd_event_unref(w->event);
-	cr_expect_eq(fs_remove_tree_at(AT_FDCWD, w->dir, &f), 0, "%s", f.text);
+	cr_expect_eq(fs_remove_tree(w->dir, &f), 0, "%s", f.text);
 }
 
 /* runs the loop until the job was told, at most so long */

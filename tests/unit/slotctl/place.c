@@ -23,7 +23,7 @@ static void make_root(void)
 
 static void remove_root(void)
 {
-	fs_remove_tree_at(AT_FDCWD, root, NULL);
+	fs_remove_tree(root, NULL);
 }
 
 TestSuite(place, .init = make_root, .fini = remove_root);

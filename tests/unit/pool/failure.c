@@ -1,0 +1,122 @@
+/*
+ * The ledger cannot be written. The failure is a real one: RLIMIT_FSIZE lets no file grow or be
+ * written beyond a few bytes, so the commit's own write fails.
+ */
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+
+static struct rlimit before;
+
+static void break_ledger(void)
+{
+	struct rlimit none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+}
+
+static void mend_ledger(void)
+{
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
+Test(failure, grant_that_cannot_be_recorded_never_happened)
+{
+	struct acquire_spec spec;
+	struct answer a, b;
+	uint64_t token;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	token = pools_find_slot(w.pools, "p-1")->rec.token;
+	spec = spec_of(&w, "anna");
+	strcpy(spec.key, "k");
+	break_ledger();
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	cr_expect_str_eq(a.error, "LedgerFailed", "%s", a.text);
+	cr_expect_eq(pool_count(w.pool, SLOT_STATE_READY), 1, "memory is put back");
+	cr_expect_eq(w.pools->n_leases, 0);
+	cr_expect_eq(pools_find_slot(w.pools, "p-1")->rec.token, token);
+	cr_expect_null(key_find(w.pools, 0, "k"));
+	mend_ledger();
+	ask(&w, &spec, &b);
+	RUN_UNTIL(&w, b.told);
+	cr_expect_neq(b.lease[0], '\0', "%s", b.text);
+	world_close(&w);
+}
+
+Test(failure, release_that_cannot_be_recorded_leaves_the_lease)
+{
+	struct acquire_spec spec;
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	spec = spec_of(&w, "anna");
+	strcpy(spec.key, "k");
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	break_ledger();
+	give_back(&w, &a, false);
+	world_settle(&w);
+	cr_expect_not_null(lease_of(&w, &a));
+	cr_expect_eq(pool_count(w.pool, SLOT_STATE_LEASED), 1);
+	mend_ledger();
+	world_restart(&w, false);
+	cr_expect_not_null(lease_of(&w, &a));
+	give_back(&w, &a, false);
+	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
+	world_close(&w);
+}
+
+Test(failure, waiter_whose_slot_could_not_be_reserved_still_waits)
+{
+	struct acquire_spec spec;
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	spec = spec_of(&w, "anna");
+	strcpy(spec.branch, "feature");
+	break_ledger();
+	ask(&w, &spec, &a);
+	world_settle(&w);
+	cr_expect_eq(a.told, 0);
+	cr_expect_eq(w.pool->n_waiting, 1);
+	cr_expect_eq(pool_count(w.pool, SLOT_STATE_READY), 1);
+	mend_ledger();
+	RUN_UNTIL(&w, a.told);
+	cr_expect_neq(a.lease[0], '\0', "%s", a.text);
+	world_close(&w);
+}
+
+Test(failure, slot_that_was_cleaned_is_ready_once_that_can_be_recorded)
+{
+	struct acquire_spec spec;
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	spec = spec_of(&w, "anna");
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	give_back(&w, &a, true);
+	RUN_UNTIL(&w, pools_find_slot(w.pools, "p-1")->job != NULL);
+	break_ledger();
+	RUN_UNTIL(&w, pools_find_slot(w.pools, "p-1")->job == NULL);
+	mend_ledger();
+	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
+	world_close(&w);
+}

@@ -1,0 +1,69 @@
+#include "slotd/holder.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+Test(holder, process_descends_from_itself_and_its_parent)
+{
+	pid_t me = getpid(), parent = getppid();
+
+	cr_expect(process_descends_from(me, me, process_start_time(me)));
+	cr_expect(process_descends_from(me, parent, process_start_time(parent)));
+	cr_expect_not(process_descends_from(parent, me, process_start_time(me)));
+}
+
+Test(holder, grandchild_is_a_descendant_and_a_sibling_is_not)
+{
+	int pipes[2];
+	pid_t child, grandchild = 0, sibling;
+
+	cr_assert_eq(pipe(pipes), 0);
+	child = fork();
+	if (child == 0) {
+		grandchild = fork();
+		if (grandchild == 0) {
+			pause();
+			_exit(0);
+		}
+		cr_assert_eq(write(pipes[1], &grandchild, sizeof(grandchild)), sizeof(grandchild));
+		pause();
+		_exit(0);
+	}
+	cr_assert_eq(read(pipes[0], &grandchild, sizeof(grandchild)), sizeof(grandchild));
+	sibling = fork();
+	if (sibling == 0) {
+		pause();
+		_exit(0);
+	}
+	cr_expect(process_descends_from(grandchild, child, process_start_time(child)));
+	cr_expect(process_descends_from(grandchild, getpid(), process_start_time(getpid())));
+	cr_expect_not(process_descends_from(sibling, child, process_start_time(child)));
+	kill(grandchild, SIGKILL);
+	kill(child, SIGKILL);
+	kill(sibling, SIGKILL);
+	while (wait(NULL) > 0)
+		;
+}
+
+Test(holder, number_that_was_used_again_is_another_process)
+{
+	pid_t me = getpid();
+
+	cr_expect_not(process_descends_from(me, me, process_start_time(me) + 1));
+}
+
+Test(holder, process_that_is_gone_has_no_start_and_no_descendants)
+{
+	pid_t child = fork();
+
+	if (child == 0)
+		_exit(0);
+	waitpid(child, NULL, 0);
+	cr_expect_eq(process_start_time(child), 0);
+	cr_expect_not(process_descends_from(getpid(), child, 0));
+	cr_expect_not(process_descends_from(child, getpid(), process_start_time(getpid())));
+	cr_expect_eq(process_start_time(0), 0);
+	cr_expect_eq(process_start_time(-1), 0);
+}
