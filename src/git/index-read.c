@@ -296,7 +296,7 @@ int index_read(int admin_fd, struct index *ret, struct fault *f)
 	_cleanup_(closep) int fd = -1;
 	_cleanup_(freep) uint8_t *data = NULL;
 	struct stat st;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	fd = openat(admin_fd, "index", O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);

@@ -55,7 +55,7 @@ int rulefile_foreach(struct repo *repo, const struct tree_list *list, const char
 	for (size_t i = 0; i < list->n; i++) {
 		const struct tree_entry *e = &list->entries[i];
 		_cleanup_(freep) char *text = NULL;
-		size_t len;
+		size_t len = 0;
 		int r;
 
 		if (!is_rulefile(e, name, name_len))

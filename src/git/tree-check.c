@@ -132,7 +132,7 @@ static int converted_is_same(struct tree_worker *w, const struct tree_checker *c
 	_cleanup_(text_deinit) struct text stored = { 0 };
 	_cleanup_(freep) char *data = NULL;
 	struct repo *repo;
-	size_t len;
+	size_t len = 0;
 	int r;
 
 	r = tree_worker_repo(w, &repo);
@@ -198,7 +198,7 @@ int tree_check(struct tree_worker *w, const struct tree_checker *checker, int di
 	       const char *name, struct tree_entry *e, struct stat *ret_st)
 {
 	struct tree_stat now = { 0 };
-	uint64_t mount_id;
+	uint64_t mount_id = 0;
 	struct stat st;
 	int r;
 

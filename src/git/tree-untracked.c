@@ -124,7 +124,7 @@ static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char 
 		 bool ignored, bool in_the_way, unsigned level)
 {
 	_cleanup_(freep) char *path = tree_walker_path(dir, name);
-	uint64_t mount_id;
+	uint64_t mount_id = 0;
 	struct stat st;
 	bool is_dir;
 	int r;
