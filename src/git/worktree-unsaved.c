@@ -41,6 +41,7 @@ static const char *const kind_names[KINDS][2] = {
 };
 
 struct report {
+	int slot_fd;
 	struct {
 		size_t count;
 		struct text names;
@@ -107,11 +108,21 @@ static void add_name(struct text *names, const char *path)
 		text_add_string(names, "...");
 }
 
+static bool is_absent(int slot_fd, const char *path)
+{
+	_cleanup_(closep) int fd = fs_open_beneath(slot_fd, path, O_PATH | O_NOFOLLOW, 0);
+
+	return fd == -ENOENT;
+}
+
 static int on_change(enum tree_change change, const char *path, void *userdata)
 {
 	struct report *report = userdata;
 	int kind = kind_of(change);
 
+	/* a sparse checkout: what is not there is not work */
+	if (change == TREE_CHANGE_HIDDEN && is_absent(report->slot_fd, path))
+		return 0;
 	if (kind < 0 || !(report->wanted & 1U << kind))
 		return 0;
 	if (report->kinds[kind].count++ < NAMES_SHOWN)
@@ -308,7 +319,9 @@ int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
 		     int (*fn)(const char *sentence, void *userdata), void *userdata,
 		     struct fault *f)
 {
-	_cleanup_(report_deinit) struct report report = { .fn = fn, .userdata = userdata, .f = f };
+	_cleanup_(report_deinit) struct report report = {
+		.slot_fd = w->tree.slot_fd, .fn = fn, .userdata = userdata, .f = f
+	};
 	int r = worktree_is_switching(w, f);
 
 	if (r != 0)
