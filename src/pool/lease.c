@@ -234,13 +234,14 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 		lease->key = key_grant(p, w, &rec);
 	slot->rec.lease = rec.id;
 	slot->rec.allocations++;
-	snprintf(slot->rec.head, sizeof(slot->rec.head), "%s", head);
-	snprintf(slot->rec.branch, sizeof(slot->rec.branch), "%s", branch);
+	/* head and branch may be the slot's own fields: what was made of them is copied */
+	memcpy(slot->rec.head, rec.base, sizeof(slot->rec.head));
+	memcpy(slot->rec.branch, rec.branch, sizeof(slot->rec.branch));
 	slot_move(slot, SLOT_STATE_LEASED, NULL);
 	batch_put_token(p->batch, slot->rec.name, &token);
 	batch_put_lease(p->batch, &lease->rec);
 	pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid, "%s%s%s", rec.agent,
-		    branch[0] ? " on " : "", branch);
+		    rec.branch[0] ? " on " : "", rec.branch);
 	return lease;
 }
 

@@ -192,7 +192,10 @@ static const char *method_of(json_object *call)
 	return text_has_prefix(method, interface) ? method + strlen(interface) : method;
 }
 
-/* the lock is let go when the reply has been written */
+/*
+ * The lock is let go when nothing is touched any more, and before slotd can know of it: the next
+ * job of the same slot then finds it free.
+ */
 static int answer(struct worker *w, json_object *call, struct fault *f)
 {
 	_cleanup_(closep) int lock_fd = frame_take_fd(&w->frames);
@@ -205,6 +208,8 @@ static int answer(struct worker *w, json_object *call, struct fault *f)
 
 	begin_reply(&work);
 	r = do_work(&work, method, lock_fd);
+	closep(&lock_fd);
+	lock_fd = -1;
 	if (r < 0)
 		name_error(&work, r);
 	log_debug("worker", "%s %s %llu us pool=%s", method, work.error ? work.error : "done",
