@@ -153,7 +153,7 @@ uint64_t batch_event(struct batch *b, const struct event_record *r)
 	return event.sequence;
 }
 
-static void delete(struct batch *b, enum ledger_db db, const struct record_key *key)
+static void delete (struct batch *b, enum ledger_db db, const struct record_key *key)
 {
 	struct entry *e = begin_write(b, ENTRY_DELETE, db, key, 0);
 
@@ -166,7 +166,7 @@ void batch_delete_pool(struct batch *b, const char *name)
 	struct record_key key;
 
 	record_key_from_name(name, &key);
-	delete(b, LEDGER_POOLS, &key);
+	delete (b, LEDGER_POOLS, &key);
 }
 
 void batch_delete_slot(struct batch *b, const char *name)
@@ -174,7 +174,7 @@ void batch_delete_slot(struct batch *b, const char *name)
 	struct record_key key;
 
 	record_key_from_name(name, &key);
-	delete(b, LEDGER_SLOTS, &key);
+	delete (b, LEDGER_SLOTS, &key);
 }
 
 void batch_delete_lease(struct batch *b, const struct id *id)
@@ -182,7 +182,7 @@ void batch_delete_lease(struct batch *b, const struct id *id)
 	struct record_key key;
 
 	record_key_from_id(id, &key);
-	delete(b, LEDGER_LEASES, &key);
+	delete (b, LEDGER_LEASES, &key);
 }
 
 void batch_delete_key(struct batch *b, uint32_t uid, const char *text)
@@ -190,7 +190,7 @@ void batch_delete_key(struct batch *b, uint32_t uid, const char *text)
 	struct record_key key;
 
 	record_key_from_uid(uid, text, &key);
-	delete(b, LEDGER_KEYS, &key);
+	delete (b, LEDGER_KEYS, &key);
 }
 
 /* --- recording how to take it back, and what comes afterwards --- */
@@ -245,8 +245,7 @@ static void undo(struct batch *b, struct journal *j, size_t mark)
 }
 
 /* the buffer may move while a function records into the same journal */
-static void run_after(struct journal *j, size_t from, size_t to, int error,
-		      const struct fault *why)
+static void run_after(struct journal *j, size_t from, size_t to, int error, const struct fault *why)
 {
 	for (size_t at = from; at < to; at += journal_at(j, at)->size) {
 		struct entry *e = journal_at(j, at);

@@ -2,13 +2,13 @@
 #include "ledger/child.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -81,11 +81,11 @@ static uint64_t now_msec(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* 1: it ended; 0: the time is over */
-static int wait_until_ended(int pidfd, unsigned time_msec)
+/* 1: the other end of @pipe is closed, so it ended; 0: the time is over */
+static int wait_until_ended(int pipe, unsigned time_msec)
 {
 	uint64_t deadline = now_msec() + time_msec;
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	struct pollfd p = { .fd = pipe, .events = POLLIN };
 	int n;
 
 	do {
@@ -107,8 +107,8 @@ static int reap(pid_t pid, int *ret_status)
 
 static bool is_own_fault(int sig)
 {
-	static const int own[] = { SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL, SIGSYS,
-				   SIGTRAP, SIGXCPU, SIGXFSZ };
+	static const int own[] = { SIGSEGV, SIGBUS,  SIGABRT, SIGFPE, SIGILL,
+				   SIGSYS,  SIGTRAP, SIGXCPU, SIGXFSZ };
 
 	for (size_t i = 0; i < ARRAY_SIZE(own); i++) {
 		if (sig == own[i])
@@ -129,11 +129,10 @@ static int verdict(const struct report *report, int status, struct fault *f)
 		     WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
-static int await(pid_t pid, struct report *report, const struct child_limits *limits,
+static int await(pid_t pid, int pipe, struct report *report, const struct child_limits *limits,
 		 struct fault *f)
 {
-	_cleanup_(closep) int pidfd = pidfd_open(pid, 0);
-	int ended = pidfd < 0 ? -errno : wait_until_ended(pidfd, limits->time_msec);
+	int ended = wait_until_ended(pipe, limits->time_msec);
 	int status, r;
 
 	/* not reaped yet, so it is still our child's number */
@@ -151,20 +150,23 @@ static int await(pid_t pid, struct report *report, const struct child_limits *li
 	return verdict(report, status, f);
 }
 
-int child_run(int (*fn)(void *arg, void *result, struct fault *f), void *arg, void *result,
-	      size_t size, const struct child_limits *limits, struct fault *f)
+/* the child holds one end of a pipe as long as it lives */
+static int run(int (*fn)(void *arg, void *result, struct fault *f), void *arg,
+	       struct report *report, const struct child_limits *limits, struct fault *f)
 {
-	size_t bytes = sizeof(struct report) + size;
+	_cleanup_(closep) int held = -1;
+	_cleanup_(closep) int seen = -1;
 	pid_t parent = getpid();
-	struct report *report;
+	int fds[2];
 	pid_t pid;
-	int r;
 
-	report = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (report == MAP_FAILED)
-		return fault_oom(f);
-	memcpy(report->result, result, size);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return fault_errno(f, -errno, "cannot make a pipe");
+	seen = fds[0];
+	held = fds[1];
 	pid = fork();
+	if (pid < 0)
+		return fault_errno(f, -errno, "cannot fork");
 	if (pid == 0) {
 		child_begin(parent);
 		set_limits(limits);
@@ -172,7 +174,22 @@ int child_run(int (*fn)(void *arg, void *result, struct fault *f), void *arg, vo
 		report->is_done = true;
 		_exit(0);
 	}
-	r = pid < 0 ? fault_errno(f, -errno, "cannot fork") : await(pid, report, limits, f);
+	close(TAKE_FD(held));
+	return await(pid, seen, report, limits, f);
+}
+
+int child_run(int (*fn)(void *arg, void *result, struct fault *f), void *arg, void *result,
+	      size_t size, const struct child_limits *limits, struct fault *f)
+{
+	size_t bytes = sizeof(struct report) + size;
+	struct report *report;
+	int r;
+
+	report = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (report == MAP_FAILED)
+		return fault_oom(f);
+	memcpy(report->result, result, size);
+	r = run(fn, arg, report, limits, f);
 	memcpy(result, report->result, size);
 	munmap(report, bytes);
 	return r;

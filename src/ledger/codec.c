@@ -275,11 +275,12 @@ static bool is_filed_right(const struct record_kind *kind, const void *record, c
 	return own.len == key_len && memcmp(own.bytes, key, key_len) == 0;
 }
 
-static int check(const char *what, const void *key, size_t key_len, const uint8_t *data,
-		 size_t len, struct fault *f)
+static int check(const char *what, const void *key, size_t key_len, const uint8_t *data, size_t len,
+		 struct fault *f)
 {
 	if (key_len == 0 || key_len > RECORD_KEY_MAX)
-		return fault(f, -EBADMSG, "a %s record is damaged: its key has a wrong length", what);
+		return fault(f, -EBADMSG, "a %s record is damaged: its key has a wrong length",
+			     what);
 	if (len < RECORD_HEADER || len > RECORD_MAX)
 		return damaged(what, key, key_len, f, "its length is wrong");
 	if (load_le(data + CRC_OFFSET, 4) != checksum(key, key_len, data, len))
@@ -302,8 +303,8 @@ union any_record {
 	struct generation_record generation;
 };
 
-int record_decode(const struct record_kind *kind, const void *key, size_t key_len,
-		  const void *data, size_t len, void *ret, struct fault *f)
+int record_decode(const struct record_kind *kind, const void *key, size_t key_len, const void *data,
+		  size_t len, void *ret, struct fault *f)
 {
 	const uint8_t *bytes = data;
 	union any_record record;

@@ -31,11 +31,12 @@ struct record_key {
 enum field_type { FIELD_INT = 1, FIELD_BYTES, FIELD_STRING };
 
 struct field {
-	uint8_t type; /* enum field_type */
-	uint8_t min, max; /* of an integer of one byte; max 0: any */
+	uint8_t type;	       /* enum field_type */
+	uint8_t min, max;      /* of an integer of one byte; max 0: any */
 	uint16_t offset, size; /* in the struct */
 };
 
+/* clang-format off */
 #define FIELD_(kind, s, member) \
 	.type = (kind), .offset = offsetof(struct s, member), .size = sizeof(((struct s *)0)->member)
 #define INT(s, member)	  { FIELD_(FIELD_INT, s, member) }
@@ -45,6 +46,7 @@ struct field {
 #define BOOL(s, member) RANGE(s, member, 0, 1)
 #define MOMENT(s, member) \
 	INT(s, member.wall_usec), INT(s, member.boot_usec), BYTES(s, member.boot)
+/* clang-format on */
 
 /* values on disk: never reused */
 enum record_kind_id {
@@ -85,8 +87,8 @@ size_t record_encode(const struct record_kind *kind, const struct record_key *ke
 		     const void *record, uint8_t *buf);
 
 /* 0, -EBADMSG or -EPROTONOSUPPORT; @ret (kind->size bytes, padding zeroed) on success only */
-int record_decode(const struct record_kind *kind, const void *key, size_t key_len,
-		  const void *data, size_t len, void *ret, struct fault *f);
+int record_decode(const struct record_kind *kind, const void *key, size_t key_len, const void *data,
+		  size_t len, void *ret, struct fault *f);
 
 /* header and checksum alone, for records of any kind: 0 or -EBADMSG */
 int record_check(const void *key, size_t key_len, const void *data, size_t len, struct fault *f);

@@ -11,16 +11,11 @@
 #include "util/crash.h"
 
 const char *const ledger_db_names[LEDGER_DBS] = {
-	[LEDGER_META] = "meta",
-	[LEDGER_POOLS] = "pools",
-	[LEDGER_SLOTS] = "slots",
-	[LEDGER_LEASES] = "leases",
-	[LEDGER_TOKENS] = "tokens",
-	[LEDGER_KEYS] = "keys",
-	[LEDGER_EVENTS] = "events",
-	[LEDGER_CHECKPOINTS] = "checkpoints",
-	[LEDGER_BREAKERS] = "breakers",
-	[LEDGER_VERIFIED] = "verified",
+	[LEDGER_META] = "meta",		[LEDGER_POOLS] = "pools",
+	[LEDGER_SLOTS] = "slots",	[LEDGER_LEASES] = "leases",
+	[LEDGER_TOKENS] = "tokens",	[LEDGER_KEYS] = "keys",
+	[LEDGER_EVENTS] = "events",	[LEDGER_CHECKPOINTS] = "checkpoints",
+	[LEDGER_BREAKERS] = "breakers", [LEDGER_VERIFIED] = "verified",
 	[LEDGER_STATS] = "stats",
 };
 
@@ -43,7 +38,8 @@ int ledger_fault(struct fault *f, int rc, const char *dir, const char *doing)
 	if (rc == ENOSPC || rc == EDQUOT || (rc == EIO && disk_is_full(dir)))
 		return fault(f, -ENOSPC,
 			     "cannot %s the ledger in %s: %s; nothing was changed, make room there",
-			     doing, dir, rc == EDQUOT ? "the quota is used up" : "the disk is full");
+			     doing, dir,
+			     rc == EDQUOT ? "the quota is used up" : "the disk is full");
 	if (rc == MDB_PANIC)
 		return fault(f, -ENOTRECOVERABLE,
 			     "cannot %s the ledger in %s: an earlier write failed; restart slotd",
@@ -103,8 +99,8 @@ int env_open(const char *dir, uint64_t map_bytes, unsigned flags, MDB_env **ret)
  */
 static bool address_space_has(size_t bytes)
 {
-	void *probe = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-			   0);
+	void *probe =
+		mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (probe == MAP_FAILED)
 		return false;

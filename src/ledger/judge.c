@@ -92,7 +92,8 @@ static int judge_marker(const char *state_dir, const struct id *generation,
 		return 0;
 	}
 	if (r == 0)
-		fault(f, 0, "%s/" MARKER_FILE " names another ledger than the one in %s/" LEDGER_DIR,
+		fault(f, 0,
+		      "%s/" MARKER_FILE " names another ledger than the one in %s/" LEDGER_DIR,
 		      state_dir, state_dir);
 	*ret = LEDGER_VERDICT_DAMAGED;
 	return 0;

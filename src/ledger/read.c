@@ -56,32 +56,32 @@ static int visit_all(struct ledger *l, enum ledger_db db, struct record_key *fro
 }
 
 /* ledger_each_<name>() for a record that carries its own key */
-#define EACH(name, db)                                                                            \
-	struct each_##name {                                                                      \
-		int (*fn)(const struct name##_record *r, void *userdata);                         \
-		void *userdata;                                                                   \
-	};                                                                                        \
-	static int visit_##name(const MDB_val *key, const MDB_val *val, void *arg,                \
-				struct fault *f)                                                  \
-	{                                                                                         \
-		struct each_##name *each = arg;                                                   \
-		struct name##_record record;                                                      \
-		int r;                                                                            \
-                                                                                                  \
-		r = name##_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size,  \
-					 &record, f);                                             \
-		if (r < 0)                                                                        \
-			return from_decode(r);                                                    \
-		r = each->fn(&record, each->userdata);                                            \
-		return r < 0 ? r : 0;                                                             \
-	}                                                                                         \
-	int ledger_each_##name(struct ledger *l,                                                  \
-			       int (*fn)(const struct name##_record *r, void *userdata),          \
-			       void *userdata, struct fault *f)                                   \
-	{                                                                                         \
-		struct each_##name each = { .fn = fn, .userdata = userdata };                     \
-                                                                                                  \
-		return visit_all(l, db, NULL, visit_##name, &each, f);                            \
+#define EACH(name, db)                                                                           \
+	struct each_##name {                                                                     \
+		int (*fn)(const struct name##_record *r, void *userdata);                        \
+		void *userdata;                                                                  \
+	};                                                                                       \
+	static int visit_##name(const MDB_val *key, const MDB_val *val, void *arg,               \
+				struct fault *f)                                                 \
+	{                                                                                        \
+		struct each_##name *each = arg;                                                  \
+		struct name##_record record;                                                     \
+		int r;                                                                           \
+                                                                                                 \
+		r = name##_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size, \
+					 &record, f);                                            \
+		if (r < 0)                                                                       \
+			return from_decode(r);                                                   \
+		r = each->fn(&record, each->userdata);                                           \
+		return r < 0 ? r : 0;                                                            \
+	}                                                                                        \
+	int ledger_each_##name(struct ledger *l,                                                 \
+			       int (*fn)(const struct name##_record *r, void *userdata),         \
+			       void *userdata, struct fault *f)                                  \
+	{                                                                                        \
+		struct each_##name each = { .fn = fn, .userdata = userdata };                    \
+                                                                                                 \
+		return visit_all(l, db, NULL, visit_##name, &each, f);                           \
 	}
 
 EACH(pool, LEDGER_POOLS)
@@ -103,8 +103,7 @@ static int visit_token(const MDB_val *key, const MDB_val *val, void *arg, struct
 	char name[NAME_SIZE];
 	int r;
 
-	r = token_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size, &record,
-				f);
+	r = token_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size, &record, f);
 	if (r < 0)
 		return from_decode(r);
 	if (key->mv_size >= sizeof(name))
@@ -142,8 +141,7 @@ static int visit_event(const MDB_val *key, const MDB_val *val, void *arg, struct
 
 	if (some->left-- == 0)
 		return 1;
-	r = event_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size, &record,
-				f);
+	r = event_record_decode(key->mv_data, key->mv_size, val->mv_data, val->mv_size, &record, f);
 	if (r < 0)
 		return from_decode(r);
 	r = some->each.fn(&record, some->each.userdata);

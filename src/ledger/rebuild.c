@@ -275,7 +275,8 @@ static int put_aside(const char *state_dir, int dirfd, struct fault *f)
 	} while (r == -EEXIST);
 	if (r == -ENOENT)
 		return 0; /* lost altogether */
-	return r < 0 ? fault_errno(f, r, "cannot move %s/" LEDGER_DIR " to %s", state_dir, name) : 0;
+	return r < 0 ? fault_errno(f, r, "cannot move %s/" LEDGER_DIR " to %s", state_dir, name)
+		     : 0;
 }
 
 /*
@@ -297,7 +298,8 @@ static int put_in_place(const char *state_dir, int dirfd, const struct id *gener
 		return r;
 	CRASH_POINT("ledger.rebuild.marker");
 	if (renameat(dirfd, LEDGER_REBUILD_DIR, dirfd, LEDGER_DIR) < 0)
-		return fault_errno(f, -errno, "cannot put the new ledger of %s in place", state_dir);
+		return fault_errno(f, -errno, "cannot put the new ledger of %s in place",
+				   state_dir);
 	CRASH_POINT("ledger.rebuild.in-place");
 	r = fs_sync_dir_at(dirfd, ".");
 	return r < 0 ? fault_errno(f, r, "cannot sync %s", state_dir) : 0;

@@ -3,6 +3,7 @@
 
 #include "util/cleanup.h"
 
+/* clang-format off */
 static const struct field event_fields[] = {
 	INT(event_record, sequence),
 	INT(event_record, at_usec),
@@ -14,6 +15,7 @@ static const struct field event_fields[] = {
 	INT(event_record, token),
 	STRING(event_record, detail),
 };
+/* clang-format on */
 
 static void event_key(const void *record, struct record_key *ret)
 {
@@ -43,6 +45,7 @@ int event_record_decode(const void *key, size_t key_len, const void *data, size_
 
 /* --- the one record of meta --- */
 
+/* clang-format off */
 static const struct field generation_fields[] = {
 	INT(generation_record, schema),
 	BYTES(generation_record, generation),
@@ -51,6 +54,7 @@ static const struct field generation_fields[] = {
 	INT(generation_record, next_sequence),
 	BYTES(generation_record, boot),
 };
+/* clang-format on */
 
 static void generation_key(const void *record, struct record_key *ret)
 {

@@ -15,6 +15,7 @@ struct moment moment_now(void)
 #define LEASE_BIND_ALL \
 	(LEASE_BIND_TTL | LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION | LEASE_BIND_MANUAL)
 
+/* clang-format off */
 static const struct field lease_fields[] = {
 	BYTES(lease_record, id),
 	STRING(lease_record, slot),
@@ -41,6 +42,7 @@ static const struct field lease_fields[] = {
 	STRING(lease_record, message),
 	BOOL(lease_record, warned),
 };
+/* clang-format on */
 
 static void lease_key(const void *record, struct record_key *ret)
 {
@@ -70,6 +72,7 @@ int lease_record_decode(const void *key, size_t key_len, const void *data, size_
 
 /* --- idempotency keys --- */
 
+/* clang-format off */
 static const struct field key_fields[] = {
 	INT(key_record, uid),
 	STRING(key_record, key),
@@ -80,6 +83,7 @@ static const struct field key_fields[] = {
 	INT(key_record, created_usec),
 	INT(key_record, ended_usec),
 };
+/* clang-format on */
 
 static void key_key(const void *record, struct record_key *ret)
 {

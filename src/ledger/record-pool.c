@@ -3,6 +3,7 @@
 
 #include "util/cleanup.h"
 
+/* clang-format off */
 static const struct field pool_fields[] = {
 	STRING(pool_record, name),
 	STRING(pool_record, url),
@@ -22,6 +23,7 @@ static const struct field pool_fields[] = {
 	INT(pool_record, created_usec),
 	STRING(pool_record, unsupported),
 };
+/* clang-format on */
 
 static void pool_key(const void *record, struct record_key *ret)
 {
@@ -51,10 +53,12 @@ int pool_record_decode(const void *key, size_t key_len, const void *data, size_t
 
 /* --- tokens: the name is the key alone --- */
 
+/* clang-format off */
 static const struct field token_fields[] = {
 	INT(token_record, token),
 	INT(token_record, next_n),
 };
+/* clang-format on */
 
 static const struct record_kind token_kind = {
 	.what = "token",

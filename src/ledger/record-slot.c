@@ -6,6 +6,7 @@
 
 #include "util/cleanup.h"
 
+/* clang-format off */
 static const struct field slot_fields[] = {
 	STRING(slot_record, name),
 	STRING(slot_record, pool),
@@ -32,6 +33,7 @@ static const struct field slot_fields[] = {
 	INT(slot_record, attempts),
 	BYTES(slot_record, boot),
 };
+/* clang-format on */
 
 static void slot_key(const void *record, struct record_key *ret)
 {
@@ -60,14 +62,10 @@ int slot_record_decode(const void *key, size_t key_len, const void *data, size_t
 }
 
 static const char *const state_names[SLOT_STATES] = {
-	[SLOT_STATE_CREATING] = "creating",
-	[SLOT_STATE_READY] = "ready",
-	[SLOT_STATE_PREPARING] = "preparing",
-	[SLOT_STATE_LEASED] = "leased",
-	[SLOT_STATE_CLEANING] = "cleaning",
-	[SLOT_STATE_RECOVERING] = "recovering",
-	[SLOT_STATE_ISOLATED] = "isolated",
-	[SLOT_STATE_REMOVING] = "removing",
+	[SLOT_STATE_CREATING] = "creating",   [SLOT_STATE_READY] = "ready",
+	[SLOT_STATE_PREPARING] = "preparing", [SLOT_STATE_LEASED] = "leased",
+	[SLOT_STATE_CLEANING] = "cleaning",   [SLOT_STATE_RECOVERING] = "recovering",
+	[SLOT_STATE_ISOLATED] = "isolated",   [SLOT_STATE_REMOVING] = "removing",
 };
 
 const char *slot_state_to_string(enum slot_state s)

@@ -126,6 +126,12 @@ Test(durable, a_map_that_cannot_grow_fails_the_batch_and_the_next_one_works)
 	struct rlimit old, tight;
 	int value = 1, r;
 
+	if (is_under_valgrind()) {
+		batch_free(b);
+		ledger_close(l);
+		cr_skip_test("needs limits that are not valgrind's");
+		return;
+	}
 	for (int i = 1; i <= 40000; i++)
 		put_slot(b, i);
 	batch_save(b, &value, sizeof(value));
@@ -307,7 +313,7 @@ Test(durable, ten_thousand_slots_and_leases_are_loaded_within_a_second, .timeout
 	cr_expect(eq(int, slots_of(l), 10000));
 	cr_assert(eq(int, ledger_each_lease(l, count_lease, &leases, NULL), 0));
 	cr_expect(eq(int, leases, 10000));
-	cr_expect(lt(u64, now_msec() - began, 1000));
+	cr_expect(is_under_valgrind() || now_msec() - began < 1000);
 	ledger_close(l);
 }
 
@@ -417,7 +423,8 @@ Test(events, they_carry_the_time_at_which_they_were_recorded)
 	k = record_key_val(&key);
 	cr_assert(eq(int, mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn), 0));
 	cr_assert(eq(int, mdb_get(txn, l->dbi[LEDGER_EVENTS], &k, &v), 0));
-	cr_assert(eq(int, event_record_decode(k.mv_data, k.mv_size, v.mv_data, v.mv_size, &got, NULL),
+	cr_assert(eq(int,
+		     event_record_decode(k.mv_data, k.mv_size, v.mv_data, v.mv_size, &got, NULL),
 		     0));
 	mdb_txn_abort(txn);
 	event.sequence = 1;
@@ -502,5 +509,5 @@ Test(durable, what_was_acknowledged_survives_kill_at_any_instant, .timeout = 120
 		cr_expect(eq(u64, token, ledger_last_sequence(l))); /* all of it or nothing */
 		ledger_close(l);
 	}
-	cr_expect(gt(u64, acknowledged, 100));
+	cr_expect(gt(u64, acknowledged, is_under_valgrind() ? 0 : 100));
 }

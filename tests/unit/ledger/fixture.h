@@ -2,6 +2,7 @@
 #ifndef TEST_LEDGER_FIXTURE_H
 #define TEST_LEDGER_FIXTURE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -12,6 +13,8 @@ char *state_dir_make(void);
 void state_dir_remove(char **dir); /* a cleanup function too */
 
 #define _cleanup_state_dir_ __attribute__((__cleanup__(state_dir_remove)))
+
+bool is_under_valgrind(void); /* slow, and with limits of its own */
 
 char *path_of(const char *dir, const char *name); /* the caller frees */
 void remove_at(const char *dir, const char *name);

@@ -399,8 +399,8 @@ Test(copy, a_damaged_ledger_does_not_replace_a_good_copy)
 	add_slots(l, 1, 10);
 	cr_assert(eq(int, copy_wait(l), 0));
 	cr_assert(eq(int, fs_read_file_at(AT_FDCWD, data, 1 << 24, &bytes, &len), 0));
-	for (found = bytes; (found = memmem(found, len - (size_t)(found - bytes), "\x05\0api-7", 7));
-	     found++)
+	for (found = bytes;
+	     (found = memmem(found, len - (size_t)(found - bytes), "\x05\0api-7", 7)); found++)
 		flip_bit(data, (found + 3 - bytes) * 8);
 	dup2(devnull, STDERR_FILENO); /* it says why */
 	cr_expect(ne(int, copy_wait(l), 0));

@@ -30,11 +30,11 @@ struct sample {
 		      struct fault *f);
 };
 
-#define DECODE(name)                                                                             \
-	static int decode_##name(const void *key, size_t key_len, const void *data, size_t len,  \
-				 union any *ret, struct fault *f)                                \
-	{                                                                                        \
-		return name##_record_decode(key, key_len, data, len, &ret->name, f);             \
+#define DECODE(name)                                                                            \
+	static int decode_##name(const void *key, size_t key_len, const void *data, size_t len, \
+				 union any *ret, struct fault *f)                               \
+	{                                                                                       \
+		return name##_record_decode(key, key_len, data, len, &ret->name, f);            \
 	}
 DECODE(pool)
 DECODE(slot)
@@ -44,13 +44,13 @@ DECODE(token)
 DECODE(event)
 DECODE(generation)
 
-#define SAMPLE(s, name_, value)                                   \
-	do {                                                      \
-		memset((s), 0, sizeof(*(s)));                     \
-		(s)->what = #name_;                               \
-		(s)->record.name_ = (value);                      \
-		(s)->size = sizeof((s)->record.name_);            \
-		(s)->decode = decode_##name_;                     \
+#define SAMPLE(s, name_, value)                        \
+	do {                                           \
+		memset((s), 0, sizeof(*(s)));          \
+		(s)->what = #name_;                    \
+		(s)->record.name_ = (value);           \
+		(s)->size = sizeof((s)->record.name_); \
+		(s)->decode = decode_##name_;          \
 	} while (0)
 
 #define SAMPLES 14
@@ -129,7 +129,8 @@ Test(record, every_record_comes_back_byte_for_byte_with_full_and_with_empty_fiel
 
 		memset(&got, 0xff, sizeof(got));
 		cr_expect(le(sz, s[i].len, RECORD_MAX));
-		cr_assert(eq(int, decode(&s[i], s[i].data, s[i].len, &got), 0), "%s %d", s[i].what, i);
+		cr_assert(eq(int, decode(&s[i], s[i].data, s[i].len, &got), 0), "%s %d", s[i].what,
+			  i);
 		cr_expect(eq(int, memcmp(&got, &s[i].record, s[i].size), 0), "%s %d", s[i].what, i);
 	}
 }
@@ -151,8 +152,8 @@ Test(record, no_truncation_decodes_and_ret_is_left_alone)
 		memset(&got, 0x3c, sizeof(got));
 		before = got;
 		for (size_t len = 0; len < s[i].len; len++)
-			cr_assert(eq(int, decode(&s[i], s[i].data, len, &got), -EBADMSG), "%s at %zu",
-				  s[i].what, len);
+			cr_assert(eq(int, decode(&s[i], s[i].data, len, &got), -EBADMSG),
+				  "%s at %zu", s[i].what, len);
 		cr_expect(eq(int, memcmp(&got, &before, sizeof(got)), 0));
 	}
 }
@@ -249,9 +250,10 @@ Test(record, a_record_of_another_kind_is_damage)
 	struct fault f = FAULT_NONE;
 
 	record_seal(s[0].key.bytes, s[0].key.len, s[0].data, s[0].len);
-	cr_expect(eq(int, slot_record_decode(s[0].key.bytes, s[0].key.len, s[0].data, s[0].len, &got,
-					     &f),
-		     -EBADMSG));
+	cr_expect(
+		eq(int,
+		   slot_record_decode(s[0].key.bytes, s[0].key.len, s[0].data, s[0].len, &got, &f),
+		   -EBADMSG));
 	cr_expect(ne(ptr, strstr(f.text, "slot"), NULL));
 }
 
@@ -286,8 +288,10 @@ Test(record, every_state_has_a_name_that_leads_back_to_it)
 	for (int s = SLOT_STATE_CREATING; s < SLOT_STATES; s++) {
 		enum slot_state back;
 
-		cr_assert(eq(int, slot_state_from_string(slot_state_to_string((enum slot_state)s), &back),
-			     0));
+		cr_assert(
+			eq(int,
+			   slot_state_from_string(slot_state_to_string((enum slot_state)s), &back),
+			   0));
 		cr_expect(eq(int, (int)back, s));
 	}
 }
