@@ -21,7 +21,9 @@
  *
  * A crash before the commit's sync leaves none of it, a crash after it all of it.
  * Memory running out while recording sets the batch to failed: commit then fails with
- * -ENOMEM and undoes everything, so the recording calls return nothing.
+ * -ENOMEM and undoes everything, so the recording calls return nothing. A reserve is kept for
+ * what undoing needs; when that is used up too, the process ends, for the ledger is right and
+ * memory is not.
  */
 #ifndef LEDGER_BATCH_H
 #define LEDGER_BATCH_H
@@ -77,7 +79,7 @@ void batch_undo(struct batch *b, void (*fn)(void *arg), void *arg);
 typedef void (*batch_after_fn)(void *arg, int error, const struct fault *why);
 
 /* run after the commit, in the order in which they were recorded; dropped by a rollback past it
- * with @error -ECANCELED */
+ * with @error -ECANCELED, and then they must not commit */
 void batch_after(struct batch *b, batch_after_fn fn, void *arg);
 
 /* --- --- */

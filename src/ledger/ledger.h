@@ -110,7 +110,8 @@ struct ledger_info {
 };
 int ledger_info(struct ledger *l, struct ledger_info *ret, struct fault *f);
 
-/* --- reading: each calls fn for every record in key order; a negative return of fn ends it --- */
+/* --- reading: each calls fn for every record in key order; a negative return of fn ends it;
+ *     fn may record into a batch, but not commit --- */
 
 int ledger_each_pool(struct ledger *l, int (*fn)(const struct pool_record *r, void *userdata),
 		     void *userdata, struct fault *f);
