@@ -147,10 +147,16 @@ bool ignore_match(const struct ignore *ignore, const char *path, size_t len, boo
 
 bool ignore_is_ignored(const struct ignore *ignore, const char *path, bool is_dir)
 {
+	char above[TREE_MAX_PATH + 1];
 	size_t len = strlen(path);
 
-	for (size_t i = 1; i < len; i++)
-		if (path[i] == '/' && ignore_match(ignore, path, i, true))
+	for (size_t i = 1; i < len && i < sizeof(above); i++) {
+		if (path[i] != '/')
+			continue;
+		memcpy(above, path, i);
+		above[i] = '\0';
+		if (ignore_match(ignore, above, i, true))
 			return true;
+	}
 	return ignore_match(ignore, path, len, is_dir);
 }

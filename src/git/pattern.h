@@ -29,7 +29,7 @@ struct pattern {
 int pattern_parse(const char *line, size_t len, struct pattern *ret);
 void pattern_deinit(struct pattern *p);
 
-/* @path: relative to the slot; the directory part is not judged here */
+/* @path: relative to the slot, @len bytes and a NUL; the directory part is not judged here */
 bool pattern_is_match(const struct pattern *p, const char *path, size_t len, bool is_dir);
 
 /* @pathname: "*", "?" and sets do not match a slash, and "**" between slashes does */
