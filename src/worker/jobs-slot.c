@@ -295,10 +295,25 @@ int job_slot_clean(struct work *work)
 	return has_unsaved(work) ? set_left_alone(work, &s) : clean(work, &s, &commit, discard);
 }
 
+/*
+ * Whose ignore rules say what is worth nothing: not HEAD's, which the agent made. NULL: the
+ * store has no commit by default, so HEAD's after all.
+ */
+static const git_oid *find_judge(struct work *work, struct site *s, git_oid *oid)
+{
+	_cleanup_(freep) char *ref = NULL;
+
+	if (store_resolve(s->repo, work->worker->adopted, NULL, &ref, oid, NULL) < 0 ||
+	    git_oid_is_zero(oid))
+		return NULL;
+	return oid;
+}
+
 /* a slot that cannot be looked into may hold anything; one that is not there holds nothing */
 static int check_before_removal(struct work *work, struct site *s)
 {
 	struct worker *w = work->worker;
+	git_oid judge;
 	int r;
 
 	if (!worktree_exists(w->slots_fd, s->slot))
@@ -306,7 +321,7 @@ static int check_before_removal(struct work *work, struct site *s)
 	r = worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino, &s->worktree,
 			  &work->fault);
 	if (r == 0)
-		r = check(work, s, NULL, true);
+		r = check(work, s, find_judge(work, s, &judge), true);
 	if (r == -EUCLEAN) {
 		add_sentence(work->fault.text, json_get_array(work->reply, "unsaved"));
 		return 0;
