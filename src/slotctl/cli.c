@@ -115,8 +115,7 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 	static const struct {
 		const char *error, *remedy;
 	} remedies[] = {
-		{ "io.slotd.pool.Busy",
-		  "'--wait DUR' waits for one; 'slotctl leases' shows who holds them" },
+		{ "io.slotd.pool.Busy", "'slotctl leases' shows who holds them" },
 		{ "io.slotd.pool.QuotaReached", "'slotctl leases' shows what this agent holds" },
 		{ "io.slotd.pool.Unavailable", "'slotctl status' shows why" },
 		{ "io.slotd.pool.BranchInUse", "choose another --branch, or leave that one there" },
@@ -134,14 +133,31 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 			format_age((uint64_t)retry_usec, text));
 }
 
+/* Varlink's own errors carry no sentence: theirs is made here; NULL for all others */
+static char *explain(const char *error, json_object *parameters)
+{
+	const char *parameter = json_get_string(parameters, "parameter");
+
+	if (text_is_equal(error, "org.varlink.service.InvalidParameter"))
+		return text_printf("slotd does not accept this value of %s",
+				   parameter ? parameter : "a parameter");
+	if (text_is_equal(error, "org.varlink.service.MethodNotFound"))
+		return text_printf(
+			"this slotd cannot do that; 'slotctl version' shows how old it is");
+	return NULL;
+}
+
 enum exit_status cli_fail_call(struct cli *cli, int code)
 {
 	const char *error = slot_client_error_name(cli->client);
 	const char *message = slot_client_error_message(cli->client);
 	const char *text = slot_client_error_parameters_json(cli->client);
 	_cleanup_json_ json_object *parameters = text ? json_tokener_parse(text) : NULL;
+	_cleanup_(freep) char *explained = explain(error, parameters);
 	enum exit_status status = exit_status_of(error, code);
 
+	if (explained)
+		message = explained;
 	tell(cli, error ? error : own_error(status), *message ? message : strerror(-code),
 	     json_object_get(parameters));
 	if (error)

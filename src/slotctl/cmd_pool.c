@@ -281,44 +281,73 @@ enum exit_status cmd_pool_remove(struct cli *cli)
 }
 
 /* a call that takes the pool's name and answers with the pool */
-static enum exit_status change(struct cli *cli, const char *method)
+static enum exit_status change(struct cli *cli, const char *method, json_object **ret)
 {
-	_cleanup_json_ json_object *reply = NULL;
 	enum exit_status status = cli_connect(cli, false);
 
 	if (status == EXIT_STATUS_DONE)
 		status = cli_call(cli, method,
 				  json_set_string(cli_take_fields(cli), "pool", cli_word(cli, 0)),
-				  &reply);
-	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
-		print_pool(json_get_object(reply, "pool"));
+				  ret);
+	return status;
+}
+
+/* says in a sentence what holds now */
+static enum exit_status change_and_tell(struct cli *cli, const char *method, const char *sentence)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = change(cli, method, &reply);
+
+	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply) && !cli->quiet)
+		printf("%s %s\n", cli_word(cli, 0), sentence);
 	return status;
 }
 
 enum exit_status cmd_pool_resize(struct cli *cli)
 {
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status;
+	json_object *pool;
+
 	if (json_object_object_length(cli->fields) == 0)
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"to what size? say --ready N, --max N or both");
-	return change(cli, "PoolResize");
+	status = change(cli, "PoolResize", &reply);
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply) || cli->quiet)
+		return status;
+	pool = json_get_object(reply, "pool");
+	printf("%s keeps %lld ready, has %lld at most\n", cli_word(cli, 0),
+	       (long long)json_get_int(pool, "slotsReady", 0),
+	       (long long)json_get_int(pool, "slotsMax", 0));
+	return status;
 }
 
 enum exit_status cmd_pool_pause(struct cli *cli)
 {
-	return change(cli, "PoolPause");
+	return change_and_tell(cli, "PoolPause", "hands out no more slots until 'pool resume'");
 }
 
 enum exit_status cmd_pool_resume(struct cli *cli)
 {
-	return change(cli, "PoolResume");
+	return change_and_tell(cli, "PoolResume", "hands out slots again");
 }
 
 enum exit_status cmd_pool_drain(struct cli *cli)
 {
-	return change(cli, "PoolDrain");
+	return change_and_tell(cli, "PoolDrain", "runs empty: slots go when they are released");
 }
 
 enum exit_status cmd_pool_fetch(struct cli *cli)
 {
-	return change(cli, "PoolFetch");
+	_cleanup_json_ json_object *reply = NULL;
+	enum exit_status status = change(cli, "PoolFetch", &reply);
+	json_object *pool;
+
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply) || cli->quiet)
+		return status;
+	pool = json_get_object(reply, "pool");
+	printf("%s stands at %.12s (%s)\n", cli_word(cli, 0), text_of(pool, "head"),
+	       text_of(pool, "ref"));
+	print_problem(pool);
+	return status;
 }

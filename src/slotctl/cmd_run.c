@@ -154,6 +154,8 @@ static void give_back(struct run *run)
 		_cleanup_json_ json_object *reply = json_tokener_parse(text);
 
 		release_print(cli, reply, slot_lease_path(run->lease), stderr);
+	} else if (r == -ESTALE) {
+		cli_note(cli, "the lease on %s had ended before", slot_lease_slot(run->lease));
 	} else if (r < 0) {
 		cli_warn("%s could not be given back: %s", slot_lease_slot(run->lease),
 			 slot_client_error_message(cli->client));

@@ -72,15 +72,31 @@ static void print_reason(json_object *s)
 		       slot);
 }
 
+static bool is_state(const char *state)
+{
+	static const char *const states[] = { "creating", "ready",	"preparing", "leased",
+					      "cleaning", "recovering", "isolated",  "removing" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		if (strcmp(states[i], state) == 0)
+			return true;
+	return false;
+}
+
 enum exit_status cmd_slots(struct cli *cli)
 {
 	_cleanup_json_ json_object *reply = NULL;
 	_cleanup_(table_deinit) struct table t = { 0 };
 	bool filtered = json_object_object_length(cli->fields) > 0 || cli_word(cli, 0);
-	enum exit_status status = call_for_pool(cli, "Slots", "slots", &reply);
+	const char *state = json_get_string(cli->fields, "state");
+	enum exit_status status;
 	json_object *slots;
 	size_t n;
 
+	if (state && !is_state(state))
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"there is no state '%s'; see 'slotctl help slots'", state);
+	status = call_for_pool(cli, "Slots", "slots", &reply);
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
 		return status;
 	slots = json_get_array(reply, "slots");
@@ -153,6 +169,17 @@ static void add_waiter(struct table *t, json_object *w)
 	table_add(t, json_get_string(w, "reason"));
 }
 
+/* pool by pool, who is next first */
+static int compare_waiters(const void *a, const void *b)
+{
+	json_object *x = *(json_object *const *)a, *y = *(json_object *const *)b;
+	const char *pool = json_get_string(x, "pool"), *other = json_get_string(y, "pool");
+	int64_t i = json_get_int(x, "position", 0), k = json_get_int(y, "position", 0);
+	int order = strcmp(pool ? pool : "", other ? other : "");
+
+	return order ? order : (i > k) - (i < k);
+}
+
 enum exit_status cmd_queue(struct cli *cli)
 {
 	_cleanup_json_ json_object *reply = NULL;
@@ -163,6 +190,7 @@ enum exit_status cmd_queue(struct cli *cli)
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
 		return status;
 	queue = json_get_array(reply, "queue");
+	json_object_array_sort(queue, compare_waiters);
 	table_init(&t, ">NEXT POOL AGENT TASK >PRIORITY SINCE GIVES_UP REASON");
 	for (size_t i = 0; i < json_object_array_length(queue); i++)
 		add_waiter(&t, json_object_array_get_idx(queue, i));

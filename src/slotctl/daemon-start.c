@@ -19,6 +19,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/fs.h"
+#include "util/json.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -189,6 +190,30 @@ static int await_socket(struct cli *cli, pid_t pid, const char *state_dir, struc
 	return 0;
 }
 
+/* did our child win, if it had to race? */
+static bool is_ours(struct cli *cli, pid_t pid)
+{
+	_cleanup_json_ json_object *reply = NULL;
+	int code;
+
+	return cli_try_call(cli, "Ping", NULL, &reply, &code) == EXIT_STATUS_DONE &&
+	       json_get_int(reply, "pid", 0) == (int64_t)pid;
+}
+
+/* in /tmp, only a directory that is the user's alone is trusted: so it is made */
+static int make_socket_directory(const char *socket, struct fault *f)
+{
+	_cleanup_(freep) char *dir = strdup(socket);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+
+	if (!dir)
+		return fault_oom(f);
+	if (!slash || slash == dir)
+		return 0;
+	*slash = '\0';
+	return fs_mkdir_all(dir, 0700, f);
+}
+
 static int start_detached(struct cli *cli, struct fault *f)
 {
 	_cleanup_(daemon_paths_deinit) struct daemon_paths paths = { 0 };
@@ -204,6 +229,9 @@ static int start_detached(struct cli *cli, struct fault *f)
 		return r;
 	if (!slotd)
 		return fault_oom(f);
+	r = make_socket_directory(paths.socket, f);
+	if (r < 0)
+		return r;
 	log_fd = open_log(&paths, &log_size, f);
 	if (log_fd < 0)
 		return log_fd;
@@ -214,7 +242,8 @@ static int start_detached(struct cli *cli, struct fault *f)
 		become_slotd(slotd, log_fd);
 	r = await_socket(cli, pid, paths.state_dir, f);
 	if (r == 0) {
-		cli_note(cli, "started slotd for you; its log is %s", paths.log);
+		if (is_ours(cli, pid))
+			cli_note(cli, "started slotd for you; its log is %s", paths.log);
 		return 0;
 	}
 	said = daemon_read_log(paths.log, log_size, LOG_LINES);

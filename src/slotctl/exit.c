@@ -42,6 +42,8 @@ enum exit_status exit_status_of(const char *error, int code)
 			if (strcmp(error + strlen(INTERFACE), by_error[i].error) == 0)
 				return by_error[i].status;
 	}
+	if (error && strcmp(error, "org.varlink.service.InvalidParameter") == 0)
+		return EXIT_STATUS_USAGE;
 	for (size_t i = 0; !error && i < ARRAY_SIZE(by_code); i++)
 		if (by_code[i].code == code)
 			return by_code[i].status;

@@ -30,7 +30,7 @@ Test(exit, each_answer_has_its_status)
 		{ "io.slotd.pool.LimitReached", 1 },
 		{ "io.slotd.pool.Internal", 1 },
 		{ "io.slotd.pool.FromTheFuture", 1 },
-		{ "org.varlink.service.InvalidParameter", 1 },
+		{ "org.varlink.service.InvalidParameter", 2 },
 		{ "com.example.Busy", 1 },
 	};
 
