@@ -19,7 +19,7 @@ static void die(const struct fault *f)
 int main(int argc, char **argv)
 {
 	struct pool_record pool = { .name = "big", .state = POOL_STATE_ACTIVE, .ready = 0,
-				    .max = 100000, .paused = true };
+				    .max = 10000, .paused = true };
 	struct fault f = FAULT_NONE;
 	struct ledger *ledger;
 	struct batch *batch;
