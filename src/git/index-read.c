@@ -121,6 +121,8 @@ static int check_entry(struct reader *r, const struct tree_entry *before,
 	if (e->mode != TREE_MODE_FILE && e->mode != TREE_MODE_EXEC && e->mode != TREE_MODE_LINK &&
 	    e->mode != TREE_MODE_GITLINK)
 		return damaged(r->f, "an entry has an unknown mode");
+	if (e->path_len == 0) /* stands for an entry of the shared index */
+		return fault(r->f, -EUCLEAN, "the index is split (core.splitIndex)");
 	if (!tree_path_is_safe(e->path, e->path_len))
 		return damaged(r->f, "an entry has a path that may not be in a work tree");
 	if (!before)
