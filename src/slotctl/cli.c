@@ -32,7 +32,7 @@ json_object *cli_take_fields(struct cli *cli)
 	return fields ? fields : json_object_new_object();
 }
 
-static void print_line(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void print_line(const char *fmt, va_list ap)
 {
 	_cleanup_(freep) char *s = NULL;
 	_cleanup_(freep) char *clean = NULL;

@@ -115,7 +115,7 @@ int option_store(const struct option *o, const char *value, json_object *fields,
 {
 	json_object *to = o->field ? fields : own;
 	const char *key = o->field ? o->field : o->name;
-	int64_t n;
+	int64_t n = 0;
 	int r;
 
 	if (value && !text_is_utf8(value, strlen(value)))
