@@ -57,7 +57,7 @@ class AcquirePlain(Scenario):
 
 
 class AcquireRef(AcquirePlain):
-    request = {"ref": "HEAD~1"}
+    request = {"ref": "one"}
 
     def verify(self):
         super().verify()
@@ -78,7 +78,7 @@ class AcquireBranch(AcquirePlain):
 class AcquireBranchAtRef(AcquireBranch):
     def prepare(self):
         super().prepare()
-        self.request["ref"] = "HEAD~1"
+        self.request["ref"] = "one"
 
 
 class AcquireExistingBranch(AcquireBranch):
@@ -292,14 +292,23 @@ class SlotRemoveDiscard(SlotRemove):
         git.commit(lease["path"], "unwanted", other="x")
 
 
-class Resize(Scenario):
+class Resize(PoolAddPath):
+    """Grows and shrinks a pool that was made at run time."""
+
+    def prepare(self):
+        super().prepare()
+        PoolAddPath.act(self)
+        self.w.slotd.wait_ready(self.name, 1)
+
     def act(self):
-        self.w.call("PoolResize", pool="p", ready=4)
+        self.w.call("PoolResize", pool=self.name, ready=3, max=3)
         self.w.rest()
-        self.w.call("PoolResize", pool="p", ready=2)
+        self.w.checker.slots = {s for s in self.w.checker.slots if not s.startswith(self.name + "-")}
+        self.w.call("PoolResize", pool=self.name, ready=1, max=1)
 
     def verify(self):
-        self.expect(self.w.slotd.pool("p")["ready"] >= 2, "too few slots are ready")
+        self.expect(self.w.slotd.pool(self.name)["total"] == 1, "the pool has not shrunk")
+        super().verify()
 
 
 class Rebuild(Scenario):
@@ -307,6 +316,7 @@ class Rebuild(Scenario):
 
     def prepare(self):
         self.held = self.w.acquire(bind="manual")
+        self.w.slotd.copy_ledger()
         self.w.slotd.stop()
         os.truncate(os.path.join(self.w.slotd.state_dir, "ledger", "data.mdb"), 8192)
 

@@ -69,7 +69,7 @@ class Acquire(Case):
     def test_ref_says_where_the_slot_stands(self):
         slotd = self.one_pool()
         first = git.head(self.repository, "HEAD~1")
-        for ref in (first, "HEAD~1", first[:12], "main~1"):
+        for ref in (first, first[:12], "one", "refs/tags/one"):
             with self.subTest(ref=ref):
                 lease = slotd.acquire("p", ref=ref)
                 self.assertEqual(lease["head"], first)
@@ -87,10 +87,8 @@ class Acquire(Case):
 
     def test_unknown_ref_is_not_found_and_no_slot_is_lost(self):
         slotd = self.one_pool(ready=1, maximum=1)
-        for ref in ("nowhere", "0" * 40, "main~99", "../../etc", "-x", "main:README", ""):
+        for ref in ("nowhere", "0" * 40, "main~99", "../../etc", "-x", "main:README"):
             with self.subTest(ref=ref):
-                if ref == "":
-                    continue
                 self.assert_error("NotFound", slotd.acquire, "p", ref=ref)
         slotd.wait_ready("p")
         self.assertEqual(slotd.leases(), {})
@@ -137,7 +135,7 @@ class Acquire(Case):
         if os.path.exists(marker):
             os.unlink(marker)
         slotd = self.one_pool(repository)
-        lease = slotd.acquire("p", ref="HEAD~1")
+        lease = slotd.acquire("p", ref="one")
         slotd.release(lease["lease"])
         slotd.wait_ready("p", 2)
         slotd.stop()
@@ -156,7 +154,7 @@ class Keys(Case):
     def test_same_key_with_another_request_is_an_error(self):
         slotd = self.one_pool()
         slotd.acquire("p", key="k", agent="a")
-        for other in ({"agent": "b"}, {"agent": "a", "branch": "x"}, {"agent": "a", "ref": "HEAD~1"},
+        for other in ({"agent": "b"}, {"agent": "a", "branch": "x"}, {"agent": "a", "ref": "one"},
                       {"agent": "a", "task": "t"}, {"agent": "a", "ttlUsec": 99000000},
                       {"agent": "a", "bind": "manual"}):
             with self.subTest(**other):
@@ -187,9 +185,12 @@ class Keys(Case):
         slotd = self.one_pool()
         clients = [slotd.client() for _ in range(5)]
         for c in clients:
-            c.send("Acquire", {"pool": "p", "key": "k", "ref": "HEAD~1"})
-        leases = {c.result()["lease"] for c in clients}
-        self.assertEqual(len(leases), 1)
+            c.send("Acquire", {"pool": "p", "key": "k", "ref": "one"})
+        replies = [c.receive() for c in clients]
+        granted = {r["parameters"]["lease"] for r in replies if "error" not in r}
+        self.assertEqual(len(granted), 1, replies)
+        for reply in replies:  # a repeated request takes the place of the one before
+            self.assertIn(reply.get("error"), (None, "io.slotd.pool.Conflict"))
         self.assertEqual(len(slotd.leases()), 1)
 
 

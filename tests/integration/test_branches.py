@@ -17,7 +17,7 @@ class Branches(Case):
 
     def test_new_branch_is_made_at_the_ref(self):
         slotd = self.one_pool()
-        lease = slotd.acquire("p", branch="topic", ref="HEAD~1")
+        lease = slotd.acquire("p", branch="topic", ref="one")
         self.assertEqual(git.head(self.repository, "topic"), git.head(self.repository, "HEAD~1"))
         self.assertEqual(lease["head"], git.head(lease["path"]))
 

@@ -37,7 +37,7 @@ class SecondUid(Case):
             self.let_in(slotd)
             error = self.assert_error("NotPermitted", self.nobody, slotd, "Acquire", pool="p")
             self.assertIn("--user", error.message)
-            self.assertIn("slotd@", error.message)
+            self.assertIn("uid 0", error.message)
             slotd.stop()
 
     def repository_once(self):

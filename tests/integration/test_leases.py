@@ -98,7 +98,7 @@ class Leases(Case):
         self.assertGreaterEqual(time.monotonic() - began, 3.9)
         self.assert_error("LeaseGone", slotd.call, "Renew", lease=lease["lease"])
         slotd.wait_state(lease["slot"], "ready")
-        self.assertIn("expired", {e["kind"] for e in slotd.events() if e["lease"] == lease["lease"]})
+        self.assertIn("lease_expired", {e["kind"] for e in slotd.events() if e["lease"] == lease["lease"]})
 
     def test_renewal_within_the_grace_is_in_time(self):
         slotd = self.short_pool(grace="20s")

@@ -106,6 +106,7 @@ class Signals(Case):
         slotd.release(held["lease"], wait=False)
         kept = slotd.acquire("p", waitUsec=10 * SECOND)
         slotd.signal(signal.SIGTERM)
+        slotd.wait_log(r"stopping")
         slotd.signal(signal.SIGTERM)
         slotd.wait(10)
         slotd.start()

@@ -339,8 +339,8 @@ class Events(Case):
             self.assertEqual(event["slot"], lease["slot"])
 
     def test_only_as_many_are_kept_as_configured(self):
-        slotd = self.one_pool(settings={"events": {"keep": 100}})
+        slotd = self.one_pool(settings={"events": {"keep": 1000}})
         lease = slotd.acquire("p")
-        for _ in range(150):
+        for _ in range(1200):
             slotd.call("Renew", lease=lease["lease"])
-        self.assertLessEqual(len(slotd.events()), 100)
+        self.assertLessEqual(len(slotd.events()), 1000)

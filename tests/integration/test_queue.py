@@ -10,8 +10,11 @@ SECOND = 1000000
 
 class Queue(Case):
     def waiting(self, slotd, count):
-        return self.until(lambda: (lambda q: q if len(q) == count else None)
-                          (slotd.call("Queue", pool="p")["queue"]), "%d wait" % count)
+        """Until so many wait; who, in the order in which they will be served."""
+        def enough():
+            queue = slotd.call("Queue", pool="p")["queue"]
+            return sorted(queue, key=lambda w: w["position"]) if len(queue) == count else None
+        return self.until(enough, "%d wait" % count)
 
     def queue_up(self, slotd, agents, **parameters):
         """One waiting connection for each agent, in that order."""
@@ -21,6 +24,7 @@ class Queue(Case):
             c.send("Acquire", {"pool": "p", "agent": agent, "waitUsec": 60 * SECOND, **parameters})
             clients.append(c)
             self.waiting(slotd, number)
+        self.crowd = clients
         return clients
 
     def test_all_leased_is_busy_at_once_with_a_hint(self):

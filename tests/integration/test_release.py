@@ -26,7 +26,7 @@ class Release(Case):
 
     def test_slot_returns_to_the_pool_s_ref_detached_and_clean(self):
         slotd = self.one_pool(ready=1, maximum=1)
-        lease = slotd.acquire("p", branch="topic", ref="HEAD~1")
+        lease = slotd.acquire("p", branch="topic", ref="one")
         git.commit(lease["path"], "work", README="mine\n", extra__file="x")
         slotd.release(lease["lease"])
         slotd.wait_ready("p")
@@ -104,7 +104,7 @@ class Release(Case):
 
     def test_merge_in_progress_is_not_lost(self):
         slotd = self.one_pool()
-        lease = slotd.acquire("p", branch="topic", ref="HEAD~1")
+        lease = slotd.acquire("p", branch="topic", ref="one")
         git.commit(lease["path"], "other", README="other\n")
         merge = git.run(lease["path"], "merge", "main", check=False)
         self.assertNotEqual(merge.returncode, 0)

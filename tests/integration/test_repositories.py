@@ -214,7 +214,8 @@ class Repositories(Case):
 
     def test_readers_beside_the_creation_of_slots_never_fail(self):
         source = git.make(self.path("repository"))
-        slotd = self.one_pool(source, ready=0, maximum=12)
+        slotd = self.slotd()
+        slotd.call("PoolAdd", pool="p", path=source, ready=1, max=12)
         slotd.call("PoolResize", pool="p", ready=12)
         config = git.read(source, ".git/config")
         while slotd.pool("p")["ready"] < 12:

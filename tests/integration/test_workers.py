@@ -50,7 +50,7 @@ class Workers(Case):
             self.stop_worker_of(slotd, "slow")
             began = time.monotonic()
             for _ in range(4):
-                lease = slotd.acquire("quick", ref="HEAD~1", waitUsec=10 * SECOND)
+                lease = slotd.acquire("quick", ref="one", waitUsec=10 * SECOND)
                 slotd.release(lease["lease"])
             self.assertLess(time.monotonic() - began, 10)
 

@@ -100,6 +100,14 @@ class Slotd:
         self.process.wait()
         wait.until(lambda: not any(is_alive(pid) for pid in workers), "the workers of a dead slotd end")
 
+    def copy_ledger(self):
+        """Start anew, and wait for the copy of the ledger that is made soon after."""
+        copy = os.path.join(self.state_dir, "ledger.copy", "data.mdb")
+        before = os.stat(copy).st_mtime_ns if os.path.exists(copy) else 0
+        self.restart()
+        wait.until(lambda: os.path.exists(copy) and os.stat(copy).st_mtime_ns > before,
+                   "the ledger is copied")
+
     def restart(self):
         self.stop()
         return self.start()

@@ -74,7 +74,7 @@ def init(path, *args):
 
 
 def make(path):
-    """A small ordinary repository, two commits on main."""
+    """A small ordinary repository, two commits on main; the tag "one" is at the first."""
     init(path)
     write(path, "README", "hello\n")
     write(path, "src/main.c", "int main(void)\n{\n\treturn 0;\n}\n")
@@ -83,6 +83,7 @@ def make(path):
     write(path, ".gitignore", "*.log\n/build/\nnode_modules/\n")
     os.symlink("src/main.c", os.path.join(path, "link"))
     commit(path, "first")
+    run(path, "tag", "one")
     write(path, "README", "hello again\n")
     commit(path, "second")
     return path
