@@ -11,6 +11,9 @@
 #include "util/parse.h"
 #include "util/text.h"
 
+#define REFILL_QUIET_USEC  (25 * USEC_PER_MSEC)
+#define REFILL_LATEST_USEC (250 * USEC_PER_MSEC)
+
 /* --- life --- */
 
 static int make_paths(struct pool *pool)
@@ -296,6 +299,31 @@ static void shed(struct pool *pool, unsigned keep)
 	}
 }
 
+/*
+ * Stock is made when a burst of acquires is over: making slots takes the processors that the next
+ * acquire needs. Who waits for a slot waits for no such thing.
+ */
+static bool in_a_burst(struct pool *pool)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (pool->n_waiting > 0 || now >= pool->granted_usec + REFILL_QUIET_USEC ||
+	    now >= pool->burst_since_usec + REFILL_LATEST_USEC)
+		return false;
+	pools_look_later(pool->pools, REFILL_QUIET_USEC);
+	return true;
+}
+
+void pool_note_grant(struct pool *pool)
+{
+	uint64_t now = clock_boot_usec();
+
+	if (now >= pool->granted_usec + REFILL_QUIET_USEC ||
+	    now >= pool->burst_since_usec + REFILL_LATEST_USEC)
+		pool->burst_since_usec = now;
+	pool->granted_usec = now;
+}
+
 void pool_refill(struct pool *pool)
 {
 	unsigned want, have;
@@ -311,6 +339,8 @@ void pool_refill(struct pool *pool)
 	want = pool_ready_wanted(pool) + pool->n_waiting;
 	have = pool->count[SLOT_STATE_READY] + pool->count[SLOT_STATE_CREATING] +
 	       pool->count[SLOT_STATE_CLEANING] + pool->count[SLOT_STATE_RECOVERING];
+	if (have >= want || in_a_burst(pool))
+		return;
 	while (have < want && may_create(pool) && slot_create(pool, UID_SLOTD))
 		have++;
 }

@@ -244,7 +244,7 @@ static int add_sources(struct pools *p)
 		r = sd_event_source_set_enabled(p->commit, SD_EVENT_OFF);
 	if (r >= 0)
 		r = sd_event_add_time_relative(p->event, &p->janitor, CLOCK_BOOTTIME, USEC_PER_SEC,
-					       100 * USEC_PER_MSEC, on_janitor, p);
+					       5 * USEC_PER_MSEC, on_janitor, p);
 	if (r >= 0)
 		r = sd_event_source_set_priority(p->janitor, PRIORITY_JANITOR);
 	if (r >= 0)

@@ -86,6 +86,8 @@ struct pool {
 	uint64_t open_after_usec; /* CLOCK_BOOTTIME; opening failed: try again then */
 	unsigned open_failures;
 	uint64_t fetch_after_usec; /* CLOCK_BOOTTIME; next periodic fetch */
+	uint64_t granted_usec;	   /* CLOCK_BOOTTIME; the last grant */
+	uint64_t burst_since_usec; /* CLOCK_BOOTTIME; the first of those that came close together */
 	bool kicked; /* pool_serve() is due at the end of the turn */
 };
 
@@ -157,6 +159,7 @@ void pool_edit(struct pool *pool); /* before a change of rec */
 void pool_put(struct pool *pool);  /* after it */
 void pool_kick(struct pool *pool); /* slots, waiters or limits changed: serve at the end of the turn */
 void pool_refill(struct pool *pool);
+void pool_note_grant(struct pool *pool); /* a ready slot has just gone */
 bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret);
 void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal); /* its askers */
 int pool_ask(struct pool *pool, enum ask ask, pool_progress_fn progress, pool_done_fn fn, void *userdata,

@@ -87,6 +87,7 @@ void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const c
 		waiter_refuse(w, "Internal", "out of memory");
 		return;
 	}
+	pool_note_grant(slot->pool);
 	batch_after(w->pools->batch, tell_granted, w);
 }
 
