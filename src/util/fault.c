@@ -6,26 +6,33 @@
 #include <stdio.h>
 #include <string.h>
 
-/* a cut must not leave half a UTF-8 sequence behind */
-static void trim_partial_character(char *text, size_t len)
+/* length without the half of a UTF-8 sequence that a cut left at the end */
+static size_t whole_characters(const char *text, size_t len)
 {
-	size_t at = len;
+	size_t at = len, need;
+	unsigned char lead;
 
-	while (at > 0 && ((unsigned char)text[at - 1] & 0xC0) == 0x80)
+	while (at > 0 && len - at < 3 && ((unsigned char)text[at - 1] & 0xC0) == 0x80)
 		at--;
-	if (at > 0 && (unsigned char)text[at - 1] >= 0xC0)
-		text[at - 1] = '\0';
+	if (at == 0)
+		return len;
+	lead = (unsigned char)text[at - 1];
+	need = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : lead >= 0xC0 ? 2 : 1;
+	return len - (at - 1) < need ? at - 1 : len;
 }
 
-__attribute__((format(printf, 2, 0))) static void fault_format(struct fault *f, const char *fmt,
-							       va_list ap)
+/* by way of a copy: one of the arguments may be f->text itself */
+__attribute__((format(printf, 2, 0)))
+static void fault_format(struct fault *f, const char *fmt, va_list ap)
 {
-	int n = vsnprintf(f->text, sizeof(f->text), fmt, ap);
+	char text[sizeof(f->text)];
+	int n = vsnprintf(text, sizeof(text), fmt, ap);
+	size_t len = n < 0 ? 0 : (size_t)n;
 
-	if (n < 0)
-		f->text[0] = '\0';
-	else if ((size_t)n >= sizeof(f->text))
-		trim_partial_character(f->text, sizeof(f->text) - 1);
+	if (len >= sizeof(text))
+		len = whole_characters(text, sizeof(text) - 1);
+	memcpy(f->text, text, len);
+	f->text[len] = '\0';
 }
 
 int fault(struct fault *f, int code, const char *fmt, ...)
@@ -55,7 +62,7 @@ int fault_errno(struct fault *f, int code, const char *fmt, ...)
 	/* the reason matters more than the end of a long path */
 	len = strlen(f->text);
 	if (len > sizeof(f->text) - 1 - strlen(why))
-		len = sizeof(f->text) - 1 - strlen(why);
+		len = whole_characters(f->text, sizeof(f->text) - 1 - strlen(why));
 	memcpy(f->text + len, why, strlen(why) + 1);
 	return code;
 }

@@ -17,6 +17,8 @@
 #include "util/cleanup.h"
 #include "util/text.h"
 
+#define MAX_OPEN_TRIES 100
+
 int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
@@ -25,11 +27,13 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
 			   RESOLVE_NO_XDEV,
 	};
+	unsigned tries = 0;
 	long fd;
 
+	/* EAGAIN: something was renamed meanwhile, or somebody holds a lease on the file */
 	do {
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
-	} while (fd < 0 && (errno == EAGAIN || errno == EINTR));
+	} while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < MAX_OPEN_TRIES)));
 	return fd < 0 ? -errno : (int)fd;
 }
 
@@ -127,7 +131,10 @@ static int write_beside(int dirfd, const char *beside, const void *data, size_t 
 	_cleanup_(closep) int fd = -1;
 	int r;
 
-	fd = openat(dirfd, beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);
+	/* what a dead process of our number left, or somebody laid there: a FIFO, a hard link */
+	if (unlinkat(dirfd, beside, 0) < 0 && errno != ENOENT)
+		return -errno;
+	fd = openat(dirfd, beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
 	if (fd < 0)
 		return -errno;
 	r = fs_write_all(fd, data, len);
@@ -160,6 +167,8 @@ int fs_mkdir_all(const char *path, mode_t mode, struct fault *f)
 
 	if (!copy)
 		return fault_oom(f);
+	if (path[0] == '\0')
+		return fault(f, -ENOENT, "a directory without a name cannot be made");
 	for (char *p = copy + 1;; p++) {
 		char was = *p;
 
@@ -177,69 +186,138 @@ int fs_mkdir_all(const char *path, mode_t mode, struct fault *f)
 	return S_ISDIR(st.st_mode) ? 0 : fault(f, -ENOTDIR, "%s is not a directory", path);
 }
 
+/* of a directory that is ours; says nothing when it is not */
+static void make_writable(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && (st.st_mode & 0700) != 0700)
+		(void)fchmod(fd, (st.st_mode & 07777) | 0700);
+}
+
+/* a directory that may not even be read; chmod by descriptor, so that no link is followed */
+static void make_readable(int dirfd, const char *name)
+{
+	_cleanup_(closep) int fd = fs_open_beneath(dirfd, name, O_PATH | O_DIRECTORY, 0);
+	char proc[32];
+
+	if (fd < 0)
+		return;
+	snprintf(proc, sizeof(proc), "/proc/self/fd/%d", fd);
+	(void)chmod(proc, 0700);
+}
+
 static int open_dir_for_removal(int dirfd, const char *name)
 {
 	int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 
-	if (fd == -EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+	if (fd == -EACCES) {
+		make_readable(dirfd, name);
 		fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	}
+	if (fd >= 0)
+		make_writable(fd);
 	return fd;
 }
 
 /* removes what is no directory; 1: it is one */
 static int remove_leaf(int dirfd, const char *name)
 {
-	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
-		return 0;
-	if (errno == EISDIR || errno == EPERM)
-		return 1;
-	if ((errno == EACCES) && fchmod(dirfd, 0700) == 0) {
-		if (unlinkat(dirfd, name, 0) == 0)
-			return 0;
-		if (errno == EISDIR || errno == EPERM)
-			return 1;
+	int r = unlinkat(dirfd, name, 0);
+
+	if (r < 0 && errno == EACCES) {
+		make_writable(dirfd);
+		r = unlinkat(dirfd, name, 0);
 	}
-	return -errno;
+	if (r == 0 || errno == ENOENT)
+		return 0;
+	return errno == EISDIR || errno == EPERM ? 1 : -errno;
 }
 
 /*
- * Too deep for one descriptor a level: a directory that still has content at
- * the limit is moved up beside the top and comes round again.
+ * Too deep for one descriptor a level: a directory at the limit is moved up to the top of
+ * the tree that is being removed, and the top is read once more. Should it all end in
+ * between, nothing is left outside of that tree.
  */
 #define MAX_OPEN_LEVELS 200
 
-static int remove_level(int dirfd, const char *name, int topfd, unsigned depth, unsigned *moved)
-{
-	_cleanup_(closep) int fd = -1;
-	struct dirent *entry;
-	DIR *dir;
-	int r = 0;
+struct removal {
+	int topfd;	/* the tree's own root */
+	unsigned moved; /* up to it, ever */
+};
 
-	fd = open_dir_for_removal(dirfd, name);
+static int move_up(struct removal *rm, int dirfd, const char *name)
+{
+	_cleanup_(closep) int fd = open_dir_for_removal(dirfd, name);
+	char up[32];
+
+	/* its link to the parent changes, so it has to be writable, too */
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
-	(void)fchmod(fd, 0700);
-	dir = fdopendir(dup(fd));
+	do {
+		snprintf(up, sizeof(up), ".removing-%u", rm->moved++);
+		if (renameat2(dirfd, name, rm->topfd, up, RENAME_NOREPLACE) == 0)
+			return 0;
+	} while (errno == EEXIST);
+	return errno == ENOENT ? 0 : -errno;
+}
+
+static int remove_level(struct removal *rm, int dirfd, const char *name, unsigned depth);
+
+static int remove_entry(struct removal *rm, int dirfd, const char *name, unsigned depth)
+{
+	int r;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return 0;
+	r = remove_leaf(dirfd, name);
+	if (r != 1)
+		return r;
+	return depth < MAX_OPEN_LEVELS ? remove_level(rm, dirfd, name, depth + 1) :
+					 move_up(rm, dirfd, name);
+}
+
+static DIR *open_stream(int fd)
+{
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	DIR *dir = copy < 0 ? NULL : fdopendir(copy);
+
+	if (!dir)
+		closep(&copy);
+	return dir;
+}
+
+static int remove_content(struct removal *rm, int fd, unsigned depth)
+{
+	DIR *dir = open_stream(fd);
+	struct dirent *entry;
+	int r = 0;
+
 	if (!dir)
 		return -errno;
-	while (r >= 0 && (errno = 0, entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		r = remove_leaf(fd, entry->d_name);
-		if (r != 1)
-			continue;
-		if (depth < MAX_OPEN_LEVELS) {
-			r = remove_level(fd, entry->d_name, topfd, depth + 1, moved);
-		} else {
-			char up[48];
-
-			snprintf(up, sizeof(up), ".removing-%d-%u", (int)getpid(), (*moved)++);
-			r = renameat(fd, entry->d_name, topfd, up) < 0 ? -errno : 0;
-		}
-	}
-	if (r >= 0 && errno)
+	while (r == 0 && (errno = 0, entry = readdir(dir)))
+		r = remove_entry(rm, fd, entry->d_name, depth);
+	if (r == 0 && errno)
 		r = -errno;
 	closedir(dir);
+	return r;
+}
+
+static int remove_level(struct removal *rm, int dirfd, const char *name, unsigned depth)
+{
+	_cleanup_(closep) int fd = open_dir_for_removal(dirfd, name);
+	unsigned moved;
+	int r;
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	if (depth == 0)
+		rm->topfd = fd;
+	do {
+		moved = rm->moved;
+		(void)lseek(fd, 0, SEEK_SET);
+		r = remove_content(rm, fd, depth);
+	} while (r == 0 && depth == 0 && rm->moved != moved);
 	if (r < 0)
 		return r;
 	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
@@ -247,18 +325,12 @@ static int remove_level(int dirfd, const char *name, int topfd, unsigned depth, 
 
 int fs_remove_tree_at(int dirfd, const char *name, struct fault *f)
 {
-	unsigned moved = 0, done = 0;
+	struct removal rm = { .topfd = -1 };
 	int r;
 
 	r = remove_leaf(dirfd, name);
 	if (r == 1)
-		r = remove_level(dirfd, name, dirfd, 0, &moved);
-	while (r >= 0 && done < moved) {
-		char up[48];
-
-		snprintf(up, sizeof(up), ".removing-%d-%u", (int)getpid(), done++);
-		r = remove_level(dirfd, up, dirfd, 0, &moved);
-	}
+		r = remove_level(&rm, dirfd, name, 0);
 	return r < 0 ? fault_errno(f, r, "cannot remove %s", name) : 0;
 }
 

@@ -40,7 +40,7 @@ int fs_read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t 
  * fs_write_file_at - replace a file atomically
  *
  * Writes beside it, syncs, renames over, syncs the directory. On failure the old
- * file is there unchanged.
+ * file is there unchanged, but for a directory that cannot be synced: then either is.
  */
 int fs_write_file_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 
@@ -57,7 +57,7 @@ int fs_sync_dir_at(int dirfd, const char *path);
  * fs_remove_tree_at - delete a file or a whole directory below @dirfd
  *
  * Relative to descriptors all the way, following no link and crossing no mount;
- * read-only directories are made writable; depth is not limited by PATH_MAX.
+ * read-only directories are made writable, @dirfd's among them; depth is not limited by PATH_MAX.
  * Something that is not there is fine. On failure part of it may be gone.
  */
 int fs_remove_tree_at(int dirfd, const char *name, struct fault *f);

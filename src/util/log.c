@@ -1,12 +1,14 @@
 /* Where the sentences go. */
 #include "util/log.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
 #include <unistd.h>
@@ -77,6 +79,52 @@ bool log_part_is_on(const char *part)
 	return sink.max_level >= LOG_DEBUG || part_is_listed(sink.parts, part);
 }
 
+size_t log_fields(const char *line, char (*ret)[LOG_FIELD_SIZE], size_t max)
+{
+	const char *end = line + strlen(line);
+	size_t n = 0;
+
+	while (n < max) {
+		const char *word = end;
+		size_t name, len;
+
+		while (word > line && word[-1] != ' ')
+			word--;
+		name = strspn(word, "abcdefghijklmnopqrstuvwxyz_");
+		len = (size_t)(end - word);
+		if (name == 0 || name >= len || word[name] != '=' ||
+		    len > LOG_FIELD_SIZE - sizeof("SLOTD_"))
+			break;
+		snprintf(ret[n], LOG_FIELD_SIZE, "SLOTD_%.*s", (int)len, word);
+		for (char *p = ret[n]; *p != '='; p++)
+			*p = (char)toupper((unsigned char)*p);
+		n++;
+		if (word == line)
+			break;
+		end = word - 1;
+	}
+	return n;
+}
+
+#define MAX_FIELDS 8
+
+static int send_to_journal(int level, const char *line)
+{
+	char fields[3 + MAX_FIELDS][LOG_FIELD_SIZE];
+	struct iovec iov[4 + MAX_FIELDS];
+	char message[1100];
+	size_t n = 2;
+
+	snprintf(message, sizeof(message), "MESSAGE=%s", line);
+	snprintf(fields[0], LOG_FIELD_SIZE, "PRIORITY=%i", level);
+	snprintf(fields[1], LOG_FIELD_SIZE, "SYSLOG_IDENTIFIER=%s", sink.ident);
+	n += log_fields(line, fields + n, MAX_FIELDS);
+	for (size_t i = 0; i < n; i++)
+		iov[i] = (struct iovec){ fields[i], strlen(fields[i]) };
+	iov[n] = (struct iovec){ message, strlen(message) };
+	return sd_journal_sendv(iov, (int)n + 1);
+}
+
 void log_line(int level, const char *fmt, ...)
 {
 	char line[1024];
@@ -92,10 +140,7 @@ void log_line(int level, const char *fmt, ...)
 	for (char *p = line; *p; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7F)
 			*p = '?';
-	if (sink.to_journal)
-		sd_journal_send("MESSAGE=%s", line, "PRIORITY=%i", level, "SYSLOG_IDENTIFIER=%s",
-				sink.ident, NULL);
-	else
+	if (!sink.to_journal || send_to_journal(level, line) < 0)
 		dprintf(STDERR_FILENO, "%s: %s\n", sink.ident, line);
 	errno = saved;
 }

@@ -9,6 +9,7 @@
 #define UTIL_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <syslog.h>
 
 /**
@@ -23,6 +24,17 @@ void log_open(const char *ident, int max_level);
 
 /* -EINVAL for a level that is not one of error, warning, notice, info, debug */
 int log_level_from_string(const char *text, int *ret);
+
+#define LOG_FIELD_SIZE 128
+
+/**
+ * log_fields - what the journal gets beside the sentence
+ * @ret: for "lease ended slot=api-3 uid=1000": "SLOTD_UID=1000", "SLOTD_SLOT=api-3"
+ * @max: how many there is room for
+ *
+ * Returns their number. Words longer than LOG_FIELD_SIZE - 8 end the tail.
+ */
+size_t log_fields(const char *line, char (*ret)[LOG_FIELD_SIZE], size_t max);
 
 __attribute__((format(printf, 2, 3))) void log_line(int level, const char *fmt, ...);
 

@@ -7,6 +7,7 @@
 
 struct map {
 	struct lh_table *table;
+	int removed; /* since it was last built; what is removed still costs a look on the way */
 };
 
 struct map *map_new(void)
@@ -48,7 +49,11 @@ void *map_find(const struct map *map, const char *key)
 
 void map_remove(struct map *map, const char *key)
 {
-	lh_table_delete(map->table, key);
+	if (lh_table_delete(map->table, key) < 0 || ++map->removed < map->table->size / 4)
+		return;
+	/* without memory it stays as it is: slower, not wrong */
+	if (lh_table_resize(map->table, map->table->size) == 0)
+		map->removed = 0;
 }
 
 size_t map_count(const struct map *map)

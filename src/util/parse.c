@@ -13,7 +13,7 @@
 #include "util/text.h"
 
 #define MAX_DURATION (100ULL * 365 * USEC_PER_DAY)
-#define MAX_SIZE     (1ULL << 53)
+#define MAX_SIZE     ((1ULL << 53) - 1)
 
 /* digits at *p; -EINVAL: none; -ERANGE: beyond limit */
 static int take_number(const char **p, uint64_t limit, uint64_t *ret)
@@ -55,13 +55,14 @@ int parse_duration(const char *text, uint64_t *ret_usec)
 {
 	const char *p = text;
 	uint64_t total = 0, n, unit;
+	bool is_first = true;
 	int r;
 
 	do {
 		r = take_number(&p, MAX_DURATION, &n);
 		if (r < 0)
 			return r;
-		unit = *p == '\0' && total == 0 ? USEC_PER_SEC : duration_unit(&p);
+		unit = *p == '\0' && is_first ? USEC_PER_SEC : duration_unit(&p);
 		if (unit == 0)
 			return -EINVAL;
 		if (n > MAX_DURATION / unit)
@@ -69,6 +70,7 @@ int parse_duration(const char *text, uint64_t *ret_usec)
 		total += n * unit;
 		if (total > MAX_DURATION)
 			return -ERANGE;
+		is_first = false;
 	} while (*p);
 	*ret_usec = total;
 	return 0;
@@ -126,7 +128,8 @@ int parse_ratio(const char *text, double *ret)
 	char *end;
 	double n;
 
-	if (!isdigit((unsigned char)text[0]) && text[0] != '.')
+	/* strtod() also reads hexadecimal numbers and names of what is no number */
+	if ((!isdigit((unsigned char)text[0]) && text[0] != '.') || strpbrk(text, "xX"))
 		return -EINVAL;
 	n = strtod(text, &end);
 	if (strcmp(end, "%") == 0)
