@@ -6,6 +6,8 @@
 #include <poll.h>
 #include <pty.h>
 #include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -119,12 +121,25 @@ Test(child, signals_sent_to_us_reach_the_whole_group)
 	}
 }
 
+static bool is_stopped(pid_t pid)
+{
+	char path[32], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "r");
+	cr_assert(file != NULL);
+	cr_assert(eq(int, fscanf(file, "%*d (%*[^)]) %c", &state), 1));
+	fclose(file);
+	return state == 'T';
+}
+
 Test(child, a_stopped_one_is_woken_to_be_ended)
 {
 	struct child c;
 
 	cr_assert(eq(int, start(&c, "kill -STOP $$; exit 3", "/"), 0));
-	while (waitpid(c.pid, NULL, WUNTRACED | WNOHANG) == 0)
+	while (!is_stopped(c.pid))
 		poll(NULL, 0, 5);
 	child_signal(&c, SIGTERM);
 	await(&c);
