@@ -9,7 +9,7 @@ from support.daemon import Slotd
 from support.invariants import Checker
 from support.varlink import Closed, Error
 
-SHORT = {"ttl": "1s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"}
+SHORT = {"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"}
 
 
 class World:
@@ -108,7 +108,9 @@ class World:
             try:
                 self.slotd.wait_quiet(60)
                 return
-            except (OSError, Closed, AssertionError):
+            except (OSError, Closed):
+                continue  # it has died, or is about to
+            except AssertionError:
                 if self.slotd.is_running():
                     raise
         raise AssertionError("no rest")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 
 from support import git, slotctl
@@ -260,8 +261,10 @@ class Commands(Case):
         self.assertEqual(slotd.call("PoolShow", pool="q")["pool"]["path"], self.path("source"))
 
     def test_timeout_is_kept(self):
-        slotd = self.one_pool(ready=1, maximum=1)
-        slotd.acquire("p")
-        done = self.slotctl(slotd, "--timeout", "1s", "acquire", "p", "--wait", "60s")
-        self.assertNotEqual(done.status, 0)
-        self.until(lambda: slotd.call("Queue")["queue"] == [], "nobody waits any more")
+        slotd = self.slotd()
+        slotd.signal(signal.SIGSTOP)
+        try:
+            done = self.slotctl(slotd, "--timeout", "1s", "status")
+        finally:
+            slotd.signal(signal.SIGCONT)
+        self.assert_exit(6, done)
