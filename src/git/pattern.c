@@ -84,6 +84,14 @@ static enum match set_match(const char **p, unsigned char c, bool pathname)
 	return found != negated && !(pathname && c == '/') ? MATCH_YES : MATCH_NO;
 }
 
+/* a backslash at the very end escapes nothing, and matches nothing */
+static enum match literal_match(const char **p, unsigned char c)
+{
+	if (**p == '\0')
+		return MATCH_NO;
+	return (unsigned char)*(*p)++ == c ? MATCH_YES : MATCH_NO;
+}
+
 /* one element that is no star; *p is moved behind it on a match */
 static enum match element_match(const char **p, unsigned char c, bool pathname)
 {
@@ -97,12 +105,10 @@ static enum match element_match(const char **p, unsigned char c, bool pathname)
 		++*p;
 		return set_match(p, c, pathname);
 	case '\\':
-		if ((*p)[1] == '\0')
-			return MATCH_NO;
 		++*p;
-		/* fall through */
+		return literal_match(p, c);
 	default:
-		return (unsigned char)*(*p)++ == c ? MATCH_YES : MATCH_NO;
+		return literal_match(p, c);
 	}
 }
 

@@ -182,11 +182,10 @@ static int remove_one(struct reset *x, struct tree_worker *w, const struct tree_
 	case TREE_CHANGE_UNTRACKED:
 	case TREE_FOUND_EMPTY_DIR:
 		return tree_apply_remove(w, found->path);
-	case TREE_CHANGE_UNREADABLE:
-		if (is_tracked_dir(x, found->path))
-			return fault(w->f, -EACCES, "cannot open %s", found->path);
-		/* fall through */
 	case TREE_CHANGE_SPECIAL:
+	case TREE_CHANGE_UNREADABLE:
+		if (found->change == TREE_CHANGE_UNREADABLE && is_tracked_dir(x, found->path))
+			return fault(w->f, -EACCES, "cannot open %s", found->path);
 		/* what is tracked is written over */
 		return found->entry ? 0 : tree_apply_remove(w, found->path);
 	default:

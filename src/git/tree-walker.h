@@ -1,5 +1,5 @@
 /**
- * DOC: tree-walker - one thread of a walk (private to tree-walk.c and tree-untracked.c)
+ * DOC: tree-walker - one thread of a walk (private to tree-walk.c and what it calls)
  */
 #ifndef GIT_TREE_WALKER_H
 #define GIT_TREE_WALKER_H
@@ -7,9 +7,21 @@
 #include <dirent.h>
 
 #include "git/tree-walk.h"
+#include "util/list.h"
+
+struct tree_queue;
+
+/* a directory that the list knows */
+struct tree_task {
+	struct list link; /* tree_queue.tasks */
+	char *path;	  /* of the directory, "" for the slot */
+	size_t low, high; /* its entries in the list */
+	bool ignored;	  /* by the rules; what is tracked in it stays tracked */
+};
 
 struct tree_walker {
 	struct tree_walk *walk;
+	struct tree_queue *queue;
 	struct tree_worker worker;
 	struct fault fault;
 	struct tree_found *found;
@@ -36,6 +48,13 @@ int tree_walker_open(struct tree_walker *w, int dir_fd, const char *name, DIR **
 
 /* "dir/name", or "name" at the top; NULL: no memory */
 char *tree_walker_path(const char *dir, const char *name);
+
+/* puts a directory into the queue; @path is copied */
+int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high,
+		     bool ignored);
+
+/* one directory against its entries in the list; subdirectories are pushed */
+int tree_compare(struct tree_walker *w, const struct tree_task *task);
 
 /**
  * tree_untracked - report a name that the list does not have

@@ -65,7 +65,7 @@ static const char *const changes[] = {
 	"git config core.fsmonitor 'touch ../victim/hooked'",
 	"git config core.hooksPath ../victim",
 	"d=.; for i in $(seq 200); do mkdir $d/deep; d=$d/deep; done; touch $d/x",
-	"python3 -c \"import os\\nfor i in range(60): os.mkdir('n' * 120); os.chdir('n' * 120)\\nopen('x', 'w')\"",
+	"python3 -c \"import os; [(os.mkdir('n' * 120), os.chdir('n' * 120)) for i in range(60)]; open('x', 'w')\"",
 	"o=$(git hash-object -w a); printf '100644 %s 1\\tc\\n100644 %s 2\\tc\\n' $o $o | "
 	"git update-index --index-info; touch c",
 };
