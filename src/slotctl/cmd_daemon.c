@@ -60,7 +60,9 @@ static void print_state(struct cli *cli, json_object *ping)
 		printf("slotd does not run; slotctl daemon start\n");
 	printf("socket  %s\n", cli->socket);
 	if (known)
-		printf("log     %s\n", paths.log);
+		printf("log     %s\n", access(paths.log, F_OK) == 0 || !ping
+					       ? paths.log
+					       : "journalctl --user -u slotd");
 }
 
 static enum exit_status ping(struct cli *cli, json_object **ret)

@@ -214,9 +214,9 @@ enum exit_status cmd_run(struct cli *cli)
 	if (status != EXIT_STATUS_DONE)
 		return status;
 	run.lease = lease;
-	if (argv == shell)
-		cli_note(cli, "in %s, at %s; leave this shell to give it back",
-			 slot_lease_slot(lease), slot_lease_path(lease));
+	if (argv == shell || cli->verbose)
+		cli_note(cli, "in %s, at %s%s", slot_lease_slot(lease), slot_lease_path(lease),
+			 argv == shell ? "; leave this shell to give it back" : "");
 	plan_renewal(&run);
 	if (start(&run, argv) == 0) {
 		sigaction(SIGPIPE, &ignore,

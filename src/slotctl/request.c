@@ -155,7 +155,12 @@ static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 	}
 	if (r < 0 && interrupt_signal())
 		interrupt_die();
-	return r < 0 ? cli_fail_call(cli, r) : EXIT_STATUS_DONE;
+	if (r == 0)
+		return EXIT_STATUS_DONE;
+	status = cli_fail_call(cli, r);
+	if (r == -ENOENT && !cli_word(cli, 0) && !place->common_dir)
+		cli_note(cli, "here is no repository: name a POOL ('slotctl pool list')");
+	return status;
 }
 
 static enum exit_status build(struct cli *cli, struct place *place, struct slot_request **ret)
