@@ -112,20 +112,31 @@ static int open_log(int dirfd, const char *name, struct fault *f)
 	return fault(f, -EUCLEAN, "the log %s keeps being replaced", name);
 }
 
+/* the log, open for appending */
+static int open_path(int dirfd, const char *path, struct fault *f)
+{
+	_cleanup_(closep) int parent = -1;
+	const char *name = NULL;
+
+	parent = open_parent(dirfd, path, &name, f);
+	return parent < 0 ? parent : open_log(parent, name, f);
+}
+
+int reflog_put_right(int dirfd, const char *path, struct fault *f)
+{
+	_cleanup_(closep) int fd = open_path(dirfd, path, f);
+
+	return fd < 0 ? fd : 0;
+}
+
 int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
 		  const char *why, struct fault *f)
 {
-	_cleanup_(closep) int parent = -1;
-	_cleanup_(closep) int fd = -1;
+	_cleanup_(closep) int fd = open_path(dirfd, path, f);
 	_cleanup_(freep) char *line = NULL;
 	char a[GIT_OID_HEXSZ + 1], b[GIT_OID_HEXSZ + 1];
-	const char *name = NULL;
 	int r;
 
-	parent = open_parent(dirfd, path, &name, f);
-	if (parent < 0)
-		return parent;
-	fd = open_log(parent, name, f);
 	if (fd < 0)
 		return fd;
 	line = text_printf("%s %s slotd <slotd@localhost> %llu +0000\t%s\n",

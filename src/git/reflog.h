@@ -22,6 +22,9 @@
 int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
 		  const char *why, struct fault *f);
 
+/* the log is a regular file of its own name only, made if there is none, as reflog_append() leaves it */
+int reflog_put_right(int dirfd, const char *path, struct fault *f);
+
 /**
  * reflog_foreach - every commit that a log names, oldest first, repeated as they come
  *

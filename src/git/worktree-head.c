@@ -113,6 +113,14 @@ static int replace_head(int admin_fd, const char *text, struct fault *f)
 	return 0;
 }
 
+/* nothing to write, but what is in the way of git goes */
+static int keep_head(struct worktree *w, struct fault *f)
+{
+	int r = admin_remove_at(w->tree.admin_fd, "HEAD.lock", f);
+
+	return r == 0 ? reflog_put_right(w->tree.admin_fd, "logs/HEAD", f) : r;
+}
+
 int worktree_set_head(struct worktree *w, const char *branch, const git_oid *commit,
 		      const char *why, struct fault *f)
 {
@@ -126,7 +134,7 @@ int worktree_set_head(struct worktree *w, const char *branch, const git_oid *com
 	if (worktree_head(w, &was, &from, NULL) < 0)
 		memset(&from, 0, sizeof(from));
 	else if (text_is_equal(was, branch) && git_oid_equal(&from, commit))
-		return admin_remove_at(w->tree.admin_fd, "HEAD.lock", f);
+		return keep_head(w, f);
 	text = branch ? text_printf("ref: refs/heads/%s\n", branch) :
 			text_printf("%s\n", git_oid_tostr(hex, sizeof(hex), commit));
 	if (!text)
