@@ -54,8 +54,9 @@ static void print_state(struct cli *cli, json_object *ping)
 	if (cli_print_json(cli, doc))
 		return;
 	if (ping)
-		printf("slotd %s runs, pid %lld, for %s\n", json_get_string(ping, "version"),
-		       (long long)json_get_int(ping, "pid", 0), format_age((uint64_t)up, age));
+		out_line(stdout, OUT_PLAIN, "slotd %s runs, pid %lld, for %s",
+			 out_field(ping, "version"), (long long)json_get_int(ping, "pid", 0),
+			 format_age((uint64_t)up, age));
 	else
 		printf("slotd does not run; slotctl daemon start\n");
 	printf("socket  %s\n", cli->socket);

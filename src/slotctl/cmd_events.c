@@ -24,14 +24,11 @@ struct stream {
 static void print_event(json_object *e)
 {
 	_cleanup_(freep) char *at = out_time(json_get_int(e, "atUsec", 0));
-	_cleanup_(freep) char *kind = out_clean(json_get_string(e, "kind"));
-	const char *slot = json_get_string(e, "slot");
-	_cleanup_(freep) char *where = out_clean(slot ? slot : json_get_string(e, "pool"));
-	const char *detail = json_get_string(e, "detail");
-	_cleanup_(freep) char *clean = out_clean(detail);
+	const char *slot = json_get_string(e, "slot"), *detail = json_get_string(e, "detail");
 
-	printf("%s  %6lld  %-18s  %-16s  %s\n", at, (long long)json_get_int(e, "sequence", 0), kind,
-	       where, detail ? clean : "");
+	out_line(stdout, OUT_PLAIN, "%s  %6lld  %-18s  %-16s  %s", at,
+		 (long long)json_get_int(e, "sequence", 0), out_field(e, "kind"),
+		 slot ? slot : out_field(e, "pool"), detail ? detail : "");
 }
 
 static void take_event(struct stream *s, json_object *e)

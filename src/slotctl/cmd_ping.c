@@ -24,10 +24,10 @@ enum exit_status cmd_ping(struct cli *cli)
 	took = clock_boot_usec() - began;
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply) || cli->quiet)
 		return status;
-	printf("slotd %s answered in %.2f ms; pid %lld, up for %s\n",
-	       json_get_string(reply, "version"), (double)took / 1000,
-	       (long long)json_get_int(reply, "pid", 0),
-	       format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), up));
+	out_line(stdout, OUT_PLAIN, "slotd %s answered in %.2f ms; pid %lld, up for %s",
+		 out_field(reply, "version"), (double)took / 1000,
+		 (long long)json_get_int(reply, "pid", 0),
+		 format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), up));
 	return status;
 }
 
@@ -50,10 +50,10 @@ static void print_health(json_object *h)
 		printf("%-16s %lld\n", counts[i].name,
 		       (long long)json_get_int(h, counts[i].key, 0));
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_(freep) char *line = out_clean(json_object_to_json_string_ext(
-			json_object_array_get_idx(stuck, i), JSON_C_TO_STRING_PLAIN));
+		json_object *s = json_object_array_get_idx(stuck, i);
 
-		out_line(stdout, OUT_RED, "stuck: %s", line);
+		out_line(stdout, OUT_RED, "stuck: %s",
+			 json_object_to_json_string_ext(s, JSON_C_TO_STRING_PLAIN));
 	}
 	if (json_get_bool(h, "shutdownPending", false))
 		out_line(stdout, OUT_YELLOW, "slotd is stopping");
@@ -104,10 +104,10 @@ enum exit_status cmd_version(struct cli *cli)
 		return EXIT_STATUS_DONE;
 	printf("slotctl %s\n", SLOTD_VERSION);
 	if (slotd)
-		printf("slotd %s, pid %lld, at %s\n", slotd,
-		       (long long)json_get_int(reply, "pid", 0), cli->socket);
+		out_line(stdout, OUT_PLAIN, "slotd %s, pid %lld, at %s", slotd,
+			 (long long)json_get_int(reply, "pid", 0), cli->socket);
 	else
-		printf("slotd does not run%s%s\n", cli->socket ? " at " : "",
-		       cli->socket ? cli->socket : "");
+		out_line(stdout, OUT_PLAIN, "slotd does not run%s%s", cli->socket ? " at " : "",
+			 cli->socket ? cli->socket : "");
 	return EXIT_STATUS_DONE;
 }

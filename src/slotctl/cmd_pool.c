@@ -13,37 +13,29 @@
 #include "util/json.h"
 #include "util/text.h"
 
-static const char *text_of(json_object *o, const char *key)
-{
-	const char *s = json_get_string(o, key);
-
-	return s ? s : "";
-}
-
 static void add_pool(struct table *t, json_object *pool)
 {
-	const char *state = text_of(pool, "state"), *url = json_get_string(pool, "url");
+	const char *state = out_field(pool, "state"), *url = json_get_string(pool, "url");
 
 	if (json_get_bool(pool, "draining", false))
 		state = "draining";
 	else if (json_get_bool(pool, "paused", false))
 		state = "paused";
-	table_add(t, text_of(pool, "name"));
+	table_add(t, out_field(pool, "name"));
 	table_add_colored(t, state, out_state_color(state));
 	table_add_int(t, json_get_int(pool, "slotsReady", 0));
 	table_add_int(t, json_get_int(pool, "slotsMax", 0));
-	table_add(t, text_of(pool, "ref"));
-	table_add(t, text_of(pool, "source"));
-	table_add(t, url ? url : text_of(pool, "path"));
+	table_add(t, out_field(pool, "ref"));
+	table_add(t, out_field(pool, "source"));
+	table_add(t, url ? url : out_field(pool, "path"));
 }
 
 static void print_problem(json_object *pool)
 {
 	const char *problem = json_get_string(pool, "problem");
-	_cleanup_(freep) char *clean = out_clean(problem);
 
 	if (problem)
-		out_line(stdout, OUT_RED, "%s: %s", text_of(pool, "name"), clean);
+		out_line(stdout, OUT_RED, "%s: %s", out_field(pool, "name"), problem);
 }
 
 enum exit_status cmd_pool_list(struct cli *cli)
@@ -71,10 +63,8 @@ enum exit_status cmd_pool_list(struct cli *cli)
 
 static void print_field(const char *name, const char *value)
 {
-	_cleanup_(freep) char *clean = out_clean(value);
-
 	if (value && *value)
-		printf("%-12s %s\n", name, clean);
+		out_line(stdout, OUT_PLAIN, "%-12s %s", name, value);
 }
 
 static void print_number(const char *name, int64_t n)
@@ -109,8 +99,8 @@ static void print_pool(json_object *pool)
 	for (size_t i = 0; unsupported && i < json_object_array_length(unsupported); i++) {
 		json_object *u = json_object_array_get_idx(unsupported, i);
 		_cleanup_(freep) char *line =
-			text_printf("%s (%s): %s", text_of(u, "what"), text_of(u, "where"),
-				    text_of(u, "detail"));
+			text_printf("%s (%s): %s", out_field(u, "what"), out_field(u, "where"),
+				    out_field(u, "detail"));
 
 		print_field("lacks", line);
 	}
@@ -123,7 +113,7 @@ static const char *only_pool(struct cli *cli, json_object *list)
 	size_t n = json_object_array_length(pools);
 
 	if (n == 1)
-		return json_get_string(json_object_array_get_idx(pools, 0), "name");
+		return out_field(json_object_array_get_idx(pools, 0), "name");
 	cli_fail(cli, EXIT_STATUS_USAGE, "which pool? there are %zu; see 'slotctl pool list'", n);
 	return NULL;
 }
@@ -165,7 +155,7 @@ static void show_progress(struct adding *a, json_object *progress)
 		return;
 	fprintf(stderr, "\r\033[K%s", phase);
 	if (total > 0)
-		fprintf(stderr, " %lld%% (%lld of %lld)", (long long)(done * 100 / total),
+		fprintf(stderr, " %.0f%% (%lld of %lld)", 100.0 * (double)done / (double)total,
 			(long long)done, (long long)total);
 	a->shown = true;
 }
@@ -245,18 +235,17 @@ static void print_removed(json_object *reply)
 	const char *store = json_get_string(reply, "store");
 	size_t n = branches ? json_object_array_length(branches) : 0;
 
-	printf("pool %s is removed\n", text_of(reply, "pool"));
+	out_line(stdout, OUT_PLAIN, "pool %s is removed", out_field(reply, "pool"));
 	if (json_get_bool(reply, "deleted", false))
 		printf("its store is deleted\n");
 	else if (store)
-		printf("its store is kept in %s\n", store);
+		out_line(stdout, OUT_PLAIN, "its store is kept in %s", store);
 	if (n > 0)
 		printf("branches in it that its origin lacks:\n");
 	for (size_t i = 0; i < n; i++) {
-		_cleanup_(freep) char *name =
-			out_clean(json_object_get_string(json_object_array_get_idx(branches, i)));
+		const char *name = json_object_get_string(json_object_array_get_idx(branches, i));
 
-		printf("  %s\n", name);
+		out_line(stdout, OUT_PLAIN, "  %s", name ? name : "-");
 	}
 }
 
@@ -346,8 +335,8 @@ enum exit_status cmd_pool_fetch(struct cli *cli)
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply) || cli->quiet)
 		return status;
 	pool = json_get_object(reply, "pool");
-	printf("%s stands at %.12s (%s)\n", cli_word(cli, 0), text_of(pool, "head"),
-	       text_of(pool, "ref"));
+	out_line(stdout, OUT_PLAIN, "%s stands at %.12s (%s)", cli_word(cli, 0),
+		 out_field(pool, "head"), out_field(pool, "ref"));
 	print_problem(pool);
 	return status;
 }

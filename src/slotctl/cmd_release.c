@@ -34,15 +34,14 @@ static char *find_path(struct cli *cli, const char *slot, const char *pool)
 static void print_isolated(struct cli *cli, const char *slot, const char *reason, const char *path,
 			   FILE *to)
 {
-	_cleanup_(freep) char *why = out_clean(reason ? reason : "no reason given");
-
-	out_line(to, OUT_YELLOW, "slotctl: %s is isolated: %s", slot, why);
+	out_line(to, OUT_YELLOW, "slotctl: %s is isolated: %s", slot,
+		 reason ? reason : "no reason given");
 	if (cli->quiet)
 		return;
 	if (path)
-		fprintf(to, "slotctl: what it holds is untouched in %s\n", path);
-	fprintf(to, "slotctl: when you have what you need: slotctl slot remove %s --discard\n",
-		slot);
+		out_line(to, OUT_PLAIN, "slotctl: what it holds is untouched in %s", path);
+	out_line(to, OUT_PLAIN,
+		 "slotctl: when you have what you need: slotctl slot remove %s --discard", slot);
 }
 
 void release_print(struct cli *cli, json_object *reply, const char *path, FILE *to)
@@ -57,8 +56,8 @@ void release_print(struct cli *cli, json_object *reply, const char *path, FILE *
 			path = found = find_path(cli, slot, json_get_string(reply, "pool"));
 		print_isolated(cli, slot, json_get_string(reply, "reason"), path, to);
 	} else if (!cli->quiet) {
-		fprintf(to, "slotctl: %s was given back and is %s%s\n", slot, state,
-			strcmp(state, "ready") == 0 ? " again" : "");
+		out_line(to, OUT_PLAIN, "slotctl: %s was given back and is %s%s", slot, state,
+			 strcmp(state, "ready") == 0 ? " again" : "");
 	}
 }
 

@@ -3,7 +3,6 @@
 
 #include "slotctl/cli.h"
 #include "slotctl/out.h"
-#include "util/cleanup.h"
 #include "util/json.h"
 
 enum exit_status cmd_slot_add(struct cli *cli)
@@ -16,14 +15,11 @@ enum exit_status cmd_slot_add(struct cli *cli)
 		status = cli_call(cli, "SlotAdd",
 				  json_set_string(cli_take_fields(cli), "pool", cli_word(cli, 0)),
 				  &reply);
-	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply)) {
-		_cleanup_(freep) char *path = NULL;
-
-		slot = json_get_object(reply, "slot");
-		path = out_clean(json_get_string(slot, "path"));
-		printf("%s is %s at %s\n", json_get_string(slot, "slot"),
-		       json_get_string(slot, "state"), path);
-	}
+	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
+		return status;
+	slot = json_get_object(reply, "slot");
+	out_line(stdout, OUT_PLAIN, "%s is %s at %s", out_field(slot, "slot"),
+		 out_field(slot, "state"), out_field(slot, "path"));
 	return status;
 }
 
@@ -37,6 +33,6 @@ enum exit_status cmd_slot_remove(struct cli *cli)
 				  json_set_string(cli_take_fields(cli), "slot", cli_word(cli, 0)),
 				  &reply);
 	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply) && !cli->quiet)
-		printf("%s is removed\n", json_get_string(reply, "slot"));
+		out_line(stdout, OUT_PLAIN, "%s is removed", out_field(reply, "slot"));
 	return status;
 }

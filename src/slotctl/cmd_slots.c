@@ -59,17 +59,18 @@ static void add_slot(struct table *t, json_object *s)
 static void print_reason(json_object *s)
 {
 	const char *state = json_get_string(s, "state"), *reason = json_get_string(s, "reason");
-	_cleanup_(freep) char *slot = out_clean(json_get_string(s, "slot"));
-	_cleanup_(freep) char *why = out_clean(reason ? reason : "no reason recorded");
+	const char *slot = out_field(s, "slot");
 	bool isolated = text_is_equal(state, "isolated");
 
 	if (!reason && !isolated)
 		return;
-	out_line(stdout, isolated ? OUT_RED : OUT_PLAIN, "%s: %s", slot, why);
+	out_line(stdout, isolated ? OUT_RED : OUT_PLAIN, "%s: %s", slot,
+		 reason ? reason : "no reason recorded");
 	if (isolated)
-		printf("  look into its path, take what you need, then: "
-		       "slotctl slot remove %s --discard\n",
-		       slot);
+		out_line(stdout, OUT_PLAIN,
+			 "  look into its path, take what you need, then: "
+			 "slotctl slot remove %s --discard",
+			 slot);
 }
 
 static bool is_state(const char *state)

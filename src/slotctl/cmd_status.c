@@ -65,36 +65,31 @@ static void print_unsupported(const char *name, json_object *list)
 {
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		json_object *u = json_object_array_get_idx(list, i);
-		_cleanup_(freep) char *what = out_clean(json_get_string(u, "what"));
-		_cleanup_(freep) char *where = out_clean(json_get_string(u, "where"));
-		_cleanup_(freep) char *detail = out_clean(json_get_string(u, "detail"));
 
-		out_line(stdout, OUT_YELLOW, "%s: slots have no %s yet (%s): %s", name, what, where,
-			 detail);
+		out_line(stdout, OUT_YELLOW, "%s: slots have no %s yet (%s): %s", name,
+			 out_field(u, "what"), out_field(u, "where"), out_field(u, "detail"));
 	}
 }
 
 /* what is wrong with a pool, and the command that helps */
 static void print_advice(json_object *pool)
 {
-	_cleanup_(freep) char *name = out_clean(json_get_string(pool, "name"));
+	const char *name = out_field(pool, "name");
 	int64_t isolated = json_get_int(pool, "isolated", 0);
 	const char *problem = json_get_string(pool, "problem");
 
-	if (problem) {
-		_cleanup_(freep) char *clean = out_clean(problem);
-
-		out_line(stdout, OUT_RED, "%s: %s", name, clean);
-	}
+	if (problem)
+		out_line(stdout, OUT_RED, "%s: %s", name, problem);
 	if (isolated > 0)
 		out_line(
 			stdout, OUT_RED,
 			"%s: %lld isolated; why, and what to do: slotctl slots %s --state isolated",
 			name, (long long)isolated, name);
 	if (json_get_bool(pool, "paused", false))
-		printf("%s: paused; 'slotctl pool resume %s' goes on\n", name, name);
+		out_line(stdout, OUT_PLAIN, "%s: paused; 'slotctl pool resume %s' goes on", name,
+			 name);
 	if (json_get_int(pool, "waiting", 0) > 0)
-		printf("%s: who waits, and why: slotctl queue %s\n", name, name);
+		out_line(stdout, OUT_PLAIN, "%s: who waits, and why: slotctl queue %s", name, name);
 	print_unsupported(name, json_get_array(pool, "unsupported"));
 }
 
@@ -136,9 +131,10 @@ enum exit_status cmd_status(struct cli *cli)
 		return status;
 	print_pools(json_get_array(reply, "pools"));
 	if (cli->verbose)
-		printf("slotd %s, up for %s, at %s\n", json_get_string(reply, "version"),
-		       format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), age),
-		       cli->socket);
+		out_line(stdout, OUT_PLAIN, "slotd %s, up for %s, at %s",
+			 out_field(reply, "version"),
+			 format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), age),
+			 cli->socket);
 	print_findings(json_get_int(reply, "findings", 0));
 	return EXIT_STATUS_DONE;
 }

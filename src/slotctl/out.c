@@ -12,6 +12,7 @@
 
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/json.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -100,14 +101,23 @@ char *out_clean(const char *s)
 void out_line(FILE *to, enum out_color color, const char *fmt, ...)
 {
 	bool colored = color != OUT_PLAIN && out_is_colored(to);
+	_cleanup_(freep) char *raw = NULL;
+	_cleanup_(freep) char *clean = NULL;
 	va_list ap;
 
-	if (colored)
-		fputs(escapes[color], to);
 	va_start(ap, fmt);
-	vfprintf(to, fmt, ap);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		abort();
 	va_end(ap);
-	fputs(colored ? "\033[0m\n" : "\n", to);
+	clean = out_clean(raw);
+	fprintf(to, "%s%s%s\n", colored ? escapes[color] : "", clean, colored ? "\033[0m" : "");
+}
+
+const char *out_field(json_object *o, const char *key)
+{
+	const char *s = json_get_string(o, key);
+
+	return s && *s ? s : "-";
 }
 
 void table_init(struct table *t, const char *titles)

@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include <json-c/json.h>
+
 enum out_color { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_GREEN, OUT_YELLOW, OUT_RED };
 
 /* character set from the locale, UTF-8 where it names none */
@@ -26,9 +28,12 @@ size_t out_width(const char *s);
 /* a copy without control characters or bytes that are not UTF-8; "-" for NULL and "" */
 char *out_clean(const char *s);
 
-/* printf of one line with a colour where there are colours */
+/* printf of one line, made clean, with a colour where there are colours */
 __attribute__((format(printf, 3, 4))) void out_line(FILE *to, enum out_color color, const char *fmt,
 						    ...);
+
+/* a string of a reply; "-" when it is not there; borrowed */
+const char *out_field(json_object *o, const char *key);
 
 #define TABLE_COLUMNS 16
 

@@ -10,6 +10,7 @@
 #include "slotctl/out.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/json.h"
 #include "util/text.h"
 
 TestSuite(out, .init = out_init, .fini = clock_real);
@@ -85,6 +86,20 @@ Test(out, text_of_strangers_cannot_play_with_the_terminal)
 		     "turn \\342\\200\\256around");
 	expect_clean("", "-");
 	expect_clean(NULL, "-");
+}
+
+Test(out, lines_are_clean_and_what_is_absent_is_a_dash)
+{
+	_cleanup_json_ json_object *o = json_tokener_parse("{\"a\":\"\\u001b[2J\",\"n\":5}");
+	char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+
+	out_line(to, OUT_RED, "  %s %s %s", out_field(o, "a"), out_field(o, "n"),
+		 out_field(NULL, "a"));
+	fclose(to);
+	cr_expect(eq(str, text, (char *)"  \\033[2J - -\n"));
+	free(text);
 }
 
 /* sh evaluates the quoted word and gives it back */
