@@ -204,7 +204,8 @@ void conf_pool_free(struct conf_pool *p); /* accepts NULL */
 /**
  * conf_pool_allows - may this uid do that on the pool?
  *
- * Users and groups are resolved by name at the call; operators may also observe.
+ * Users and groups are resolved by name at the call; operators may also observe. The uid
+ * that the process runs as may do everything, whatever the pool says.
  */
 bool conf_pool_allows(const struct conf_pool *p, uint32_t uid, uint32_t gid,
 		      enum conf_access_right right);

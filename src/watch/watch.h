@@ -21,6 +21,9 @@ typedef void (*watch_fn)(struct watch *w, void *userdata);
  * watch_file - a file by path, existing or not
  * @settle_usec: call only when nothing more happened for so long (editors write twice)
  *
+ * When @path is a link, the link is watched, not what it points to. A file that is new is told
+ * when its writer has closed it. Should the directory go, it is looked for until it is back.
+ *
  * -ENOENT when its directory does not exist; -ENOSPC when the kernel's limit of watches
  * is reached.
  */
