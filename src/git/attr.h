@@ -1,8 +1,8 @@
 /**
  * DOC: attr - the attributes of a path, by a commit's .gitattributes files
  *
- * Only what converts content is answered. Rules come from the commit, from info/attributes of the
- * store, and from core.attributesFile when it is a regular file.
+ * Only what converts content is answered. Rules come from the commit and from info/attributes of
+ * the store; core.attributesFile names a file outside and is not read.
  *
  * Source: gitattributes(5), "DESCRIPTION" and "DEFINING MACRO ATTRIBUTES".
  */

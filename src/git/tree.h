@@ -6,11 +6,12 @@
  * RESOLVE_BENEATH | NO_SYMLINKS | NO_XDEV, O_NOFOLLOW, unlinkat. New content is written
  * beside and renamed over (in a fresh slot: created with O_EXCL), so neither links nor hard
  * links are written through. Index entries are filled from what was just written. Text
- * conversion (text, eol, ident) goes through libgit2's filters with the attributes of the
- * commit being written; no program runs.
+ * conversion (text, eol, ident) follows the attributes of the commit being written (convert.h); no
+ * program runs.
  *
- * The index is read by libgit2 from a regular file of bounded size, and written by us:
- * version 2, with a cache-tree, to "index.lock" first and renamed.
+ * The index is read by a bounded reader of ours (index-read.h) and written by us: version 2, with a
+ * cache-tree, to "index.lock" first and renamed. It is not synced, nor are the files: after a
+ * power loss content decides.
  *
  * Errors
  * ------
@@ -56,7 +57,9 @@ int tree_create(const struct tree_slot *slot, const git_oid *commit, unsigned th
  * tree_switch - move a clean slot from what its index says to another commit
  *
  * Touches only what differs between the two. A file that is not what the index says is not
- * overwritten: -EBUSY with its name, nothing changed before it was noticed.
+ * overwritten, nor is a file that is there and not in the index, ignored ones included: -EBUSY with
+ * its name, nothing changed before it was noticed. -EBUSY, too, for an index that is locked, unmerged
+ * or has hidden entries. Attributes that changed count as a difference of the files they are for.
  */
 int tree_switch(const struct tree_slot *slot, const git_oid *commit, unsigned threads,
 		struct tree_stats *ret, struct fault *f);
@@ -66,12 +69,12 @@ enum tree_change {
 	TREE_CHANGE_MODIFIED = 1, /* content, type or mode differs from the index */
 	TREE_CHANGE_DELETED,
 	TREE_CHANGE_STAGED,	/* the index differs from the commit (path of the entry) */
-	TREE_CHANGE_UNTRACKED,	/* not in the index, not ignored; directories as one, with '/' */
-	TREE_CHANGE_IGNORED,	/* not in the index, ignored */
+	TREE_CHANGE_UNTRACKED,	/* not in the index, not ignored; see tree_sweep() on directories */
+	TREE_CHANGE_IGNORED,	/* not in the index, ignored; a directory as one, with '/' */
 	TREE_CHANGE_CONFLICT,	/* unmerged in the index */
 	TREE_CHANGE_HIDDEN,	/* differs behind assume-unchanged or skip-worktree */
-	TREE_CHANGE_NESTED,	/* a repository or submodule checkout inside */
-	TREE_CHANGE_SPECIAL,	/* FIFO, socket, device */
+	TREE_CHANGE_NESTED,	/* a repository or submodule checkout: its directory, with '/' */
+	TREE_CHANGE_SPECIAL,	/* FIFO, socket, device, tracked or not */
 	TREE_CHANGE_MOUNT,	/* something is mounted here */
 	TREE_CHANGE_UNREADABLE,
 };
@@ -97,6 +100,12 @@ typedef int (*tree_change_fn)(enum tree_change change, const char *path, void *u
  * An entry is unchanged when size, mtime, ctime, inode, type and mode are those of the index and
  * the entry is not racy; else its content decides (filters applied the other way), and stat data
  * that merely drifted is no change. The flags assume-unchanged and skip-worktree are not believed.
+ *
+ * An untracked directory is one report, with '/', if all in it is plain untracked files; else its
+ * parts are reported one by one, so that what is ignored in it can be told from what is not. What
+ * stands where a tracked name belongs is untracked even if rules would ignore it. An untracked
+ * directory without files is not reported (git does not see it either); a nested repository and an
+ * ignored directory are not looked into. Leftovers of a killed reset (".slotd-tmp-…") are untracked under any rules.
  * -EUCLEAN when the index cannot be read (damaged, split, sparse): the sentence says which.
  */
 int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ignored,
@@ -112,6 +121,11 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ig
  * included). Unreadable, split or sparse indexes are replaced. Deletes only what it was given below
  * slot_fd; a mount inside is -EXDEV and nothing below it is touched. Reading an object fails before
  * anything was changed where that can be known (all trees, existence of all changed blobs).
+ *
+ * What the old index has and the commit does not is removed, even where rules ignore it. Files
+ * whose content is right are left as they are, so that builds in kept directories stay valid; one
+ * that its owner may not read and write is made anew. Directories get rwx for their owner; -EACCES if
+ * that fails for one with tracked files. An index.lock that is there is replaced: the slot is ours.
  */
 int tree_reset(const struct tree_slot *slot, const git_oid *commit, bool keep_ignored,
 	       unsigned threads, struct tree_stats *ret, struct fault *f);

@@ -3,10 +3,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -264,4 +266,45 @@ Test(tree_hostile, a_change_in_the_same_instant_as_the_index_is_found)
 	set_index_time("a", 0);
 	cr_assert_eq(switch_to("HEAD"), 0, "%s", slot_fault.text);
 	cr_assert_str_eq(sweep_text("HEAD", true), "modified a\n");
+}
+
+/* a namespace of our own: what is mounted goes with the process. Not everybody may have one */
+static bool may_mount(void)
+{
+	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+}
+
+Test(tree_hostile, a_mount_is_reported_and_never_crossed)
+{
+	static const struct {
+		const char *at, *found;
+	} mounts[] = {
+		{ "s/d", "modified a\nmount d/\n" },
+		{ "s/n", "modified a\nmount n/\n" },
+		{ "s/m/n", "modified a\nmount m/n/\n" },
+		{ "s/a", "mount a\n" },
+	};
+
+	if (!may_mount())
+		cr_skip("mounting needs privileges");
+	commit_made_by("mkdir d; echo f > d/f; echo a > a");
+	slot_open();
+	cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
+	for (size_t i = 0; i < 4; i++) {
+		char *found;
+
+		cr_assert(sh("test -f '%s' || mkdir -p '%s'; echo dirty > s/a", mounts[i].at,
+			     mounts[i].at));
+		cr_assert_eq(mount(in_dir(i < 3 ? "victim" : "victim/f1"), in_dir(mounts[i].at), NULL,
+				   MS_BIND, NULL),
+			     0);
+		found = sweep_text("HEAD", true);
+		cr_expect_str_eq(found, mounts[i].found, "%s: %s", mounts[i].at, found);
+		cr_expect_eq(reset_to("HEAD", false), -EXDEV, "%s", mounts[i].at);
+		cr_assert_eq(umount2(in_dir(mounts[i].at), MNT_DETACH), 0);
+		cr_expect_str_eq(sh_text("cat s/a"), "dirty");
+		assert_victim_is_safe();
+		cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
+		assert_slot_is_clean_at("HEAD");
+	}
 }
