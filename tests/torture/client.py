@@ -90,7 +90,7 @@ class Agent:
         if self.chance.random() < 0.4:
             request["branch"] = "t/%s-%d-%d" % (self.name, os.getpid(), self.keys)
         if self.chance.random() < 0.2:
-            request["ref"] = "HEAD~1"
+            request["ref"] = "one"
         lease = self.call("Acquire", **request)
         if lease is None or isinstance(lease, Error):
             return

@@ -8,6 +8,10 @@ ENDS = {"lease_released", "lease_finished", "lease_expired", "lease_forced"}
 OPERATIONS = {"Acquire": {GRANT}, "Renew": {RENEWAL}, "Release": ENDS, "Finish": ENDS}
 
 
+def is_repeated(ack):
+    return ack["operation"] == "Acquire" and ack["tries"] > 1
+
+
 class Judge:
     """events: as slotd tells them; acknowledged: what the agents wrote down."""
 
@@ -52,12 +56,14 @@ class Judge:
     def compare(self):
         """Every acknowledged change is in the history, under its sequence."""
         history = {e["sequence"]: e for e in self.events}
+        grants = {e["lease"]: e for e in self.events if e["kind"] == GRANT}
         for ack in self.acknowledged:
             kinds = OPERATIONS.get(ack["operation"])
             if kinds is None:
                 continue
             reply = ack["reply"]
-            event = history.get(reply["sequence"])
+            # a key that was repeated gets the lease of a grant that had its number then
+            event = grants.get(reply["lease"]) if is_repeated(ack) else history.get(reply["sequence"])
             if event is None:
                 self.say("%s %s was acknowledged as %d, which is not in the history", ack["operation"],
                          reply["lease"], reply["sequence"])
@@ -71,7 +77,8 @@ class Judge:
 
     def order(self):
         """What was answered before something else was asked comes before it in the history."""
-        changes = [a for a in self.acknowledged if a["operation"] in OPERATIONS]
+        changes = [a for a in self.acknowledged
+                   if a["operation"] in OPERATIONS and not is_repeated(a)]
         ended = sorted(changes, key=lambda a: a["ended"])
         done, highest = 0, 0
         for ack in sorted(changes, key=lambda a: a["began"]):
