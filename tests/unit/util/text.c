@@ -64,8 +64,7 @@ Test(text, utf8_is_told_from_what_only_resembles_it)
 		"\xC0\x80",
 		"\xC1\xBF",
 		"\xC2",
-		"\xC2"
-		"a",
+		"\302a",
 		"\xE0\x9F\xBF",
 		"\xE0\xA0",
 		"\xED\xA0\x80",
