@@ -267,6 +267,8 @@ SLOT_API int slot_request_set_bind(struct slot_request *request, const char *bin
 SLOT_API int slot_request_set_wait_usec(struct slot_request *request, uint64_t wait_usec);
 /* time to live between two signs of life, microseconds; default and limits: the pool's */
 SLOT_API int slot_request_set_ttl_usec(struct slot_request *request, uint64_t ttl_usec);
+/* process that may release by slot or path later on: the caller (default) or an ancestor of it */
+SLOT_API int slot_request_set_holder(struct slot_request *request, int64_t pid);
 /* how long the work will probably take, microseconds */
 SLOT_API int slot_request_set_estimate_usec(struct slot_request *request, uint64_t estimate_usec);
 /* the greater is served first */

@@ -135,6 +135,11 @@ SLOT_API int slot_request_set_estimate_usec(struct slot_request *request, uint64
 	return set_usec(request, "estimateUsec", estimate_usec);
 }
 
+SLOT_API int slot_request_set_holder(struct slot_request *request, int64_t pid)
+{
+	return set_int(request, "holder", pid);
+}
+
 SLOT_API int slot_request_set_priority(struct slot_request *request, int64_t priority)
 {
 	return set_int(request, "priority", priority);

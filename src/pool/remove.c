@@ -24,7 +24,7 @@
 
 struct removal {
 	bool delete_store;
-	bool listed; /* the branches that origin lacks are known */
+	bool listed; /* the store's last job is over */
 	bool over;
 	pool_removed_fn fn; /* NULL: nobody waits */
 	void *userdata;
@@ -141,7 +141,7 @@ static void on_unpushed(const struct job_result *r, void *userdata)
 	if (r->outcome == JOB_CANCELED || !rm)
 		return;
 	if (r->outcome != JOB_DONE)
-		log_warning("branches that the origin lacks are not known: %s pool=%s", r->message,
+		log_warning("the store did not take its leave: %s pool=%s", r->message,
 			    pool->rec.name);
 	rm->listed = true;
 	rm->result.branches = calloc(n + 1, sizeof(char *));
@@ -154,10 +154,13 @@ static void on_unpushed(const struct job_result *r, void *userdata)
 	pool_kick(pool);
 }
 
-static void list_unpushed(struct pool *pool)
+/* a cloned store is asked what only it has; an operator's repository gets our mark taken off */
+static void say_goodbye(struct pool *pool)
 {
+	bool adopted = pool->rec.path[0] != '\0';
+	const char *owner = pool->pools->conf->state_dir;
 	struct job_spec spec = {
-		.method = "StoreUnpushed",
+		.method = adopted ? "StoreRelease" : "StoreUnpushed",
 		.params = json_object_new_object(),
 		.lock = pool->rec.name,
 		.deadline_usec = DEADLINE_SLOT,
@@ -165,6 +168,8 @@ static void list_unpushed(struct pool *pool)
 		.userdata = pool,
 	};
 
+	if (adopted)
+		json_set_string(spec.params, "owner", owner);
 	if (job_start(pool->site, &spec, &pool->store_job) < 0)
 		pools_look_later(pool->pools, USEC_PER_SEC);
 }
@@ -246,8 +251,8 @@ void pool_removal_step(struct pool *pool)
 		take_back(pool);
 	else if (pool->total > 0)
 		return; /* the last one that goes kicks the pool */
-	else if (has_store && pool->site && !pool->rec.path[0] && !pool->removal->listed)
-		list_unpushed(pool);
+	else if (has_store && pool->site && !pool->removal->listed)
+		say_goodbye(pool);
 	else
 		finish(pool);
 }

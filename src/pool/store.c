@@ -172,11 +172,11 @@ static bool repeat_if_lost(struct pool *pool, const struct job_result *r)
 
 static const char *error_for_caller(const struct job_result *r)
 {
-	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted" };
+	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted", "InUse" };
 
 	for (size_t i = 0; r->error && i < ARRAY_SIZE(same); i++)
 		if (strcmp(r->error, same[i]) == 0)
-			return same[i];
+			return strcmp(same[i], "InUse") == 0 ? "Conflict" : same[i];
 	return "GitFailed";
 }
 
@@ -355,6 +355,7 @@ void pool_open_store(struct pool *pool)
 	json_set_string(params, "ref", pool->conf->ref);
 	json_set(params, "credentials", cloning ? credentials(pool->conf) : NULL);
 	json_set_bool(params, "fresh", cloning);
+	json_set_string(params, "owner", pool->pools->conf->state_dir);
 	start_store_job(pool, "StoreOpen", params, pool->conf->fetch.timeout_usec, true,
 			cloning ? on_cloned : on_opened);
 }

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "slotctl/daemon.h"
 #include "slotctl/interrupt.h"
@@ -77,6 +78,18 @@ static void set_place(struct slot_request *q, const char *pool, const struct pla
 	}
 	slot_request_set_directory(q, p->directory);
 	slot_request_set_common_dir(q, p->common_dir);
+}
+
+/*
+ * An acquired slot outlives slotctl: whoever runs it may give the slot back by its name or from
+ * within. A parent that is init is everybody's.
+ */
+static void set_holder(struct slot_request *q, const struct cli *cli)
+{
+	pid_t parent = getppid();
+
+	if (strcmp(cli->command->name, "acquire") == 0 && parent > 1)
+		slot_request_set_holder(q, parent);
 }
 
 static bool is_about_pool(struct cli *cli)
@@ -180,6 +193,7 @@ static enum exit_status build(struct cli *cli, struct place *place, struct slot_
 	set_numbers(q, cli->fields);
 	set_lists(q, cli->fields);
 	set_place(q, cli_word(cli, 0), place);
+	set_holder(q, cli);
 	*ret = q;
 	return EXIT_STATUS_DONE;
 }

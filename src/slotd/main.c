@@ -102,7 +102,7 @@ static int load_conf(struct slotd *d, const struct options *o, struct fault *f)
 		conf_faults_deinit(&faults);
 		return conf_default(d->scope, &d->conf, f);
 	}
-	for (size_t i = 0; r < 0 && i < faults.n; i++)
+	for (size_t i = 1; r < 0 && i < faults.n; i++) /* the first is in the fault */
 		log_error("%s", faults.lines[i]);
 	conf_faults_deinit(&faults);
 	return r;

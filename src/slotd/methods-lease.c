@@ -219,6 +219,22 @@ static int fill_times(struct rpc_call *call, json_object *params, struct acquire
 	return 0;
 }
 
+/* a command line tool asks for whoever runs it */
+static int fill_holder(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
+{
+	pid_t peer = rpc_call_peer(call)->pid;
+	int64_t holder = json_get_int(params, "holder", peer);
+	uint64_t start = holder > 0 && holder < INT32_MAX ? process_start_time((pid_t)holder) : 0;
+
+	if (holder != peer && !process_descends_from(peer, (pid_t)holder, start)) {
+		rpc_error_parameter(call, "holder");
+		return -EINVAL;
+	}
+	spec->pid = (uint32_t)holder;
+	spec->pid_start = start;
+	return 0;
+}
+
 static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
 {
 	const struct rpc_peer *peer = rpc_call_peer(call);
@@ -231,7 +247,7 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 	    copy_param(call, params, "key", spec->key, sizeof(spec->key)) < 0 ||
 	    parse_meta(call, params, spec->meta, sizeof(spec->meta)) < 0 ||
 	    parse_bind(call, json_get_string(params, "bind"), &spec->bind) < 0 ||
-	    fill_times(call, params, spec) < 0)
+	    fill_times(call, params, spec) < 0 || fill_holder(call, params, spec) < 0)
 		return -EINVAL;
 	if (!spec->branch[0] && pattern && pattern[0] &&
 	    expand_branch(pattern, spec, spec->branch, sizeof(spec->branch)) < 0) {
@@ -240,10 +256,8 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 			  pool_record(spec->pool)->name, pattern);
 		return -EINVAL;
 	}
-	spec->priority = (int32_t)json_get_int(params, "priority", 1);
+	spec->priority = (int32_t)json_get_int(params, "priority", 0);
 	spec->uid = peer->uid;
-	spec->pid = (uint32_t)peer->pid;
-	spec->pid_start = process_start_time(peer->pid);
 	return 0;
 }
 

@@ -330,6 +330,15 @@ static void add_waiter(const struct waiter_info *w, void *userdata)
 	json_object_array_add(userdata, o);
 }
 
+static int compare_position(const void *a, const void *b)
+{
+	json_object *x = *(json_object *const *)a, *y = *(json_object *const *)b;
+	int r = strcmp(json_get_string(x, "pool"), json_get_string(y, "pool"));
+	int64_t i = json_get_int(x, "position", 0), j = json_get_int(y, "position", 0);
+
+	return r ? r : (i > j) - (i < j);
+}
+
 METHOD(queue)
 {
 	const char *name = json_get_string(params, "pool");
@@ -342,6 +351,7 @@ METHOD(queue)
 	list = json_object_new_array();
 	while ((pool = next_listed(d, call, name, pool)))
 		pool_each_waiter(pool, add_waiter, list);
+	json_object_array_sort(list, compare_position);
 	rpc_reply(call, json_set(json_object_new_object(), "queue", list));
 	return 0;
 }

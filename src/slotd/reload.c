@@ -26,7 +26,7 @@ static int check_fixed(const struct conf *was, const struct conf *now, struct fa
 
 static void log_faults(const struct conf_faults *faults)
 {
-	for (size_t i = 0; i < faults->n; i++)
+	for (size_t i = 1; i < faults->n; i++) /* the first is in the fault */
 		log_error("%s", faults->lines[i]);
 }
 

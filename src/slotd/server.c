@@ -99,7 +99,24 @@ static int remove_dead_socket(const struct sockaddr_un *addr, struct fault *f)
 					    0;
 }
 
-static int listen_on_path(const char *path, int *ret, struct fault *f)
+/* a user's socket may be in /tmp: its directory must be his, and nobody else's to write to */
+static int make_socket_dir(const char *dir, enum conf_scope scope, struct fault *f)
+{
+	bool own = scope == CONF_SCOPE_USER;
+	struct stat st;
+	int r = fs_mkdir_all(dir, own ? 0700 : 0755, f);
+
+	if (r < 0 || !own)
+		return r;
+	if (lstat(dir, &st) < 0)
+		return fault_errno(f, -errno, "cannot look at %s", dir);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0022))
+		return fault(f, -EPERM, "%s must be a directory of your own that nobody else can "
+			     "write to", dir);
+	return 0;
+}
+
+static int listen_on_path(const char *path, enum conf_scope scope, int *ret, struct fault *f)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
 	_cleanup_(freep) char *dir = strdup(path);
@@ -113,7 +130,7 @@ static int listen_on_path(const char *path, int *ret, struct fault *f)
 		return fault(f, -ENAMETOOLONG, "the socket's path is too long: %s", path);
 	memcpy(addr.sun_path, path, strlen(path) + 1);
 	*strrchr(dir, '/') = '\0';
-	r = fs_mkdir_all(dir, 0755, f);
+	r = make_socket_dir(dir, scope, f);
 	if (r == 0)
 		r = remove_dead_socket(&addr, f);
 	if (r < 0)
@@ -160,7 +177,7 @@ static int add_listeners(struct slotd *d, struct fault *f)
 	}
 	if (n > 0)
 		return 0;
-	r = listen_on_path(d->conf->socket, &fd, f);
+	r = listen_on_path(d->conf->socket, d->scope, &fd, f);
 	return r < 0 ? r : add_listener(d, fd, f);
 }
 

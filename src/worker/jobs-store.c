@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "git/owner.h"
 #include "git/feature.h"
 #include "git/store.h"
 #include "util/cleanup.h"
@@ -101,6 +102,7 @@ static int clone_store(struct work *work, const char *url)
 int job_store_open(struct work *work)
 {
 	const char *url = json_get_string(work->params, "url");
+	const char *owner = json_get_string(work->params, "owner");
 	bool fresh = json_get_bool(work->params, "fresh", false);
 	_cleanup_repo_ struct repo *repo = NULL;
 	int r = 0;
@@ -115,11 +117,21 @@ int job_store_open(struct work *work)
 		r = job_open_repo(work, &repo);
 	if (r == 0)
 		r = store_ready(repo, &work->fault);
+	if (r == 0 && work->worker->adopted && owner)
+		r = owner_claim(repo, owner, &work->fault);
 	if (r == 0)
 		r = set_ref_and_head(work, repo);
 	if (r == 0)
 		json_set_string(work->reply, "commonDir", repo_common_dir(repo));
 	return r;
+}
+
+int job_store_release(struct work *work)
+{
+	_cleanup_repo_ struct repo *repo = NULL;
+	int r = job_open_repo(work, &repo);
+
+	return r < 0 ? r : owner_release(repo, json_get_string(work->params, "owner"), &work->fault);
 }
 
 /* an adopted repository knows its origin itself, when the caller names none */

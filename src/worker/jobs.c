@@ -34,6 +34,7 @@ static const struct {
 	{ "StoreFetch", job_store_fetch },
 	{ "StoreResolve", job_store_resolve },
 	{ "StoreUnpushed", job_store_unpushed },
+	{ "StoreRelease", job_store_release },
 	{ "SlotCreate", job_slot_create },
 	{ "SlotPrepare", job_slot_prepare },
 	{ "SlotCheck", job_slot_check },

@@ -11,6 +11,7 @@ int job_store_open(struct work *work);
 int job_store_fetch(struct work *work);
 int job_store_resolve(struct work *work);
 int job_store_unpushed(struct work *work);
+int job_store_release(struct work *work);
 
 int job_slot_create(struct work *work);
 int job_slot_prepare(struct work *work);

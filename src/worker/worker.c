@@ -112,6 +112,8 @@ const char *work_error_name(int code)
 	case -EOPNOTSUPP:
 		return "io.slotd.worker.Unsupported";
 	case -EUCLEAN:
+	case -EUSERS:
+		return "io.slotd.worker.InUse";
 	case -EBUSY: /* a slot that is not as clean as the ledger says */
 	case -ELOOP:
 	case -EXDEV:
