@@ -22,8 +22,8 @@ struct setting {
 /* a line: settings for what the pattern matches, or the definition of a macro */
 struct rule {
 	struct pattern pattern;
-	size_t base_len;  /* of the file it is from */
-	bool is_info;	  /* from info/attributes, which outranks all */
+	size_t base_len; /* of the file it is from */
+	bool is_info;	 /* from info/attributes, which outranks all */
 	struct setting *settings;
 	size_t n;
 };
@@ -237,8 +237,8 @@ static int rule_finish(struct file *file, struct rule *rule, const char *words, 
 	int r = settings_parse(attr, rule, words);
 
 	if (r == 0)
-		r = is_macro ? push(&attr->macros, &attr->n_macros, rule) :
-			       push(&attr->rules, &attr->n_rules, rule);
+		r = is_macro ? push(&attr->macros, &attr->n_macros, rule)
+			     : push(&attr->rules, &attr->n_rules, rule);
 	if (r < 0)
 		rule_free(rule);
 	return r;

@@ -84,7 +84,8 @@ int convert_load(struct repo *repo, const struct tree_list *list, struct convert
 /* lines end in CR LF in the slot, if nothing more special is said */
 static bool default_is_crlf(const struct convert *c)
 {
-	return c->autocrlf == AUTOCRLF_TRUE || (c->autocrlf == AUTOCRLF_FALSE && c->eol == EOL_CRLF);
+	return c->autocrlf == AUTOCRLF_TRUE ||
+	       (c->autocrlf == AUTOCRLF_FALSE && c->eol == EOL_CRLF);
 }
 
 static bool value_is(const char *value, const char *wanted)
@@ -105,9 +106,9 @@ static void action_lines(const struct convert *c, const char *const values[ATTR_
 			 struct action *a)
 {
 	const char *text = says_text(values[ATTR_TEXT]) ? values[ATTR_TEXT] : values[ATTR_CRLF];
-	enum eol eol = value_is(values[ATTR_EOL], "lf")	  ? EOL_LF :
-		       value_is(values[ATTR_EOL], "crlf") ? EOL_CRLF :
-							    EOL_KEEP;
+	enum eol eol = value_is(values[ATTR_EOL], "lf")	    ? EOL_LF
+		       : value_is(values[ATTR_EOL], "crlf") ? EOL_CRLF
+							    : EOL_KEEP;
 
 	if (text == ATTR_FALSE)
 		return;
@@ -329,8 +330,8 @@ static int step_done(int r, struct text *out, struct text *ret, const void **dat
 	return 1;
 }
 
-int convert_to_slot(const struct convert *c, const char *path, const git_oid *oid,
-		    const void *data, size_t len, struct text *ret)
+int convert_to_slot(const struct convert *c, const char *path, const git_oid *oid, const void *data,
+		    size_t len, struct text *ret)
 {
 	struct text out = { 0 };
 	struct action a;

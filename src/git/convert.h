@@ -39,8 +39,8 @@ bool convert_is_same(const struct convert *a, const struct convert *b, const cha
  *
  * 1: converted; 0: as it is, @ret is untouched; -ENOMEM.
  */
-int convert_to_slot(const struct convert *c, const char *path, const git_oid *oid,
-		    const void *data, size_t len, struct text *ret);
+int convert_to_slot(const struct convert *c, const char *path, const git_oid *oid, const void *data,
+		    size_t len, struct text *ret);
 
 /**
  * convert_to_store - from the slot to the store

@@ -9,14 +9,14 @@
 #include "git/sha1.h"
 #include "util/cleanup.h"
 
-#define HEADER_BYTES	12
-#define ENTRY_BYTES	62 /* before the path, without extended flags */
-#define FLAG_VALID	0x8000
-#define FLAG_EXTENDED	0x4000
-#define FLAG_STAGE	0x3000
-#define FLAG_LENGTH	0x0fff
-#define XFLAG_SKIP	0x4000
-#define XFLAG_INTENT	0x2000
+#define HEADER_BYTES  12
+#define ENTRY_BYTES   62 /* before the path, without extended flags */
+#define FLAG_VALID    0x8000
+#define FLAG_EXTENDED 0x4000
+#define FLAG_STAGE    0x3000
+#define FLAG_LENGTH   0x0fff
+#define XFLAG_SKIP    0x4000
+#define XFLAG_INTENT  0x2000
 
 /* a cursor over the bytes before the trailer */
 struct reader {
@@ -128,9 +128,9 @@ static int check_entry(struct reader *r, const struct tree_entry *before,
 	if (!before)
 		return 0;
 	order = tree_path_compare(before->path, before->path_len, e->path, e->path_len);
-	if (order > 0 || (order == 0 && ((before->flags & TREE_ENTRY_STAGE) == 0 ||
-					 (before->flags & TREE_ENTRY_STAGE) >=
-						 (e->flags & TREE_ENTRY_STAGE))))
+	if (order > 0 ||
+	    (order == 0 && ((before->flags & TREE_ENTRY_STAGE) == 0 ||
+			    (before->flags & TREE_ENTRY_STAGE) >= (e->flags & TREE_ENTRY_STAGE))))
 		return damaged(r->f, "its entries are out of order");
 	return 0;
 }
@@ -219,9 +219,9 @@ static int check_trailer(const uint8_t *data, size_t len, struct fault *f)
 		sha1_update(&sha1, data, len - GIT_OID_RAWSZ);
 		if (sha1_final(&sha1, &digest) < 0)
 			return fault_oom(f);
-		return memcmp(digest.id, trailer, GIT_OID_RAWSZ) == 0 ?
-			       0 :
-			       damaged(f, "its checksum is wrong");
+		return memcmp(digest.id, trailer, GIT_OID_RAWSZ) == 0
+			       ? 0
+			       : damaged(f, "its checksum is wrong");
 	}
 	return 0;
 }

@@ -18,7 +18,7 @@
 #include "util/fs.h"
 
 /* deflate cannot do better than this; a header that claims more is a lie */
-#define MAX_RATIO 1032
+#define MAX_RATIO  1032
 #define OPEN_FLAGS (O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
 
 void loose_path(const git_oid *oid, char *ret)
@@ -28,8 +28,8 @@ void loose_path(const git_oid *oid, char *ret)
 }
 
 /* "<type> <size>\0": the length with its NUL, or -EUCLEAN */
-static int header_parse(const uint8_t *text, size_t len, git_object_t *ret_type,
-			uint64_t *ret_size, struct fault *f)
+static int header_parse(const uint8_t *text, size_t len, git_object_t *ret_type, uint64_t *ret_size,
+			struct fault *f)
 {
 	const uint8_t *nul = memchr(text, '\0', len);
 	const uint8_t *space = nul ? memchr(text, ' ', (size_t)(nul - text)) : NULL;

@@ -128,8 +128,7 @@ static bool pack_add(struct odb_dir *dir, const char *name, ino_t ino)
 	if (more)
 		dir->packs = more;
 	pack.name = strdup(name);
-	if (!more || !path || !pack.name ||
-	    git_odb_backend_one_pack(&pack.backend, path) < 0) {
+	if (!more || !path || !pack.name || git_odb_backend_one_pack(&pack.backend, path) < 0) {
 		free(pack.name);
 		return false;
 	}
@@ -224,8 +223,8 @@ static void note_pack_fault(struct fault *f, const struct pack *pack, int rc, in
 	*r = fault(f, -EUCLEAN, "%s: %s", pack->name, e ? e->message : "cannot be read");
 }
 
-static int pack_read(struct pack *pack, const git_oid *oid, git_object_t *ret_type,
-		     void **ret_data, size_t *ret_size, struct fault *f, int *r)
+static int pack_read(struct pack *pack, const git_oid *oid, git_object_t *ret_type, void **ret_data,
+		     size_t *ret_size, struct fault *f, int *r)
 {
 	void *data = NULL;
 	git_oid found;
@@ -332,8 +331,8 @@ int odb_dir_freshen(struct odb_dir *dir, const git_oid *oid, struct fault *f)
 }
 
 /* the 256 directories "00" to "ff", as far as they match the prefix */
-static int loose_foreach_in(struct odb_dir *dir, unsigned fan, const git_oid *prefix,
-			    size_t hexlen, git_odb_foreach_cb cb, void *userdata)
+static int loose_foreach_in(struct odb_dir *dir, unsigned fan, const git_oid *prefix, size_t hexlen,
+			    git_odb_foreach_cb cb, void *userdata)
 {
 	char name[GIT_OID_HEXSZ + 1];
 	struct dirent *entry;

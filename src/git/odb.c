@@ -15,8 +15,8 @@
 #include "util/fs.h"
 #include "util/text.h"
 
-#define MAX_DIRS 64 /* alternates fan out; a sane store has one or two */
-#define MAX_DEPTH 5
+#define MAX_DIRS	     64 /* alternates fan out; a sane store has one or two */
+#define MAX_DEPTH	     5
 #define MAX_ALTERNATES_BYTES (64 << 10)
 
 struct odb {
@@ -171,7 +171,8 @@ static int odb_on_exists_prefix(git_oid *ret, git_odb_backend *backend, const gi
 	struct prefix_search search = { .any = false };
 
 	for (size_t i = 0; i < odb->n_dirs; i++) {
-		int rc = odb_dir_foreach_prefix(odb->dirs[i], prefix, hexlen, prefix_found, &search);
+		int rc =
+			odb_dir_foreach_prefix(odb->dirs[i], prefix, hexlen, prefix_found, &search);
 
 		if (rc != 0)
 			return rc;

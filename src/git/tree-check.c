@@ -179,8 +179,8 @@ static int link_is_same(int dir_fd, const char *name, const struct tree_entry *e
 static int content_check(struct tree_worker *w, const struct tree_checker *checker, int dir_fd,
 			 const char *name, struct tree_entry *e, struct stat *st)
 {
-	int r = e->mode == TREE_MODE_LINK ? link_is_same(dir_fd, name, e) :
-					    file_is_same(w, checker, dir_fd, name, e, st);
+	int r = e->mode == TREE_MODE_LINK ? link_is_same(dir_fd, name, e)
+					  : file_is_same(w, checker, dir_fd, name, e, st);
 
 	if (r == -EACCES || r == -EPERM)
 		return TREE_CHECK_UNREADABLE;

@@ -80,8 +80,8 @@ static struct name *names_find(struct names *names, const char *name)
 {
 	struct name key = { .name = (char *)name };
 
-	return names->n == 0 ? NULL :
-			       bsearch(&key, names->items, names->n, sizeof(key), name_compare);
+	return names->n == 0 ? NULL
+			     : bsearch(&key, names->items, names->n, sizeof(key), name_compare);
 }
 
 /* a directory being compared */
@@ -277,8 +277,8 @@ static int place_untracked(struct place *p)
 
 		if (name->seen || (is_git && !*p->task->path))
 			continue;
-		r = is_git ? tree_walker_report(p->w, TREE_CHANGE_NESTED, p->task->path, true, NULL) :
-			     tree_untracked(p->w, p->task->path, p->fd, name->name,
+		r = is_git ? tree_walker_report(p->w, TREE_CHANGE_NESTED, p->task->path, true, NULL)
+			   : tree_untracked(p->w, p->task->path, p->fd, name->name,
 					    p->task->ignored, false);
 		if (r < 0)
 			return r;

@@ -32,8 +32,7 @@ static int make_dir(int parent_fd, const char *name)
 			return 0;
 		if (errno != EEXIST)
 			return -errno;
-		if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    S_ISDIR(st.st_mode))
+		if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
 			return 0;
 		if (unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT && errno != EISDIR)
 			return -errno;
@@ -117,8 +116,7 @@ static int create_file(int dir_fd, const char *name, uint32_t mode, const void *
 	return r;
 }
 
-static int create_link(int dir_fd, const char *name, const void *data, size_t len,
-		       struct stat *ret)
+static int create_link(int dir_fd, const char *name, const void *data, size_t len, struct stat *ret)
 {
 	_cleanup_(freep) char *target = strndup(data, len);
 
@@ -132,8 +130,8 @@ static int create_link(int dir_fd, const char *name, const void *data, size_t le
 static int create(int dir_fd, const char *name, uint32_t mode, const void *data, size_t len,
 		  struct stat *ret)
 {
-	return mode == TREE_MODE_LINK ? create_link(dir_fd, name, data, len, ret) :
-					create_file(dir_fd, name, mode, data, len, ret);
+	return mode == TREE_MODE_LINK ? create_link(dir_fd, name, data, len, ret)
+				      : create_file(dir_fd, name, mode, data, len, ret);
 }
 
 static int write_new(int dir_fd, const char *name, uint32_t mode, const void *data, size_t len,
@@ -169,8 +167,8 @@ static int rename_over(int dir_fd, const char *from, const char *to)
 	return -EEXIST;
 }
 
-static int write_replace(int dir_fd, const char *name, uint32_t mode,
-			 const void *data, size_t len, struct stat *ret)
+static int write_replace(int dir_fd, const char *name, uint32_t mode, const void *data, size_t len,
+			 struct stat *ret)
 {
 	char beside[64];
 	int r;
@@ -243,8 +241,8 @@ static int write_content(struct tree_worker *w, struct tree_entry *e, const void
 	dir_fd = tree_file_dirs(w, e->path, dir_len);
 	if (dir_fd < 0)
 		return dir_fd;
-	r = how == TREE_FILE_NEW ? write_new(dir_fd, name, e->mode, data, len, &st) :
-				   write_replace(dir_fd, name, e->mode, data, len, &st);
+	r = how == TREE_FILE_NEW ? write_new(dir_fd, name, e->mode, data, len, &st)
+				 : write_replace(dir_fd, name, e->mode, data, len, &st);
 	if (r < 0)
 		return path_fault(w, r, "write", e->path);
 	tree_stat_fill(&e->stat, &st);

@@ -105,6 +105,13 @@ int tree_path_compare(const char *a, size_t a_len, const char *b, size_t b_len)
 	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
+int tree_entry_order(const struct tree_entry *a, const struct tree_entry *b)
+{
+	if (!a || !b)
+		return (a == NULL) - (b == NULL);
+	return tree_path_compare(a->path, a->path_len, b->path, b->path_len);
+}
+
 size_t tree_list_lower(const struct tree_list *list, const char *path, size_t len)
 {
 	size_t low = 0, high = list->n;
@@ -361,9 +368,7 @@ static int load_tree(struct load *load, const git_oid *oid, size_t parent)
 
 static int entry_compare(const void *a, const void *b)
 {
-	const struct tree_entry *x = a, *y = b;
-
-	return tree_path_compare(x->path, x->path_len, y->path, y->path_len);
+	return tree_entry_order(a, b);
 }
 
 /* a well-made commit comes sorted; one that does not is sorted, and looked at for doubles */
@@ -402,8 +407,7 @@ static int commit_tree(struct repo *repo, const git_oid *commit, git_oid *ret, s
 	return 0;
 }
 
-int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret,
-		   struct fault *f)
+int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret, struct fault *f)
 {
 	_cleanup_(tree_list_deinit) struct tree_list list = { 0 };
 	_cleanup_(freep) struct load *load = calloc(1, sizeof(*load));

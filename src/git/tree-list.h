@@ -15,13 +15,13 @@
 
 #include "git/repo.h"
 
-#define TREE_MODE_FILE	   0100644
-#define TREE_MODE_EXEC	   0100755
-#define TREE_MODE_LINK	   0120000
-#define TREE_MODE_GITLINK  0160000
-#define TREE_MODE_DIR	   0040000
-#define TREE_MAX_ENTRIES   10000000
-#define TREE_MAX_PATH	   4095
+#define TREE_MODE_FILE	  0100644
+#define TREE_MODE_EXEC	  0100755
+#define TREE_MODE_LINK	  0120000
+#define TREE_MODE_GITLINK 0160000
+#define TREE_MODE_DIR	  0040000
+#define TREE_MAX_ENTRIES  10000000
+#define TREE_MAX_PATH	  4095
 
 /* what an index remembers of lstat(2); cut to 32 bits as git does; all zero: nothing */
 struct tree_stat {
@@ -53,7 +53,7 @@ struct tree_entry {
 struct tree_dir {
 	const char *path; /* "" is the root; belongs to the list */
 	git_oid oid;
-	size_t parent; /* index into dirs; the root is its own */
+	size_t parent;	/* index into dirs; the root is its own */
 	size_t n_files; /* entries anywhere below */
 	size_t n_children;
 };
@@ -93,6 +93,9 @@ struct tree_entry *tree_list_find(const struct tree_list *list, const char *path
 
 /* the first entry whose path is not before this one: list->n if there is none */
 size_t tree_list_lower(const struct tree_list *list, const char *path, size_t len);
+
+/* by path alone; NULL, the end of a list, comes last */
+int tree_entry_order(const struct tree_entry *a, const struct tree_entry *b);
 
 int tree_path_compare(const char *a, size_t a_len, const char *b, size_t b_len);
 

@@ -65,9 +65,7 @@ static int list_merge(struct reset *x, const struct convert *before)
 	while (r == 0 && (i < x->index.list.n || c < x->commit.n)) {
 		struct tree_entry *old = i < x->index.list.n ? &x->index.list.entries[i] : NULL;
 		struct tree_entry *e = c < x->commit.n ? &x->commit.entries[c] : NULL;
-		int order = !old ? 1 : !e ? -1 :
-				       tree_path_compare(old->path, old->path_len, e->path,
-							 e->path_len);
+		int order = tree_entry_order(old, e);
 
 		if (order < 0) {
 			/* a conflict has up to three of the same path */

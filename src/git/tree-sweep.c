@@ -30,11 +30,11 @@ static void sweep_deinit(struct sweep *s)
 const char *tree_change_to_string(enum tree_change c)
 {
 	static const char *const names[] = {
-		[TREE_CHANGE_MODIFIED] = "modified",   [TREE_CHANGE_DELETED] = "deleted",
-		[TREE_CHANGE_STAGED] = "staged",       [TREE_CHANGE_UNTRACKED] = "untracked",
-		[TREE_CHANGE_IGNORED] = "ignored",     [TREE_CHANGE_CONFLICT] = "conflict",
-		[TREE_CHANGE_HIDDEN] = "hidden",       [TREE_CHANGE_NESTED] = "nested",
-		[TREE_CHANGE_SPECIAL] = "special",     [TREE_CHANGE_MOUNT] = "mount",
+		[TREE_CHANGE_MODIFIED] = "modified",	 [TREE_CHANGE_DELETED] = "deleted",
+		[TREE_CHANGE_STAGED] = "staged",	 [TREE_CHANGE_UNTRACKED] = "untracked",
+		[TREE_CHANGE_IGNORED] = "ignored",	 [TREE_CHANGE_CONFLICT] = "conflict",
+		[TREE_CHANGE_HIDDEN] = "hidden",	 [TREE_CHANGE_NESTED] = "nested",
+		[TREE_CHANGE_SPECIAL] = "special",	 [TREE_CHANGE_MOUNT] = "mount",
 		[TREE_CHANGE_UNREADABLE] = "unreadable",
 	};
 
@@ -107,8 +107,7 @@ static int staged_find(const struct tree_list *index, const struct tree_list *co
 	while (r == 0 && (i < index->n || c < commit->n)) {
 		const struct tree_entry *x = i < index->n ? &index->entries[i] : NULL;
 		const struct tree_entry *y = c < commit->n ? &commit->entries[c] : NULL;
-		int order = !x ? 1 : !y ? -1 :
-				     tree_path_compare(x->path, x->path_len, y->path, y->path_len);
+		int order = tree_entry_order(x, y);
 		bool unmerged = x && order <= 0 && (x->flags & TREE_ENTRY_STAGE);
 
 		if (order < 0 ? !unmerged : order > 0 || (!unmerged && !is_committed(x, y)))

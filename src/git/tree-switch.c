@@ -78,9 +78,7 @@ static int turn_compare(struct turn *t)
 	while (r == 0 && (i < t->index.list.n || c < t->commit.n)) {
 		struct tree_entry *old = i < t->index.list.n ? &t->index.list.entries[i] : NULL;
 		struct tree_entry *e = c < t->commit.n ? &t->commit.entries[c] : NULL;
-		int order = !old ? 1 : !e ? -1 :
-				       tree_path_compare(old->path, old->path_len, e->path,
-							 e->path_len);
+		int order = tree_entry_order(old, e);
 
 		i += order <= 0;
 		c += order >= 0;
@@ -207,13 +205,14 @@ static int check_added(struct tree_worker *w, const struct turn *t, const struct
 	if (dir_fd == -ENOENT)
 		return 0;
 	if (dir_fd == -ENOTDIR || dir_fd == -ELOOP)
-		return is_below_removed_file(t, e->path, e->path_len) ?
-			       0 :
-			       busy(w->f, e->path, "has something in its way");
+		return is_below_removed_file(t, e->path, e->path_len)
+			       ? 0
+			       : busy(w->f, e->path, "has something in its way");
 	if (dir_fd < 0)
 		return fault_errno(w->f, dir_fd, "cannot open the directory of %s", e->path);
 	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : fault_errno(w->f, -errno, "cannot look at %s", e->path);
+		return errno == ENOENT ? 0
+				       : fault_errno(w->f, -errno, "cannot look at %s", e->path);
 	if (S_ISDIR(st.st_mode))
 		return check_covered(w, t, dir_fd, name, e->path, 0);
 	return busy(w->f, e->path, "is in the way");

@@ -16,8 +16,8 @@
  */
 #define MAX_LEVELS 64
 
-static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name,
-		 bool ignored, bool in_the_way, unsigned level);
+static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, bool ignored,
+		 bool in_the_way, unsigned level);
 
 static bool is_mount(const struct tree_walker *w, uint64_t mount_id)
 {
@@ -120,8 +120,8 @@ static int judge_leaf(struct tree_walker *w, const char *path, const struct stat
 				  false, NULL);
 }
 
-static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name,
-		 bool ignored, bool in_the_way, unsigned level)
+static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, bool ignored,
+		 bool in_the_way, unsigned level)
 {
 	_cleanup_(freep) char *path = tree_walker_path(dir, name);
 	uint64_t mount_id = 0;
@@ -146,8 +146,8 @@ static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char 
 		return tree_walker_report(w, TREE_CHANGE_IGNORED, path, is_dir, NULL);
 	}
 	w->disk_bytes += (uint64_t)st.st_blocks * 512;
-	return is_dir ? judge_dir(w, path, dir_fd, name, in_the_way, level) :
-			judge_leaf(w, path, &st);
+	return is_dir ? judge_dir(w, path, dir_fd, name, in_the_way, level)
+		      : judge_leaf(w, path, &st);
 }
 
 int tree_untracked(struct tree_walker *w, const char *dir, int dir_fd, const char *name,

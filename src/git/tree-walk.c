@@ -27,8 +27,7 @@ struct walk_thread {
 	pthread_t thread;
 };
 
-int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high,
-		     bool ignored)
+int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high, bool ignored)
 {
 	struct tree_queue *q = w->queue;
 	struct tree_task *task = calloc(1, sizeof(*task));
@@ -164,7 +163,8 @@ static int run_threads(struct tree_walk *walk, struct tree_queue *q, unsigned th
 
 int tree_walk_run(struct tree_walk *walk, struct fault *f)
 {
-	struct tree_queue q = { .lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER };
+	struct tree_queue q = { .lock = PTHREAD_MUTEX_INITIALIZER,
+				.more = PTHREAD_COND_INITIALIZER };
 	struct tree_walker first = { .queue = &q };
 	struct tree_task *task;
 	struct stat st;

@@ -14,8 +14,8 @@
 #define TREE_FOUND_EMPTY_DIR 0
 
 struct tree_found {
-	int change; /* enum tree_change, or TREE_FOUND_EMPTY_DIR */
-	char *path; /* owned; a directory ends with "/" */
+	int change;		  /* enum tree_change, or TREE_FOUND_EMPTY_DIR */
+	char *path;		  /* owned; a directory ends with "/" */
 	struct tree_entry *entry; /* of the list; NULL for what is not in it */
 };
 

@@ -14,12 +14,12 @@
 #include "util/fs.h"
 #include "util/text.h"
 
-#define MAX_CONFIG_BYTES (1 << 20)
+#define MAX_CONFIG_BYTES  (1 << 20)
 #define MAX_INCLUDE_DEPTH 10
 
 enum need {
-	NEED_FILE,	   /* must be there */
-	NEED_FILE_IF_ANY,  /* may be there */
+	NEED_FILE,	  /* must be there */
+	NEED_FILE_IF_ANY, /* may be there */
 	NEED_DIRECTORY,
 	NEED_NOTHING, /* must not be there */
 };
@@ -55,9 +55,9 @@ static int vet_one(int fd, const char *dir, const char *name, enum need need, lo
 	if (need == NEED_NOTHING)
 		return fault(f, -EUCLEAN, "%s is not a common directory: it has a %s", dir, name);
 	if (need == NEED_DIRECTORY)
-		return S_ISDIR(st.st_mode) ? 0 :
-					     fault(f, -EUCLEAN, "%s/%s is not a directory", dir,
-						   name);
+		return S_ISDIR(st.st_mode)
+			       ? 0
+			       : fault(f, -EUCLEAN, "%s/%s is not a directory", dir, name);
 	if (!S_ISREG(st.st_mode))
 		return fault(f, -EUCLEAN, "%s/%s is not a regular file", dir, name);
 	if (st.st_size > max_bytes)
@@ -76,8 +76,8 @@ static int vet_included(const char *config, char *value, unsigned depth, struct 
 
 	if (value[0] == '~')
 		return 0;
-	path = value[0] == '/' ? strdup(value) :
-				 text_printf("%.*s/%s", (int)(slash - config), config, value);
+	path = value[0] == '/' ? strdup(value)
+			       : text_printf("%.*s/%s", (int)(slash - config), config, value);
 	if (!path)
 		return fault_oom(f);
 	if (stat(path, &st) < 0)
@@ -172,8 +172,8 @@ int vet_store(const char *common_dir, struct fault *f)
 	if (fd < 0)
 		return fault_errno(f, -errno, "cannot open the store %s", common_dir);
 	for (size_t i = 0; i < ARRAY_SIZE(vetted); i++) {
-		int r = vet_one(fd, common_dir, vetted[i].name, vetted[i].need,
-				vetted[i].max_bytes, f);
+		int r = vet_one(fd, common_dir, vetted[i].name, vetted[i].need, vetted[i].max_bytes,
+				f);
 
 		if (r < 0)
 			return r;

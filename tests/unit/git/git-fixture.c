@@ -51,7 +51,7 @@ void fixture_deinit(void)
 	git_libgit2_shutdown();
 }
 
-static FILE *sh_open(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static FILE *sh_open(const char *fmt, va_list ap)
 {
 	char *cmd = NULL, *whole;
 	FILE *out;

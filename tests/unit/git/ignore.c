@@ -106,9 +106,12 @@ static const struct {
 	{ "a/./b", "a/b" },
 	{ "a/../b", "b" },
 	{ ".*", ".a a .b/c" },
-	{ "\xef\xbb\xbf" "foo", "foo" },
+	{ "\xef\xbb\xbf"
+	  "foo",
+	  "foo" },
 	{ "\xff", "\xff a/\xff" },
-	{ "*\xff*", "a\xff" "b" },
+	{ "*\xff*", "a\xff"
+		    "b" },
 	{ "a/\\*", "a/* a/b" },
 	{ "?", "a ab \xc3\xa4" },
 	{ "a/b/", "a/bc/ a/b/ a/b/c" },
@@ -131,7 +134,8 @@ static void make_names(const char *names)
 
 		setenv("name", name, 1);
 		cr_assert(sh("cd r && mkdir -p -- \"$(dirname -- \"$name\")\""));
-		cr_assert(is_dir ? sh("cd r && mkdir -p -- \"$name\"") : sh("cd r && : > \"$name\""));
+		cr_assert(is_dir ? sh("cd r && mkdir -p -- \"$name\"")
+				 : sh("cd r && : > \"$name\""));
 		if (is_dir)
 			name[len - 1] = '\0';
 		fwrite(name, 1, strlen(name) + 1, list);

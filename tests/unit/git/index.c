@@ -108,11 +108,13 @@ Test(index, names_what_it_does_not_read)
 		struct index index = { 0 };
 		int r;
 
-		cr_assert(sh("cd r && rm -f .git/index && git sparse-checkout disable && git reset -q --hard"));
+		cr_assert(sh("cd r && rm -f .git/index && git sparse-checkout disable && git reset "
+			     "-q --hard"));
 		cr_assert(sh("cd r && %s", refused[i].make));
 		r = index_read(admin, &index, &f);
 		cr_expect_eq(r, refused[i].wanted, "%s: %d %s", refused[i].make, r, f.text);
-		cr_expect(r == 0 || strstr(f.text, refused[i].named), "%s: %s", refused[i].make, f.text);
+		cr_expect(r == 0 || strstr(f.text, refused[i].named), "%s: %s", refused[i].make,
+			  f.text);
 		index_deinit(&index);
 	}
 }

@@ -18,7 +18,8 @@ static struct fault f;
 static void init(void)
 {
 	fixture_init();
-	cr_assert(sh("git init -q -b main r && cd r && seq 1 400 > f && git add f && git commit -qm x"));
+	cr_assert(sh(
+		"git init -q -b main r && cd r && seq 1 400 > f && git add f && git commit -qm x"));
 	objects = open(in_dir("r/.git/objects"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
@@ -137,7 +138,10 @@ static const struct {
 	size_t len;
 	int wanted;
 } lies[] = {
-#define LIE(text, wanted) { text, sizeof(text) - 1, wanted }
+#define LIE(text, wanted)                      \
+	{                                      \
+		text, sizeof(text) - 1, wanted \
+	}
 	LIE("blob 3\0abc", 0),
 	LIE("blob 0\0", 0),
 	LIE("blob 2\0abc", -EUCLEAN),
@@ -204,7 +208,8 @@ Test(loose, content_under_another_name_is_damaged)
 	git_object_t type;
 
 	cr_assert(sh("cd r && o=$(git rev-parse HEAD) && "
-		     "cp -f .git/objects/${o%%${o#??}}/${o#??} '%s'", path_of(&oid)));
+		     "cp -f .git/objects/${o%%${o#??}}/${o#??} '%s'",
+		     path_of(&oid)));
 	cr_assert_eq(read_size(&oid, &type), -EUCLEAN);
 	cr_assert_neq(strstr(f.text, "another name"), NULL, "%s", f.text);
 }

@@ -188,10 +188,8 @@ Test(repo, receives_packs)
 	cr_assert(sh("git init -q --bare -b main b.git"));
 	cr_assert_eq(open_store("b.git", &repo), 0, "%s", f.text);
 	cr_assert_eq(git_remote_create_anonymous(&remote, repo_git(repo), in_dir("a/.git")), 0);
-	cr_assert_eq(git_remote_fetch(remote,
-				      &(git_strarray){ refspecs, 1 },
-				      NULL, NULL),
-		     0, "%s", git_error_last() ? git_error_last()->message : "");
+	cr_assert_eq(git_remote_fetch(remote, &(git_strarray){ refspecs, 1 }, NULL, NULL), 0, "%s",
+		     git_error_last() ? git_error_last()->message : "");
 	git_remote_free(remote);
 	assert_file_is(repo, "two\n");
 	repo_close(repo);

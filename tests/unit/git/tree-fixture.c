@@ -41,29 +41,33 @@ git_oid commit_of(const char *rev)
 }
 
 /* every name with type, link target and files' permissions, without what git keeps for itself */
-#define LISTING                                                               \
+#define LISTING                                                                    \
 	"find . -mindepth 1 -path ./.git -prune -o -type d -printf 'd %%p\\0' -o " \
 	"-printf '%%y %%m %%p %%l\\0' | sort -z"
 
 void assert_slot_is_clean_at(const char *rev)
 {
-	cr_assert(sh("git -C s update-ref --no-deref HEAD $(git -C r rev-parse '%s^{commit}')", rev));
+	cr_assert(
+		sh("git -C s update-ref --no-deref HEAD $(git -C r rev-parse '%s^{commit}')", rev));
 	cr_assert(sh("rm -rf w && git -C r worktree prune && "
-		     "git -C r worktree add -q --detach ../w '%s'", rev));
+		     "git -C r worktree add -q --detach ../w '%s'",
+		     rev));
 	cr_assert_str_eq(sh_text("git -C s status --porcelain"), "", "%s: status: %s", rev,
 			 sh_text("git -C s status --porcelain"));
 	cr_assert(sh("cd w && " LISTING " > ../w.list; cd ../s && " LISTING
 		     " > ../s.list; cmp ../w.list ../s.list"),
-		  "%s", sh_text("tr '\\0' '\\n' < w.list > w.l; tr '\\0' '\\n' < s.list | diff w.l -; true"));
+		  "%s",
+		  sh_text("tr '\\0' '\\n' < w.list > w.l; tr '\\0' '\\n' < s.list | diff w.l -; "
+			  "true"));
 	cr_assert(sh("diff -r --no-dereference -x .git w s"));
-	cr_assert_str_eq(sh_text("git -C s diff-files --raw; git -C s diff-index --cached HEAD"), "");
+	cr_assert_str_eq(sh_text("git -C s diff-files --raw; git -C s diff-index --cached HEAD"),
+			 "");
 	cr_assert(sh("git -C s ls-files -s -z | sed -z 's/ 0\\t/\\t/' > s.ls && "
 		     "git -C s ls-tree -r -z HEAD | sed -z 's/ [a-z]* / /' > s.tree && "
 		     "cmp s.ls s.tree"));
 	cr_assert(sh("git -C s fsck --no-dangling --no-progress 2>&1"));
 	cr_assert(sh("! ls s/.slotd-tmp-* 2>/dev/null && test ! -e r/.git/worktrees/s/index.lock"));
 }
-
 
 void commit_made_by(const char *make)
 {
@@ -107,7 +111,8 @@ char *sweep_text(const char *rev, bool want_ignored)
 	struct text t = { 0 };
 	int r;
 
-	r = tree_sweep(&slot, rev ? &commit : NULL, want_ignored, 2, collect, &t, NULL, &slot_fault);
+	r = tree_sweep(&slot, rev ? &commit : NULL, want_ignored, 2, collect, &t, NULL,
+		       &slot_fault);
 	if (r < 0) {
 		text_deinit(&t);
 		t = (struct text){ 0 };

@@ -21,7 +21,6 @@ git_oid commit_of(const char *rev);
 /* the slot is what "git worktree add" of HEAD's commit makes of it, by git's own word */
 void assert_slot_is_clean_at(const char *rev);
 
-
 /* commits what the shell makes in r */
 void commit_made_by(const char *make);
 

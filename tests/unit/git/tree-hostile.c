@@ -22,8 +22,9 @@
 static void init(void)
 {
 	fixture_init();
-	cr_assert(sh("git init -q -b main r && mkdir victim && for i in 1 2 3 4 5; do "
-		     "echo canary > victim/f$i; mkdir victim/d$i; echo canary > victim/d$i/f; done"));
+	cr_assert(
+		sh("git init -q -b main r && mkdir victim && for i in 1 2 3 4 5; do "
+		   "echo canary > victim/f$i; mkdir victim/d$i; echo canary > victim/d$i/f; done"));
 }
 
 static void deinit(void)
@@ -36,7 +37,8 @@ TestSuite(tree_hostile, .init = init, .fini = deinit, .timeout = 120);
 
 static void assert_victim_is_safe(void)
 {
-	cr_assert_str_eq(sh_text("cd victim && cat f? d?/f | sort | uniq -c | tr -d ' '"), "10canary");
+	cr_assert_str_eq(sh_text("cd victim && cat f? d?/f | sort | uniq -c | tr -d ' '"),
+			 "10canary");
 	cr_assert_str_eq(sh_text("find victim | wc -l"), "16");
 	cr_assert_str_eq(sh_text("find victim -type d ! -perm 755 -o -type f ! -perm 644"), "");
 }
@@ -99,10 +101,10 @@ static const struct {
 	const char *items; /* for printf(1): mode, name; the oid of a blob or tree is added */
 	const char *named;
 } trees[] = {
-	{ "100644 .git", ".git" },	 { "100644 .GiT", ".GiT" },  { "40000 .git", ".git" },
-	{ "100644 ..", ".." },		 { "100644 .", "\".\"" },    { "40000 ..", ".." },
-	{ "100644 ../../evil", "evil" }, { "100644 a/b", "a/b" },    { "100644 /tmp/evil", "evil" },
-	{ "100644 ", "\"\"" },		 { "200000 odd", "odd" },    { "999999 odd", "damaged" },
+	{ "100644 .git", ".git" },	 { "100644 .GiT", ".GiT" }, { "40000 .git", ".git" },
+	{ "100644 ..", ".." },		 { "100644 .", "\".\"" },   { "40000 ..", ".." },
+	{ "100644 ../../evil", "evil" }, { "100644 a/b", "a/b" },   { "100644 /tmp/evil", "evil" },
+	{ "100644 ", "\"\"" },		 { "200000 odd", "odd" },   { "999999 odd", "damaged" },
 };
 
 Test(tree_hostile, a_tree_with_impossible_names_is_refused_by_name)
@@ -115,13 +117,14 @@ Test(tree_hostile, a_tree_with_impossible_names_is_refused_by_name)
 		struct tree_stats stats;
 
 		cr_assert(sh("cd r && { printf '%s\\0'; git rev-parse %s | xxd -r -p; } > ../t && "
-			     "git commit-tree -m x $(git hash-object -t tree -w --literally ../t) > ../c",
+			     "git commit-tree -m x $(git hash-object -t tree -w --literally ../t) "
+			     "> ../c",
 			     trees[i].items, what));
 		cr_assert_eq(git_oid_fromstr(&commit, sh_text("cat c")), 0);
 		cr_expect_eq(tree_create(&slot, &commit, 2, &stats, &slot_fault), -EUCLEAN, "%s",
 			     trees[i].items);
-		cr_expect_neq(strstr(slot_fault.text, trees[i].named), NULL, "%s: %s", trees[i].items,
-			      slot_fault.text);
+		cr_expect_neq(strstr(slot_fault.text, trees[i].named), NULL, "%s: %s",
+			      trees[i].items, slot_fault.text);
 		cr_expect_str_eq(sh_text("ls -A s"), ".git");
 	}
 }
@@ -136,17 +139,20 @@ Test(tree_hostile, a_file_and_a_directory_of_one_name_are_refused)
 		     "printf '40000 a\\0'; git rev-parse HEAD: | xxd -r -p; } > ../t && "
 		     "git commit-tree -m x $(git hash-object -t tree -w --literally ../t) > ../c"));
 	cr_assert_eq(git_oid_fromstr(&commit, sh_text("cat c")), 0);
-	cr_assert_eq(tree_create(&slot, &commit, 2, &(struct tree_stats){ 0 }, &slot_fault), -EUCLEAN);
-	cr_assert_neq(strstr(slot_fault.text, "as file and as directory"), NULL, "%s", slot_fault.text);
+	cr_assert_eq(tree_create(&slot, &commit, 2, &(struct tree_stats){ 0 }, &slot_fault),
+		     -EUCLEAN);
+	cr_assert_neq(strstr(slot_fault.text, "as file and as directory"), NULL, "%s",
+		      slot_fault.text);
 }
 
 /* every object in turn, truncated and lost: a fault that names it, in time, and a clean retry */
 Test(tree_hostile, a_damaged_object_is_named_and_nothing_hangs)
 {
 	static const char *const objects[] = { "HEAD", "HEAD:", "HEAD:d", "HEAD:d/f" };
-	static const char *const damages[] = { "head -c 2 $p.x > $p", "head -c 9 $p.x > $p",
-					       ": > $p", "rm -f $p", "rm -f $p; mkfifo $p",
-					       "tr 'a-m' 'n-z' < $p.x > $p" };
+	static const char *const damages[] = {
+		"head -c 2 $p.x > $p", "head -c 9 $p.x > $p",	    ": > $p", "rm -f $p",
+		"rm -f $p; mkfifo $p", "tr 'a-m' 'n-z' < $p.x > $p"
+	};
 
 	commit_made_by("mkdir d; seq 1 300 > d/f");
 	slot_open();
@@ -165,7 +171,8 @@ Test(tree_hostile, a_damaged_object_is_named_and_nothing_hangs)
 				      damages[d], slot_fault.text);
 			r = tree_reset(&slot, &commit, false, 2, &stats, &slot_fault);
 			cr_expect_lt(r, 0);
-			cr_assert(sh("p=r/.git/objects/%.2s/%s; rm -f $p; mv $p.x $p", hex, hex + 2));
+			cr_assert(
+				sh("p=r/.git/objects/%.2s/%s; rm -f $p; mv $p.x $p", hex, hex + 2));
 		}
 	}
 	cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
@@ -188,9 +195,10 @@ Test(tree_hostile, damaged_packs_are_named_and_another_copy_is_used)
 
 Test(tree_hostile, a_submodule_is_an_empty_directory)
 {
-	commit_made_by("git init -q sub && git -C sub commit -q --allow-empty -m s && "
-		       "mkdir -p x && git init -q x/sub && git -C x/sub commit -q --allow-empty -m s; "
-		       "echo a > a; git add . 2>/dev/null");
+	commit_made_by(
+		"git init -q sub && git -C sub commit -q --allow-empty -m s && "
+		"mkdir -p x && git init -q x/sub && git -C x/sub commit -q --allow-empty -m s; "
+		"echo a > a; git add . 2>/dev/null");
 	slot_open();
 	cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
 	assert_slot_is_clean_at("HEAD");
@@ -245,8 +253,9 @@ static void set_index_time(const char *as_of, long nsec)
 
 	cr_assert_eq(fstatat(slot.slot_fd, as_of, &st, 0), 0);
 	st.st_mtim.tv_nsec += nsec;
-	cr_assert_eq(utimensat(slot.admin_fd, "index",
-			       (struct timespec[]){ st.st_mtim, st.st_mtim }, 0), 0);
+	cr_assert_eq(
+		utimensat(slot.admin_fd, "index", (struct timespec[]){ st.st_mtim, st.st_mtim }, 0),
+		0);
 }
 
 Test(tree_hostile, a_change_in_the_same_instant_as_the_index_is_found)
@@ -295,8 +304,8 @@ Test(tree_hostile, a_mount_is_reported_and_never_crossed)
 
 		cr_assert(sh("test -f '%s' || mkdir -p '%s'; echo dirty > s/a", mounts[i].at,
 			     mounts[i].at));
-		cr_assert_eq(mount(in_dir(i < 3 ? "victim" : "victim/f1"), in_dir(mounts[i].at), NULL,
-				   MS_BIND, NULL),
+		cr_assert_eq(mount(in_dir(i < 3 ? "victim" : "victim/f1"), in_dir(mounts[i].at),
+				   NULL, MS_BIND, NULL),
 			     0);
 		found = sweep_text("HEAD", true);
 		cr_expect_str_eq(found, mounts[i].found, "%s: %s", mounts[i].at, found);

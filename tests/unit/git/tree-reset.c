@@ -58,21 +58,24 @@ static const char *const changes[] = {
 	"git update-index --split-index",
 	"rm $(git rev-parse --git-dir)/index; mkfifo $(git rev-parse --git-dir)/index",
 	"rm $(git rev-parse --git-dir)/index; mkdir $(git rev-parse --git-dir)/index",
-	"rm $(git rev-parse --git-dir)/index; ln -s ../../../victim/f $(git rev-parse --git-dir)/index",
+	"rm $(git rev-parse --git-dir)/index; ln -s ../../../victim/f $(git rev-parse "
+	"--git-dir)/index",
 	"touch $(git rev-parse --git-dir)/index.lock",
 	"echo b > a; git update-index --assume-unchanged a",
 	"git sparse-checkout set --cone --sparse-index b",
 	"git config core.fsmonitor 'touch ../victim/hooked'",
 	"git config core.hooksPath ../victim",
 	"d=.; for i in $(seq 200); do mkdir $d/deep; d=$d/deep; done; touch $d/x",
-	"python3 -c \"import os; [(os.mkdir('n' * 120), os.chdir('n' * 120)) for i in range(60)]; open('x', 'w')\"",
-	"o=$(git hash-object -w a); printf '100644 %s 1\\tc\\n100644 %s 2\\tc\\n' $o $o | "
-	"git update-index --index-info; touch c",
+	"python3 -c \"import os; [(os.mkdir('n' * 120), os.chdir('n' * 120)) for i in range(60)]; "
+	"open('x', 'w')\"",
+	("o=$(git hash-object -w a); printf '100644 %s 1\\tc\\n100644 %s 2\\tc\\n' $o $o | "
+	 "git update-index --index-info; touch c"),
 };
 
 static void assert_victim_is_safe(const char *change)
 {
-	cr_assert_str_eq(sh_text("cd victim && cat f g && ls -A"), "safe\nsafe\nf\ng", "%s", change);
+	cr_assert_str_eq(sh_text("cd victim && cat f g && ls -A"), "safe\nsafe\nf\ng", "%s",
+			 change);
 }
 
 Test(tree_reset, makes_anything_clean_and_leaves_the_rest_of_the_world_alone)
@@ -85,8 +88,10 @@ Test(tree_reset, makes_anything_clean_and_leaves_the_rest_of_the_world_alone)
 		assert_victim_is_safe(changes[i]);
 		/* git itself would run these */
 		cr_assert(sh("cd r && git config --unset core.fsmonitor; "
-			     "git config --unset core.hooksPath; git config --unset core.sparseCheckout; "
-			     "rm -f .git/worktrees/s/config.worktree .git/worktrees/s/info/sparse-checkout; true"));
+			     "git config --unset core.hooksPath; git config --unset "
+			     "core.sparseCheckout; "
+			     "rm -f .git/worktrees/s/config.worktree "
+			     ".git/worktrees/s/info/sparse-checkout; true"));
 		cr_assert_str_eq(sweep_text(head, true), "", "%s", changes[i]);
 		assert_slot_is_clean_at(head);
 	}
@@ -112,13 +117,17 @@ Test(tree_reset, keeps_what_is_ignored_if_asked_to)
 {
 	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
 		cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
-		cr_assert(sh("cd s && find . -mindepth 1 -path ./.git -prune -o -print | sort > ../before"));
+		cr_assert(sh("cd s && find . -mindepth 1 -path ./.git -prune -o -print | sort > "
+			     "../before"));
 		cr_assert(sh("cd s && { %s; }", ignored[i].change));
-		cr_assert_eq(reset_to("HEAD", true), 0, "%s: %s", ignored[i].change, slot_fault.text);
-		cr_assert_str_eq(sh_text("cd s && find . -mindepth 1 -path ./.git -prune -o -print | "
-					 "sort | comm -13 ../before -"),
-				 ignored[i].kept, "%s", ignored[i].change);
-		cr_assert_str_eq(sh_text("git -C s status --porcelain"), "", "%s", ignored[i].change);
+		cr_assert_eq(reset_to("HEAD", true), 0, "%s: %s", ignored[i].change,
+			     slot_fault.text);
+		cr_assert_str_eq(
+			sh_text("cd s && find . -mindepth 1 -path ./.git -prune -o -print | "
+				"sort | comm -13 ../before -"),
+			ignored[i].kept, "%s", ignored[i].change);
+		cr_assert_str_eq(sh_text("git -C s status --porcelain"), "", "%s",
+				 ignored[i].change);
 		cr_assert_str_eq(sh_text("git -C s clean -nd"), "", "%s", ignored[i].change);
 	}
 }
@@ -135,7 +144,8 @@ Test(tree_reset, goes_to_another_commit)
 Test(tree_reset, changes_nothing_when_a_blob_is_missing)
 {
 	commit_made_by("echo precious > p; rm a");
-	cr_assert(sh("cd r && o=$(git rev-parse HEAD:p) && rm -f .git/objects/${o%%${o#??}}/${o#??}"));
+	cr_assert(sh(
+		"cd r && o=$(git rev-parse HEAD:p) && rm -f .git/objects/${o%%${o#??}}/${o#??}"));
 	cr_assert(sh("touch s/untracked"));
 	cr_assert_eq(reset_to("HEAD", false), -EUCLEAN);
 	cr_assert_neq(strstr(slot_fault.text, "(p)"), NULL, "%s", slot_fault.text);

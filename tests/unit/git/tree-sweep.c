@@ -50,7 +50,8 @@ static const struct {
 	{ "touch new d/new", "untracked d/new\nuntracked new\n" },
 	{ "mkdir n n/m; touch n/1 n/m/2", "untracked n/\n" },
 	{ "mkdir n n/m", "" },
-	{ "touch n.o d/n.o; mkdir build; touch build/x", "ignored build/\nignored d/n.o\nignored n.o\n" },
+	{ "touch n.o d/n.o; mkdir build; touch build/x",
+	  "ignored build/\nignored d/n.o\nignored n.o\n" },
 	{ "mkdir n; touch n/a n/b.o", "untracked n/a\nignored n/b.o\n" },
 	{ "mkdir n; touch n/b.o", "ignored n/b.o\n" },
 	{ "git init -q n; touch n/x", "nested n/\n" },
@@ -84,6 +85,7 @@ Test(tree_sweep, tells_each_kind_of_change)
 		cr_assert_str_eq(sweep_text("HEAD", true), "");
 		cr_assert(sh("cd s && { %s; }", changes[i].change), "%s", changes[i].change);
 		found = sweep_text("HEAD", true);
-		cr_expect_str_eq(found, changes[i].wanted, "%s: found: %s", changes[i].change, found);
+		cr_expect_str_eq(found, changes[i].wanted, "%s: found: %s", changes[i].change,
+				 found);
 	}
 }

@@ -88,7 +88,8 @@ Test(tree_switch, overwrites_nothing_that_is_not_what_the_index_says)
 		int r;
 
 		cr_assert_eq(reset_to(base, false), 0, "%s", slot_fault.text);
-		cr_assert(sh("git -C r reset -q --hard %s; rm -f r/.git/worktrees/s/index.lock", base));
+		cr_assert(sh("git -C r reset -q --hard %s; rm -f r/.git/worktrees/s/index.lock",
+			     base));
 		commit_made_by(conflicts[i].commit);
 		cr_assert(sh("cd s && { %s; }", conflicts[i].slot));
 		before = sh_text("cd s && find . -printf '%%p %%i %%y %%l %%s %%C@\\n' | sort");
@@ -101,7 +102,8 @@ Test(tree_switch, overwrites_nothing_that_is_not_what_the_index_says)
 		cr_assert_eq(r, -EBUSY, "%s / %s: %d", conflicts[i].commit, conflicts[i].slot, r);
 		cr_assert_neq(strstr(slot_fault.text, conflicts[i].named), NULL, "%s / %s: %s",
 			      conflicts[i].commit, conflicts[i].slot, slot_fault.text);
-		cr_assert_str_eq(sh_text("cd s && find . -printf '%%p %%i %%y %%l %%s %%C@\\n' | sort"),
-				 before);
+		cr_assert_str_eq(
+			sh_text("cd s && find . -printf '%%p %%i %%y %%l %%s %%C@\\n' | sort"),
+			before);
 	}
 }
