@@ -78,5 +78,5 @@ meson_build()
 		printf '%s\n' "$*" >"$stamp"
 	fi
 	# shellcheck disable=SC2086 # several targets are several words
-	ninja -C "$dir" ${TARGETS-}
+	ninja --quiet -C "$dir" ${TARGETS-}
 }

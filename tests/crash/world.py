@@ -125,7 +125,7 @@ class World:
             raise AssertionError("the witness lease is lost")
         if not git.is_clean(self.witness["path"]):
             raise AssertionError("somebody touched the slot of the witness")
-        self.checker.check(wait=False)
+        self.checker.check()
         complaints = self.slotd.complaints()
         if complaints:
             raise AssertionError("\n".join(complaints))

@@ -31,14 +31,25 @@ class Checker:
         self.slots.discard(slot)
 
     def check(self, wait=True):
-        """Raises Broken when something does not hold."""
-        if wait:
-            self.slotd.wait_quiet()
-        self.wrong = []
+        """Raises Broken when something does not hold. What changed meanwhile is looked at again."""
+        for _ in range(20):
+            if wait:
+                self.slotd.wait_quiet()
+            self.wrong = []
+            before = self._listings()
+            self._look(*before)
+            after = self._listings()
+            if before == after:
+                break
+        if self.wrong:
+            raise Broken("\n".join(self.wrong))
+        self.slots |= {s["slot"] for s in after[0]}
+
+    def _listings(self):
         with self.slotd.client() as c:
-            slots = c.call("Slots")["slots"]
-            leases = c.call("Leases")["leases"]
-            pools = c.call("PoolList")["pools"]
+            return (c.call("Slots")["slots"], c.call("Leases")["leases"], c.call("PoolList")["pools"])
+
+    def _look(self, slots, leases, pools):
         self._check_leases(slots, leases)
         self._check_lost(slots)
         for pool in pools:
@@ -46,9 +57,6 @@ class Checker:
                 mine = [s for s in slots if s["pool"] == pool["name"]]
                 self._check_disk(pool, mine)
                 self._check_git(pool, mine)
-        self.slots |= {s["slot"] for s in slots}
-        if self.wrong:
-            raise Broken("\n".join(self.wrong))
 
     def _say(self, fmt, *args):
         self.wrong.append(fmt % args)
@@ -90,7 +98,7 @@ class Checker:
                 self._say("%s of %s without a record", what, name)
             for name in sorted(records - found - damaged):
                 self._say("record of %s without a %s", name, what)
-        for name in listdir(os.path.join(pool["store"], "slotd")):
+        for name in set(listdir(os.path.join(pool["store"], "slotd"))) - {"owner"}:
             self._say("%s/slotd/%s was left behind", pool["store"], name)
 
     def _check_git(self, pool, slots):

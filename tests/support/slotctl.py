@@ -42,6 +42,14 @@ def run(*args, socket=None, env=None, cwd="/", data=b"", timeout=60):
     return Result(["slotctl", *args], done)
 
 
+def run_apart(*args, socket=None, env=None, cwd="/"):
+    """The same from a shell of its own, which is gone afterwards: nobody else is its child."""
+    argv = ["sh", "-c", '"$@"; exit $?', "sh", product("slotctl"), *args]
+    done = subprocess.run(argv, capture_output=True, cwd=cwd, timeout=60,
+                          env=environment(socket, env), check=False)
+    return Result(["slotctl", *args], done)
+
+
 def start(*args, socket=None, env=None, cwd="/", **kwargs):
     """The same in the background; returns the Popen object."""
     return subprocess.Popen([product("slotctl"), *args], cwd=cwd, env=environment(socket, env),
