@@ -140,14 +140,24 @@ static char *path_dup(const char *path)
 	return strndup(path, len);
 }
 
+/* what an extension that libgit2 refuses means for the person who has such a repository */
+static const char *extension_to_words(const char *message)
+{
+	if (strstr(message, "objectformat"))
+		return "it has sha256 object ids (extensions.objectFormat), which slotd cannot read yet";
+	if (strstr(message, "refstorage"))
+		return "it keeps its refs as reftable (extensions.refStorage), which slotd cannot read yet";
+	return message;
+}
+
 static int open_fault(const char *common_dir, int rc, struct fault *f)
 {
 	const git_error *e = git_error_last();
-	bool unsupported = e && e->message && text_has_prefix(e->message, "unsupported");
-	int r = git_fault(f, rc, "cannot open the store %s", common_dir);
+	int r;
 
-	if (unsupported)
-		return -EOPNOTSUPP;
+	if (e && e->message && text_has_prefix(e->message, "unsupported"))
+		return fault(f, -EOPNOTSUPP, "%s: %s", common_dir, extension_to_words(e->message));
+	r = git_fault(f, rc, "cannot open the store %s", common_dir);
 	return r == -ENOMEM || r == -EACCES ? r : -EUCLEAN;
 }
 

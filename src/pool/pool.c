@@ -108,6 +108,7 @@ void pool_free(struct pool *pool)
 		free(a);
 	}
 	pool_close_store(pool);
+	free(pool->failure);
 	map_remove(pool->pools->by_name, pool->rec.name);
 	list_del(&pool->link);
 	conf_pool_free(pool->own_conf);

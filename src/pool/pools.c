@@ -392,6 +392,18 @@ struct slot *pools_find_slot_by_path(struct pools *p, const char *path)
 	return NULL;
 }
 
+/* while a repository is being opened, what its operator called it has to do */
+static bool is_repository_of(const struct pool *pool, const char *common_dir)
+{
+	const char *path = pool->rec.path;
+	size_t len = strlen(path);
+
+	if (pool->rec.common_dir[0])
+		return strcmp(common_dir, pool->rec.common_dir) == 0;
+	return len && strncmp(common_dir, path, len) == 0 &&
+	       (common_dir[len] == '\0' || strcmp(common_dir + len, "/.git") == 0);
+}
+
 struct pool *pools_find_by_place(struct pools *p, const char *directory, const char *common_dir)
 {
 	struct slot *slot = directory ? pools_find_slot_by_path(p, directory) : NULL;
@@ -400,8 +412,7 @@ struct pool *pools_find_by_place(struct pools *p, const char *directory, const c
 	if (slot)
 		return slot->pool;
 	list_for_each(pool, &p->pools, link)
-		if (!pool->gone && common_dir && pool->rec.common_dir[0] &&
-		    strcmp(common_dir, pool->rec.common_dir) == 0)
+		if (!pool->gone && common_dir && is_repository_of(pool, common_dir))
 			return pool;
 	return NULL;
 }

@@ -48,7 +48,8 @@ struct refusal {
 	const char *error; /* "Busy"; NULL: no refusal */
 	struct fault why;
 	uint64_t retry_after_usec; /* 0: no idea */
-	char detail[PATH_SIZE];	   /* BranchInUse: the place; Isolated: the slot; else empty */
+	char detail[PATH_SIZE];	   /* BranchInUse: the place, "" when not known; else empty */
+	char branch[REF_SIZE];	   /* BranchInUse: which; else empty */
 };
 
 /* fills a refusal and returns -ECANCELED, for "return refuse(...)" */

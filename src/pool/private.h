@@ -81,6 +81,7 @@ struct pool {
 	bool fetch_wanted;
 	bool gone;	      /* removed, in this batch */
 	struct removal *removal; /* pool_remove() under way */
+	struct refusal *failure; /* made at run time, could not be opened, is being taken away */
 	uint64_t create_after_usec; /* CLOCK_BOOTTIME; creation failed: not before */
 	unsigned create_failures;
 	uint64_t open_after_usec; /* CLOCK_BOOTTIME; opening failed: try again then */
@@ -177,7 +178,8 @@ void pool_close_store(struct pool *pool);
 /* remove.c */
 void pool_removal_step(struct pool *pool);
 void pool_drop(struct pool *pool); /* its record goes, the object after the commit */
-int tree_delete_start(struct pools *p, const char *path); /* in a child process */
+/* deletes a directory in a child process, then calls fn (may be NULL) */
+int tree_delete_start(struct pools *p, const char *path, void (*fn)(void *userdata), void *userdata);
 
 /* slot.c */
 struct slot *slot_new(struct pool *pool, const struct slot_record *rec);

@@ -334,6 +334,7 @@ static bool take_branch(struct pool *pool, struct waiter *w)
 	       w->spec.branch, holder->rec.name, pool->slots_dir, holder->rec.name);
 	snprintf(w->refusal.detail, sizeof(w->refusal.detail), "%.900s/%s", pool->slots_dir,
 		 holder->rec.name);
+	memcpy(w->refusal.branch, w->spec.branch, sizeof(w->refusal.branch));
 	refuse_now(w);
 	return false;
 }
@@ -402,6 +403,7 @@ void waiter_prepared(struct waiter *w, const struct job_result *r)
 
 		refuse(&w->refusal, r->error, "%s", r->message);
 		snprintf(w->refusal.detail, sizeof(w->refusal.detail), "%s", path ? path : "");
+		memcpy(w->refusal.branch, w->spec.branch, sizeof(w->refusal.branch));
 		refuse_now(w);
 	} else if (++w->attempts >= pool_retry_attempts(w->spec.pool)) {
 		waiter_refuse(w, "GitFailed", "no slot could be prepared: %s", r->message);

@@ -44,30 +44,48 @@ static void removal_free(struct removal *rm)
 
 /* --- a whole tree goes, in a child: it may take long --- */
 
+struct deletion {
+	void (*fn)(void *userdata);
+	void *userdata;
+};
+
 static int on_deleted(sd_event_source *s, const siginfo_t *si, void *userdata)
 {
+	struct deletion *d = userdata;
+
 	if (si->si_code != CLD_EXITED || si->si_status != 0)
-		log_warning("a directory could not be deleted whole; see removed/ status=%d",
-			    si->si_status);
+		log_warning("a directory could not be deleted whole status=%d", si->si_status);
+	if (d->fn)
+		d->fn(d->userdata);
+	free(d);
 	sd_event_source_unref(s);
 	return 0;
 }
 
-int tree_delete_start(struct pools *p, const char *path)
+int tree_delete_start(struct pools *p, const char *path, void (*fn)(void *userdata), void *userdata)
 {
+	struct deletion *d = calloc(1, sizeof(*d));
 	sd_event_source *source;
 	struct fault f = FAULT_NONE;
 	sigset_t none;
-	pid_t pid = fork();
+	pid_t pid = d ? fork() : -1;
+	int r;
 
-	if (pid < 0)
-		return -errno;
+	if (pid < 0) {
+		free(d);
+		return -EAGAIN;
+	}
 	if (pid == 0) {
 		sigemptyset(&none);
 		sigprocmask(SIG_SETMASK, &none, NULL);
 		_exit(fs_remove_tree(path, &f) < 0);
 	}
-	return sd_event_add_child(p->event, &source, pid, WEXITED, on_deleted, NULL);
+	d->fn = fn;
+	d->userdata = userdata;
+	r = sd_event_add_child(p->event, &source, pid, WEXITED, on_deleted, d);
+	if (r < 0)
+		free(d);
+	return r < 0 ? r : 0;
 }
 
 /* --- the record --- */
@@ -201,7 +219,7 @@ static int move_store(struct pool *pool, struct fault *f)
 	fs_sync_dir_at(AT_FDCWD, dir);
 	rm->result.deleted = rm->delete_store;
 	if (rm->delete_store)
-		return tree_delete_start(pool->pools, to);
+		return tree_delete_start(pool->pools, to, NULL, NULL);
 	rm->result.store = TAKE(to);
 	return 0;
 }

@@ -330,6 +330,19 @@ static void start_prepare(struct slot *slot)
 	start(slot, "SlotPrepare", params, DEADLINE_SLOT, on_prepared);
 }
 
+/* a slot that was found on disk goes where its pool stands, once that is known */
+static bool has_target(struct slot *slot)
+{
+	if (slot->rec.target[0] || slot->rec.head[0])
+		return true;
+	if (!slot->pool->rec.head[0])
+		return false;
+	slot_edit(slot);
+	memcpy(slot->rec.target, slot->pool->rec.head, sizeof(slot->rec.target));
+	slot_put(slot);
+	return true;
+}
+
 void slot_work(struct slot *slot)
 {
 	uint64_t now = clock_boot_usec();
@@ -340,6 +353,8 @@ void slot_work(struct slot *slot)
 		pools_look_later(slot->pool->pools, slot->retry_after_usec - now);
 		return;
 	}
+	if (!has_target(slot))
+		return; /* looked at again when the store was opened */
 	switch ((enum slot_state)slot->rec.state) {
 	case SLOT_STATE_CREATING:
 		start_create(slot);

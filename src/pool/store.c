@@ -180,6 +180,32 @@ static const char *error_for_caller(const struct job_result *r)
 	return "GitFailed";
 }
 
+static void taken_away(void *userdata)
+{
+	struct pool *pool = userdata;
+
+	pool_tell(pool, ASK_OPEN, pool->failure);
+	pools_event(pool->pools, "pool_failed", pool, NULL, NULL, UID_SLOTD, "%s",
+		    pool->failure->why.text);
+	pool_drop(pool);
+}
+
+/* made at run time and never usable: soon it is as if it had not been asked for */
+static void take_away(struct pool *pool, const struct refusal *why)
+{
+	_cleanup_(freep) char *clone = text_printf("%s.new", pool->store);
+
+	pool->failure = malloc(sizeof(*pool->failure));
+	if (!pool->failure)
+		return; /* the next try will fail as well */
+	*pool->failure = *why;
+	job_site_free(TAKE(pool->site));
+	(void)rmdir(pool->slots_dir); /* it was made for this pool; another's is not empty */
+	if (is_adopted(pool) || !clone ||
+	    tree_delete_start(pool->pools, clone, taken_away, pool) < 0)
+		taken_away(pool);
+}
+
 static void open_failed(struct pool *pool, const char *error, const char *message)
 {
 	struct pools *p = pool->pools;
@@ -188,14 +214,7 @@ static void open_failed(struct pool *pool, const char *error, const char *messag
 	log_warning("pool cannot be opened: %s pool=%s", message, pool->rec.name);
 	refuse(&no, error, "pool %s: %.200s", pool->rec.name, message);
 	if (!pool->rec.from_file && pool->rec.common_dir[0] == '\0') {
-		/* made at run time and never usable: as if it had not been asked for */
-		_cleanup_(freep) char *new_dir = text_printf("%s.new", pool->store);
-
-		if (new_dir && !is_adopted(pool))
-			tree_delete_start(p, new_dir);
-		pool_tell(pool, ASK_OPEN, &no);
-		pools_event(p, "pool_failed", pool, NULL, NULL, UID_SLOTD, "%s", message);
-		pool_drop(pool);
+		take_away(pool, &no);
 		return;
 	}
 	pool->open_failures++;
@@ -222,6 +241,7 @@ static void tell_opened(void *arg, int error, const struct fault *why)
 		pools_look_later(pool->pools, USEC_PER_SEC);
 	}
 	pool_tell(pool, ASK_OPEN, &no);
+	pool_look_at_slots(pool);
 }
 
 static void opened(struct pool *pool, json_object *params, const char *common_dir)
@@ -459,7 +479,7 @@ void pool_run_store_jobs(struct pool *pool)
 {
 	uint64_t now = clock_boot_usec();
 
-	if (pool->gone || pool->store_job || pool->pools->stopping)
+	if (pool->gone || pool->failure || pool->store_job || pool->pools->stopping)
 		return;
 	switch ((enum pool_state)pool->rec.state) {
 	case POOL_STATE_OPENING:

@@ -28,7 +28,7 @@ static void print_event(json_object *e)
 
 	out_line(stdout, OUT_PLAIN, "%s  %6lld  %-18s  %-16s  %s", at,
 		 (long long)json_get_int(e, "sequence", 0), out_field(e, "kind"),
-		 slot ? slot : out_field(e, "pool"), detail ? detail : "");
+		 slot ? slot : out_field(e, "pool"), detail && detail[0] ? detail : "-");
 }
 
 static void take_event(struct stream *s, json_object *e)

@@ -71,7 +71,7 @@ void answer_refusal(struct rpc_call *call, const struct refusal *refusal)
 	if (strcmp(refusal->error, "Busy") == 0 || strcmp(refusal->error, "QuotaReached") == 0)
 		json_set(params, "retryAfterUsec", usec_or_null(refusal->retry_after_usec));
 	if (strcmp(refusal->error, "BranchInUse") == 0) {
-		json_set_string(params, "branch", "");
+		json_set_string(params, "branch", refusal->branch);
 		json_set(params, "path", string_or_null(refusal->detail));
 	}
 	rpc_error(call, name, params, "%s", refusal->why.text);

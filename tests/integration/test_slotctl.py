@@ -175,14 +175,20 @@ class Commands(Case):
         slotd = self.one_pool()
         lease = self.ok(slotd, "--json", "acquire", "p").json()
         self.ok(slotd, "release", env={"SLOT_LEASE": lease["lease"]})
-        lease = self.ok(slotd, "--json", "acquire", "p", "--agent", "me").json()
+        lease = self.ok(slotd, "--json", "acquire", "p").json()
+        self.ok(slotd, "release", cwd=lease["path"])
+        lease = self.acquired_apart(slotd)
         self.assert_exit(8, self.slotctl(slotd, "release", cwd=lease["path"]))
         self.ok(slotd, "release", "--agent", "me", cwd=os.path.join(lease["path"], "src"))
         self.assertEqual(slotd.leases(), {})
 
+    def acquired_apart(self, slotd):
+        done = slotctl.run_apart("--json", "acquire", "p", "--agent", "me", socket=slotd.socket)
+        return self.assert_exit(0, done).json()
+
     def test_release_by_slot_or_path_of_somebody_else_is_exit_8(self):
         slotd = self.one_pool()
-        lease = self.ok(slotd, "--json", "acquire", "p", "--agent", "me").json()
+        lease = self.acquired_apart(slotd)
         self.assert_exit(8, self.slotctl(slotd, "release", lease["slot"]))
         self.assert_exit(8, self.slotctl(slotd, "release", lease["path"]))
         self.assert_exit(8, self.slotctl(slotd, "release", lease["slot"], "--agent", "you"))
