@@ -19,7 +19,7 @@
 
 #define MAX_OPEN_TRIES 100
 
-int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+static int open_by_kernel(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {
 		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
@@ -35,6 +35,79 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 	} while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < MAX_OPEN_TRIES)));
 	return fd < 0 ? -errno : (int)fd;
+}
+
+/* which mount a descriptor is on */
+static int mount_of(int fd, uint64_t *ret)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_NO_AUTOMOUNT, STATX_MNT_ID, &st) < 0)
+		return -errno;
+	*ret = st.stx_mask & STATX_MNT_ID ? st.stx_mnt_id :
+					    (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+	return 0;
+}
+
+/* one component, which is a name and no way out */
+static int open_component(int dirfd, const char *name, int flags, mode_t mode)
+{
+	_cleanup_(closep) int fd = -1;
+	uint64_t here, there;
+	int r;
+
+	if (strcmp(name, "..") == 0)
+		return -EXDEV;
+	fd = openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode);
+	if (fd < 0)
+		return -errno;
+	r = mount_of(dirfd, &here);
+	if (r == 0)
+		r = mount_of(fd, &there);
+	if (r == 0 && here != there)
+		r = -EXDEV;
+	return r < 0 ? r : TAKE_FD(fd);
+}
+
+/* the same step by step, where a sandbox or an instrument does not know openat2 */
+static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	_cleanup_(closep) int at = -1;
+	char *name = copy, *rest;
+
+	if (!copy)
+		return -ENOMEM;
+	if (path[0] == '/')
+		return -EXDEV;
+	while ((rest = strchr(name, '/'))) {
+		int next;
+
+		*rest++ = '\0';
+		if (*name) {
+			next = open_component(at < 0 ? dirfd : at, name, O_PATH | O_DIRECTORY, 0);
+			if (next < 0)
+				return next == -ENOTDIR ? -ELOOP : next;
+			closep(&at);
+			at = next;
+		}
+		name = rest;
+	}
+	return open_component(at < 0 ? dirfd : at, *name ? name : ".", flags, mode);
+}
+
+int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+	static bool is_missing;
+	int fd;
+
+	if (is_missing)
+		return open_by_steps(dirfd, path, flags, mode);
+	fd = open_by_kernel(dirfd, path, flags, mode);
+	if (fd != -ENOSYS)
+		return fd;
+	is_missing = true;
+	return open_by_steps(dirfd, path, flags, mode);
 }
 
 /* reads to the end or to max + 1 bytes */
