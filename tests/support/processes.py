@@ -60,7 +60,10 @@ class Pool:
         self.running = []
 
     def run(self, tasks, on_end):
-        """tasks: (name, argv, log, env, seconds); on_end(task, returncode or None if late)."""
+        """tasks: (name, argv, log, env, seconds); on_end(task, returncode or None if late).
+
+        All run in the current directory.
+        """
         tasks = list(tasks)
         while tasks or self.running:
             while tasks and len(self.running) < self.jobs:
