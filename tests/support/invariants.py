@@ -98,7 +98,9 @@ class Checker:
                 self._say("%s of %s without a record", what, name)
             for name in sorted(records - found - damaged):
                 self._say("record of %s without a %s", name, what)
-        for name in set(listdir(os.path.join(pool["store"], "slotd"))) - {"owner"}:
+        # who next works on a slot clears what a killed worker left of a branch being made
+        known = {"owner"} | {name + end for name in records for end in (".ref", ".ref-name")}
+        for name in set(listdir(os.path.join(pool["store"], "slotd"))) - known:
             self._say("%s/slotd/%s was left behind", pool["store"], name)
 
     def _check_git(self, pool, slots):

@@ -1,5 +1,6 @@
 """python3 -m support.one ID - runs one test in this process; says by its exit status how it went."""
 
+import signal
 import sys
 import unittest
 
@@ -7,6 +8,9 @@ from support import runner
 
 
 def main(name):
+    # who was started in the background of a script ignores these, and so would all its children
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     suite = unittest.defaultTestLoader.loadTestsFromName(name)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     if result.testsRun == 0 and not result.skipped:

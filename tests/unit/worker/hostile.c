@@ -136,11 +136,15 @@ Test(hostile, whatever_is_rewritten_is_put_right_and_victims_stay)
 
 Test(hostile, a_repository_in_the_place_of_the_git_file_is_set_aside_with_its_commits)
 {
+	const char *said;
+
 	cr_assert(sh("cd slots/a-1 && rm .git && git init -q -b mine && "
 		     "git commit -q --allow-empty -m own && git config core.worktree ../../victim"));
-	clean("false");
+	said = json_object_to_json_string(clean("false"));
 	cr_assert_str_eq(w.error, "", "%s", w.message);
-	cr_assert(sh("git --git-dir=slots/a-1/replaced.git-1 log -1 --format=%%s mine | grep own"));
+	cr_assert(strstr(said, "replaced.git-1") != NULL, "%s", said);
+	cr_assert(sh("git --git-dir=slots/a-1/replaced.git-1 --work-tree=. log -1 --format=%%s mine | "
+		     "grep own"));
 	assert_cleaned();
 	cr_assert(sh("test ! -e slots/a-1/replaced.git-1"));
 }
