@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <time.h>
 
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/text.h"
 
 int branch_check_name(const char *name, struct fault *f)
@@ -80,6 +82,22 @@ int branch_pin(struct repo *repo, const char *slot, const git_oid *commit, struc
 	return 0;
 }
 
+/*
+ * A packed ref goes by rewriting packed-refs, which somebody's git may have locked for a moment:
+ * wait for it as long as git does (core.packedRefsTimeout).
+ */
+static int remove_ref(struct repo *repo, const char *name)
+{
+	uint64_t deadline = clock_boot_usec() + USEC_PER_SEC;
+	struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+	int rc;
+
+	while ((rc = git_reference_remove(repo_git(repo), name)) == GIT_ELOCKED &&
+	       clock_boot_usec() < deadline)
+		nanosleep(&pause, NULL);
+	return rc;
+}
+
 int branch_unpin(struct repo *repo, const char *slot, struct fault *f)
 {
 	_cleanup_(freep) char *pin = pin_name(slot);
@@ -90,7 +108,7 @@ int branch_unpin(struct repo *repo, const char *slot, struct fault *f)
 	rc = pin_unlock(repo, pin, f);
 	if (rc < 0)
 		return rc;
-	rc = git_reference_remove(repo_git(repo), pin);
+	rc = remove_ref(repo, pin);
 	if (rc < 0 && rc != GIT_ENOTFOUND)
 		return git_fault(f, rc, "cannot remove %s", pin);
 	return 0;
