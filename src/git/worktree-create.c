@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -106,9 +107,9 @@ static int clear_leftovers(struct birth *b, struct fault *f)
 	int r = unpublish(b, f);
 
 	if (r == 0)
-		r = clear_slotd(b, f);
-	if (r == 0)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
+	if (r == 0)
+		r = clear_slotd(b, f);
 	CRASH_POINT("worktree.create.cleared");
 	return r;
 }
@@ -146,15 +147,20 @@ static int write_head(struct birth *b, struct fault *f)
 	return reflog_append(b->admin_fd, "logs/HEAD", &zero, b->commit, "slotd: created", f);
 }
 
+/* before all else: while it is in slotd/ the slot is unfinished */
 static int make_admin(struct birth *b, struct fault *f)
 {
-	int r;
-
 	b->admin_fd = admin_open_dir_at(b->slotd_fd, b->names.new_, f);
 	if (b->admin_fd < 0)
 		return b->admin_fd;
 	CRASH_POINT("worktree.create.admin");
-	r = worktree_write_admin(b->admin_fd, &b->names, f);
+	return 0;
+}
+
+static int write_admin(struct birth *b, struct fault *f)
+{
+	int r = worktree_write_admin(b->admin_fd, &b->names, f);
+
 	if (r == 0)
 		r = write_head(b, f);
 	CRASH_POINT("worktree.create.head");
@@ -195,9 +201,11 @@ static int bear(struct birth *b, unsigned threads, struct tree_stats *ret, struc
 	if (r == 0)
 		r = branch_pin(b->repo, b->slot, b->commit, f);
 	if (r == 0)
+		r = make_admin(b, f);
+	if (r == 0)
 		r = make_slot(b, f);
 	if (r == 0)
-		r = make_admin(b, f);
+		r = write_admin(b, f);
 	if (r == 0)
 		r = fill(b, threads, ret, f);
 	if (r == 0)
@@ -226,6 +234,22 @@ int worktree_create(struct repo *repo, int slots_fd, const char *slots_path, con
 	*ret_ino = st.st_ino;
 	*ret_stats = stats;
 	return 0;
+}
+
+static bool is_there(int dirfd, const char *name)
+{
+	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f)
+{
+	_cleanup_(birth_deinit) struct birth b = { 0 };
+	int r = birth_init(&b, repo, -1, "", name, f);
+
+	if (r < 0)
+		return r;
+	return !is_there(b.worktrees_fd, b.names.admin) &&
+	       (is_there(b.slotd_fd, b.names.new_) || is_there(b.slotd_fd, b.names.old));
 }
 
 /* a directory that is not the one which the ledger knows stays; a link leads nowhere here */

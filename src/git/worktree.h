@@ -92,6 +92,13 @@ enum worktree_flags {
 	WORKTREE_PROVE_CONTENT = 1 << 1, /* stat data is not believed: the machine has crashed */
 };
 
+/**
+ * worktree_is_unfinished - was a slot's creation or removal killed half-way?
+ *
+ * Then nobody has it and nothing in it is anybody's work. 1, 0 or a negative errno.
+ */
+int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f);
+
 /* is anything in the slot's place? */
 bool worktree_exists(int slots_fd, const char *name);
 

@@ -318,6 +318,9 @@ static int check_before_removal(struct work *work, struct site *s)
 
 	if (!worktree_exists(w->slots_fd, s->slot))
 		return 0;
+	r = worktree_is_unfinished(s->repo, s->slot, &work->fault);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino, &s->worktree,
 			  &work->fault);
 	if (r == 0)

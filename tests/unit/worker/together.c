@@ -186,8 +186,9 @@ Test(together, a_job_killed_at_any_time_is_done_by_the_next_worker)
 		killed_call("SlotRemove", json_of(params), usec / 2);
 		cr_assert(sh("git -C s.git worktree list >/dev/null"));
 		must(worker_call(&w, "SlotRemove", "%s", params), "SlotRemove");
-		cr_assert(sh("test ! -e slots/a-1 && test -z \"$(ls s.git/slotd s.git/worktrees)\" && "
-			     "test -z \"$(find s.git -name '*.lock')\""));
+		cr_assert_str_eq(sh_text("find slots s.git/slotd s.git/worktrees -mindepth 1; "
+					 "find s.git -name '*.lock'"),
+				 "", "%s", sh_text("find slots s.git -newer s.git/config"));
 	}
 	cr_assert(sh("git -C s.git fsck"));
 }
