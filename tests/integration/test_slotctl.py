@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 
-from support import elsewhere, git, slotctl
+from support import git, slotctl
 from support.case import Case
 from support.idl import Interface
 
