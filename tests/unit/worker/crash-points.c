@@ -13,6 +13,7 @@
 
 #include "util/crash.h"
 #include "util/json.h"
+#include "util/text.h"
 #include "worker-fixture.h"
 
 static struct worker_end w;
@@ -73,12 +74,15 @@ static void assert_nothing_unsaved(json_object *o)
 		     json_object_to_json_string(o));
 }
 
-static const char *paramsf(const char *fmt, const struct slot *slot, const char *commit)
+/* the slot's numbers and what else the job takes */
+static const char *with_slot(const struct slot *slot, const char *more)
 {
-	static char text[512];
+	return fixture_keep(text_printf("{%s, %s}", slot_params(slot), more));
+}
 
-	snprintf(text, sizeof(text), fmt, slot_params(slot), commit);
-	return text;
+static const char *commit_param(const char *commit, const char *more)
+{
+	return fixture_keep(text_printf("'commit': '%s'%s", commit, more));
 }
 
 static void create(struct slot *slot)
@@ -98,17 +102,17 @@ static void create(struct slot *slot)
 
 static void use(const struct slot *slot)
 {
-	job("SlotPrepare", paramsf("{%s, 'ref': 'topic', 'branch': 'agent/x'}%.0s", slot, ""));
+	job("SlotPrepare", with_slot(slot, "'ref': 'topic', 'branch': 'agent/x'"));
 	assert_clean_at(slot, sh_text("git -C o rev-parse topic"));
 	cr_assert(sh("cd slots/a-1 && test $(git symbolic-ref HEAD) = refs/heads/agent/x && "
 		     "echo x > f && git commit -qam work && echo y > a.log"));
-	assert_nothing_unsaved(job("SlotClean", paramsf("{%s, 'commit': '%s', 'discard': false}", slot,
-							slot->commit)));
+	assert_nothing_unsaved(job("SlotClean", with_slot(slot, commit_param(slot->commit,
+										", 'discard': false"))));
 	assert_clean_at(slot, slot->commit);
-	job("SlotPrepare", paramsf("{%s, 'commit': '%s'}", slot, sh_text("git -C o rev-parse other")));
-	cr_assert(sh("echo junk > slots/a-1/f && git -C slots/a-1 merge -q origin/topic; true"));
-	assert_nothing_unsaved(job("SlotClean", paramsf("{%s, 'commit': '%s', 'discard': true}", slot,
-							slot->commit)));
+	job("SlotPrepare", with_slot(slot, commit_param(sh_text("git -C o rev-parse other"), "")));
+	cr_assert(sh("git -C slots/a-1 merge -q origin/topic > /dev/null; echo junk > slots/a-1/f"));
+	assert_nothing_unsaved(job("SlotClean", with_slot(slot, commit_param(slot->commit,
+										", 'discard': true"))));
 	assert_clean_at(slot, slot->commit);
 }
 
@@ -128,9 +132,11 @@ static void live(void)
 	cr_assert(sh("git -C o commit -q --allow-empty -m three"));
 	snprintf(text, sizeof(text), "{'url': '%s/o', 'ref': 'main'}", fixture_dir);
 	job("StoreFetch", text);
-	assert_nothing_unsaved(job("SlotRemove", paramsf("{%s, 'discard': false}%.0s", &slot, "")));
-	cr_assert(sh("test ! -e slots/a-1 && test -z \"$(ls s.git/slotd s.git/worktrees)\" && "
-		     "test -z \"$(find s.git -name '*.lock')\" && git -C s.git fsck --strict && "
+	assert_nothing_unsaved(job("SlotRemove", with_slot(&slot, "'discard': false")));
+	cr_assert_str_eq(sh_text("find slots s.git/slotd s.git/worktrees -mindepth 1; "
+				 "find s.git -name '*.lock'"),
+			 "");
+	cr_assert(sh("git -C s.git fsck --strict && "
 		     "test \"$(git -C s.git log -1 --format=%%s agent/x)\" = work"));
 	create(&slot);
 	worker_stop(&w);
