@@ -118,7 +118,7 @@ static const struct conf_key pool_keys[] = {
 	  "an acquire fetches first when the last fetch is older; 0: it never does" },
 	{ "fetch.timeout", CONF_DURATION, 0, POOL(fetch.timeout_usec), "30s", SEC, HOUR, NULL,
 	  "how long a clone or fetch may stand still before it is given up" },
-	{ "clean.ignored", CONF_ENUM, CONF_NO_EFFECT, POOL(clean.ignored), "keep", 0, 0, "keep|remove",
+	{ "clean.ignored", CONF_ENUM, 0, POOL(clean.ignored), "keep", 0, 0, "keep|remove",
 	  "what becomes of ignored files when a slot is cleaned" },
 	{ "clean.wipe", CONF_LIST, CONF_NO_EFFECT, POOL(clean.wipe), NULL, 0, 0, NULL,
 	  "patterns of ignored files that are removed all the same" },

@@ -255,7 +255,8 @@ static int set_left_alone(struct work *work, struct site *s)
 
 static int clean(struct work *work, struct site *s, const git_oid *commit, bool discard)
 {
-	unsigned flags = WORKTREE_KEEP_IGNORED;
+	bool wipe = json_get_bool(work->params, "wipeIgnored", false);
+	unsigned flags = wipe ? 0 : WORKTREE_KEEP_IGNORED;
 	struct tree_stats stats;
 	int r;
 
