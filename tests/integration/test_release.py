@@ -45,6 +45,14 @@ class Release(Case):
             self.assertEqual(git.read(lease["path"], name), b"cache")
         self.assert_invariants(slotd)
 
+    def test_ignored_files_go_where_the_pool_says_so(self):
+        slotd = self.one_pool(ready=1, maximum=1, clean={"ignored": "remove"})
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "build/object.o", "cache")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")
+        self.assertFalse(os.path.exists(os.path.join(lease["path"], "build")))
+        self.assert_invariants(slotd)
+
     def assert_isolated(self, slotd, lease, *words):
         """Release isolates the slot, with a reason of these words, and ends the lease."""
         done = slotd.release(lease["lease"])
