@@ -25,6 +25,9 @@ BELOW = {
     "slotctl": {"rpc", "libslot", "config"},
 }
 
+# public headers, in include/, with those who may include them
+PUBLIC = {"slotd/slot.h": {"libslot", "slotctl"}, "slotd/slot-file.h": {"libslot", "slotctl"}}
+
 # foreign headers that only these folders may see
 OWNERS = {
     "lmdb.h": {"ledger"},
@@ -56,7 +59,10 @@ class Layers(unittest.TestCase):
         for folder, path, names in sources():
             for name in names:
                 target = name.split("/")[0]
-                if "/" in name and target in BELOW and target not in BELOW[folder] | {folder, "util"}:
+                if name in PUBLIC:
+                    if folder not in PUBLIC[name]:
+                        wrong.append("%s includes %s" % (path, name))
+                elif "/" in name and target in BELOW and target not in BELOW[folder] | {folder, "util"}:
                     wrong.append("%s includes %s" % (path, name))
         self.assertEqual(wrong, [])
 

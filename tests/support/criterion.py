@@ -11,6 +11,8 @@ import os
 import re
 import subprocess
 
+from support import paths
+
 SYNTHESIS = re.compile(r"Tested: .*?(\d+).*?\| Passing: .*?(\d+).*?\| Failing: .*?(\d+)"
                        r".*?\| Crashing: .*?(\d+)")
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -48,7 +50,9 @@ def judge(log, returncode, reports):
 def sanitizer_env(prefix=None):
     """The environment that makes every report fatal; into files prefix.PID, or standard error."""
     common = "halt_on_error=1:print_stacktrace=1" + (":log_path=" + prefix if prefix else "")
-    return {"ASAN_OPTIONS": common + ":detect_leaks=1", "UBSAN_OPTIONS": common}
+    known = os.path.join(paths.TESTS, "support/lsan.supp")
+    return {"ASAN_OPTIONS": common + ":detect_leaks=1", "UBSAN_OPTIONS": common,
+            "LSAN_OPTIONS": "suppressions=%s:print_suppressions=0" % known}
 
 
 def run(build, tally, pool, logs, names, under_valgrind=False):
