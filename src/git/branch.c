@@ -64,6 +64,17 @@ static int pin_unlock(struct repo *repo, const char *pin, struct fault *f)
 	return 0;
 }
 
+static int check_commit(struct repo *repo, const git_oid *id, struct fault *f)
+{
+	git_commit *commit = NULL;
+
+	if (git_commit_lookup(&commit, repo_git(repo), id) < 0)
+		return fault(f, -EUCLEAN, "the commit %s is missing from the store, or damaged",
+			     git_oid_tostr_s(id));
+	git_commit_free(commit);
+	return 0;
+}
+
 int branch_pin(struct repo *repo, const char *slot, const git_oid *commit, struct fault *f)
 {
 	_cleanup_(freep) char *pin = pin_name(slot);
@@ -72,7 +83,9 @@ int branch_pin(struct repo *repo, const char *slot, const git_oid *commit, struc
 
 	if (!pin)
 		return fault_oom(f);
-	rc = pin_unlock(repo, pin, f);
+	rc = check_commit(repo, commit, f);
+	if (rc == 0)
+		rc = pin_unlock(repo, pin, f);
 	if (rc < 0)
 		return rc;
 	rc = git_reference_create(&ref, repo_git(repo), pin, commit, 1, "slotd");

@@ -111,9 +111,9 @@ const char *work_error_name(int code)
 		return "io.slotd.worker.NotFound";
 	case -EOPNOTSUPP:
 		return "io.slotd.worker.Unsupported";
-	case -EUCLEAN:
 	case -EUSERS:
 		return "io.slotd.worker.InUse";
+	case -EUCLEAN:
 	case -EBUSY: /* a slot that is not as clean as the ledger says */
 	case -ELOOP:
 	case -EXDEV:

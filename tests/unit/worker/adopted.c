@@ -110,7 +110,7 @@ Test(adopted, what_cannot_be_adopted_is_refused_by_name)
 	cr_assert(sh("git init -q --object-format=sha256 sha"));
 	adopt("sha");
 	cr_assert_str_eq(w.error, "Unsupported", "%s", w.message);
-	cr_assert(strstr(w.message, "objectformat") != NULL, "%s", w.message);
+	cr_assert(strstr(w.message, "sha256") != NULL, "%s", w.message);
 	worker_stop(&w);
 	cr_assert(sh("git init -q ref && git -C ref config core.repositoryformatversion 1 && "
 		     "git -C ref config extensions.refStorage reftable"));
