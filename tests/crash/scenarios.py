@@ -252,7 +252,11 @@ class SlotAdd(Scenario):
         self.w.call_or(("Conflict", "Unavailable"), "SlotAdd", pool="p")
 
     def verify(self):
-        self.expect(set(self.w.slotd.slots("p")) - self.before, "no slot was made")
+        made = set(self.w.slotd.slots("p")) - self.before
+        self.expect(made, "no slot was made")
+        for slot in made:
+            self.w.call("SlotRemove", slot=slot, discard=True)
+            self.w.checker.removed(slot)
 
 
 class SlotRemove(Scenario):
