@@ -21,6 +21,7 @@ static const struct field lease_fields[] = {
 	STRING(lease_record, slot),
 	STRING(lease_record, pool),
 	INT(lease_record, token),
+	INT(lease_record, sequence),
 	INT(lease_record, uid),
 	INT(lease_record, pid),
 	INT(lease_record, pid_start),

@@ -116,6 +116,7 @@ struct lease_record {
 	char slot[NAME_SIZE];
 	char pool[NAME_SIZE];
 	uint64_t token;
+	uint64_t sequence; /* of the event of its grant */
 	uint32_t uid;
 	uint32_t pid; /* of the process that asked; 0: not known */
 	uint64_t pid_start; /* its start time in clock ticks since boot */

@@ -239,9 +239,10 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	memcpy(slot->rec.branch, rec.branch, sizeof(slot->rec.branch));
 	slot_move(slot, SLOT_STATE_LEASED, NULL);
 	batch_put_token(p->batch, slot->rec.name, &token);
+	lease->rec.sequence = pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid,
+					  "%s%s%s", rec.agent, rec.branch[0] ? " on " : "",
+					  rec.branch);
 	batch_put_lease(p->batch, &lease->rec);
-	pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid, "%s%s%s", rec.agent,
-		    rec.branch[0] ? " on " : "", rec.branch);
 	return lease;
 }
 

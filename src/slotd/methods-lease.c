@@ -34,7 +34,7 @@ static json_object *base_of(const struct pool_record *pool)
 	return o;
 }
 
-static json_object *lease_reply(struct slotd *d, const struct lease *lease)
+static json_object *lease_reply(const struct lease *lease)
 {
 	const struct lease_record *r = lease_record(lease);
 	const struct slot *slot = lease_slot(lease);
@@ -59,7 +59,7 @@ static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
 	json_set(o, "base", base_of(pool));
 	json_set(o, "handoff", NULL);
-	json_set_int(o, "sequence", (int64_t)ledger_last_sequence(pools_ledger(d->pools)));
+	json_set_int(o, "sequence", (int64_t)r->sequence);
 	return o;
 }
 
@@ -69,7 +69,7 @@ static void on_acquired(struct lease *lease, const struct refusal *refusal, void
 
 	rpc_call_on_gone(a->call, NULL, NULL);
 	if (lease)
-		rpc_reply(a->call, lease_reply(a->d, lease));
+		rpc_reply(a->call, lease_reply(lease));
 	else
 		answer_refusal(a->call, refusal);
 	rpc_call_unref(a->call);

@@ -205,7 +205,7 @@ struct lease_record lease_full(void)
 	memset(&r.id, 0x5a, sizeof(r.id));
 	FILL(r.slot);
 	FILL(r.pool);
-	r.token = UINT64_MAX;
+	r.token = r.sequence = UINT64_MAX;
 	r.uid = UINT32_MAX - 1;
 	r.pid = UINT32_MAX;
 	r.pid_start = UINT64_MAX;
