@@ -115,17 +115,6 @@ static int64_t effective_priority(const struct waiter *w, uint64_t now)
 	return w->spec.priority + (int64_t)((now - w->since_usec) / AGE_STEP_USEC);
 }
 
-static struct waiter *first_in_line(struct pool *pool)
-{
-	uint64_t now = clock_boot_usec();
-	struct waiter *w, *best = NULL;
-
-	list_for_each(w, &pool->waiters, link)
-		if (!w->slot && (!best || effective_priority(w, now) > effective_priority(best, now)))
-			best = w;
-	return best;
-}
-
 /* warm caches first: same agent and branch, then same agent, then where the pool stands */
 static int fitness(const struct slot *slot, const struct waiter *w)
 {
@@ -154,23 +143,53 @@ static struct slot *choose_slot(struct pool *pool, const struct waiter *w)
 	return best;
 }
 
-/* the slot that has this branch, or is getting it */
+static const char *branch_of(const struct slot *slot)
+{
+	if (slot->lease)
+		return slot->lease->rec.branch;
+	return slot->waiter ? slot->waiter->spec.branch : slot->rec.branch;
+}
+
+/* the slot that has this branch, is getting it, or has not been cleaned of it yet */
 static struct slot *branch_holder(struct pool *pool, const char *branch)
 {
-	static const enum slot_state states[] = { SLOT_STATE_LEASED, SLOT_STATE_PREPARING };
+	static const enum slot_state states[] = { SLOT_STATE_LEASED, SLOT_STATE_PREPARING,
+						  SLOT_STATE_CLEANING, SLOT_STATE_RECOVERING,
+						  SLOT_STATE_ISOLATED };
 	struct slot *slot;
 
-	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
-		list_for_each(slot, &pool->slots[states[i]], link) {
-			const char *has = slot->lease  ? slot->lease->rec.branch :
-					  slot->waiter ? slot->waiter->spec.branch :
-							 "";
-
-			if (strcmp(has, branch) == 0)
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
+		list_for_each(slot, &pool->slots[states[i]], link)
+			if (!slot->gone && strcmp(branch_of(slot), branch) == 0)
 				return slot;
-		}
-	}
 	return NULL;
+}
+
+/* on its way to be clean: soon it has no branch any more */
+static bool is_leaving(const struct slot *slot)
+{
+	return slot->rec.state == SLOT_STATE_CLEANING || slot->rec.state == SLOT_STATE_RECOVERING ||
+	       (slot->rec.state == SLOT_STATE_PREPARING && !slot->waiter);
+}
+
+/* must this one wait until a slot has let go of its branch? */
+static bool is_held_up(const struct waiter *w)
+{
+	struct slot *slot = w->spec.branch[0] ? branch_holder(w->spec.pool, w->spec.branch) : NULL;
+
+	return slot && is_leaving(slot);
+}
+
+static struct waiter *first_in_line(struct pool *pool)
+{
+	uint64_t now = clock_boot_usec();
+	struct waiter *w, *best = NULL;
+
+	list_for_each(w, &pool->waiters, link)
+		if (!w->slot && !is_held_up(w) &&
+		    (!best || effective_priority(w, now) > effective_priority(best, now)))
+			best = w;
+	return best;
 }
 
 static bool wants_pool_ref(const struct waiter *w)
@@ -210,6 +229,8 @@ static void give(struct waiter *w, struct slot *slot)
 	pool->n_waiting--;
 	slot_edit(slot);
 	memcpy(slot->rec.target, pool->rec.head, sizeof(slot->rec.target));
+	/* whatever becomes of it, this branch may be checked out there until it was cleaned */
+	memcpy(slot->rec.branch, w->spec.branch, sizeof(slot->rec.branch));
 	slot_move(slot, SLOT_STATE_PREPARING, NULL);
 }
 

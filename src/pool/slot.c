@@ -291,6 +291,8 @@ int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *r
 {
 	enum slot_state state = slot->rec.state;
 
+	if (state == SLOT_STATE_REMOVING && slot->rec.discard >= discard)
+		return 0; /* asked again: who asks waits for the same end */
 	if (state == SLOT_STATE_LEASED)
 		return refuse(ret_refusal, "Conflict", "slot %s is leased: slotctl release %s first",
 			      slot->rec.name, slot->rec.name);

@@ -269,6 +269,46 @@ Test(acquire, branch_is_made_and_nobody_else_gets_it)
 	world_close(&w);
 }
 
+Test(acquire, branch_of_a_slot_that_is_being_cleaned_is_waited_for)
+{
+	struct acquire_spec spec;
+	struct answer a, b;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 2, 2);
+	spec = spec_of(&w, "anna");
+	strcpy(spec.branch, "feature");
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	cr_assert_neq(a.lease[0], '\0', "%s", a.text);
+	give_back(&w, &a, false);
+	strcpy(spec.agent, "bert");
+	ask(&w, &spec, &b);
+	RUN_UNTIL(&w, b.told);
+	cr_expect_neq(b.lease[0], '\0', "%s", b.text);
+	world_close(&w);
+}
+
+Test(acquire, worker_killed_over_a_branch_does_not_lose_it)
+{
+	struct acquire_spec spec;
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 2, 2);
+	spec = spec_of(&w, "anna");
+	strcpy(spec.branch, "feature");
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_PREPARING) == 1);
+	/* any worker that lives now: one of them has the job, or will have it */
+	shell("pkill -KILL -f 'slotd-worker.*%s'", w.dir);
+	RUN_UNTIL(&w, a.told);
+	cr_expect_neq(a.lease[0], '\0', "%s", a.text);
+	world_close(&w);
+}
+
 Test(acquire, ref_that_does_not_exist_is_not_found_and_the_slot_is_ready_again)
 {
 	struct acquire_spec spec;
