@@ -2,12 +2,10 @@
 #include "git/branch.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <time.h>
 
+#include "git/ref-write.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 #include "util/text.h"
 
 int branch_check_name(const char *name, struct fault *f)
@@ -52,18 +50,6 @@ static char *pin_name(const char *slot)
 	return text_printf("refs/slotd/pin/%s", slot);
 }
 
-/* nobody else writes pins, and the slot is ours for now: a lock is what a killed worker left */
-static int pin_unlock(struct repo *repo, const char *pin, struct fault *f)
-{
-	_cleanup_(freep) char *lock = text_printf("%s/%s.lock", repo_common_dir(repo), pin);
-
-	if (!lock)
-		return fault_oom(f);
-	if (unlink(lock) < 0 && errno != ENOENT)
-		return fault_errno(f, -errno, "cannot remove %s", lock);
-	return 0;
-}
-
 static int check_commit(struct repo *repo, const git_oid *id, struct fault *f)
 {
 	git_commit *commit = NULL;
@@ -78,51 +64,22 @@ static int check_commit(struct repo *repo, const git_oid *id, struct fault *f)
 int branch_pin(struct repo *repo, const char *slot, const git_oid *commit, struct fault *f)
 {
 	_cleanup_(freep) char *pin = pin_name(slot);
-	git_reference *ref = NULL;
-	int rc;
+	git_oid is;
+	int r;
 
 	if (!pin)
 		return fault_oom(f);
-	rc = check_commit(repo, commit, f);
-	if (rc == 0)
-		rc = pin_unlock(repo, pin, f);
-	if (rc < 0)
-		return rc;
-	rc = git_reference_create(&ref, repo_git(repo), pin, commit, 1, "slotd");
-	if (rc < 0)
-		return git_fault(f, rc, "cannot set %s", pin);
-	git_reference_free(ref);
-	return 0;
-}
-
-/*
- * A packed ref goes by rewriting packed-refs, which somebody's git may have locked for a moment:
- * wait for it as long as git does (core.packedRefsTimeout).
- */
-static int remove_ref(struct repo *repo, const char *name)
-{
-	uint64_t deadline = clock_boot_usec() + USEC_PER_SEC;
-	struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
-	int rc;
-
-	while ((rc = git_reference_remove(repo_git(repo), name)) == GIT_ELOCKED &&
-	       clock_boot_usec() < deadline)
-		nanosleep(&pause, NULL);
-	return rc;
+	r = check_commit(repo, commit, f);
+	if (r < 0)
+		return r;
+	if (git_reference_name_to_id(&is, repo_git(repo), pin) == 0 && git_oid_equal(&is, commit))
+		return 0;
+	return ref_write(repo, slot, pin, commit, false, f);
 }
 
 int branch_unpin(struct repo *repo, const char *slot, struct fault *f)
 {
 	_cleanup_(freep) char *pin = pin_name(slot);
-	int rc;
 
-	if (!pin)
-		return fault_oom(f);
-	rc = pin_unlock(repo, pin, f);
-	if (rc < 0)
-		return rc;
-	rc = remove_ref(repo, pin);
-	if (rc < 0 && rc != GIT_ENOTFOUND)
-		return git_fault(f, rc, "cannot remove %s", pin);
-	return 0;
+	return pin ? ref_delete(repo, slot, pin, f) : fault_oom(f);
 }

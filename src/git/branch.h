@@ -46,9 +46,6 @@ int branch_find_user(struct repo *repo, const char *name, const char *except_slo
 int branch_create(struct repo *repo, const char *slot, const char *name, const git_oid *commit,
 		  bool *ret_created, struct fault *f);
 
-/* removes what a killed branch_create() for this slot left; done by the next one too */
-int branch_recover(struct repo *repo, const char *slot, struct fault *f);
-
 /* refs/slotd/pin/<slot>: what the slot has checked out is kept from maintenance */
 int branch_pin(struct repo *repo, const char *slot, const git_oid *commit, struct fault *f);
 int branch_unpin(struct repo *repo, const char *slot, struct fault *f);

@@ -16,6 +16,7 @@
 
 #include "git/admin.h"
 #include "git/branch.h"
+#include "git/ref-write.h"
 #include "git/reflog.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
@@ -98,7 +99,7 @@ static int clear_slotd(struct birth *b, struct fault *f)
 
 	if (r == 0)
 		r = fs_remove_tree_at(b->slotd_fd, b->names.new_, f);
-	return r == 0 ? branch_recover(b->repo, b->slot, f) : r;
+	return r == 0 ? ref_recover(b->repo, b->slot, f) : r;
 }
 
 /* what a killed try or a removed slot of this name left */

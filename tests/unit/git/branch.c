@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "git-fixture.h"
+#include "git/ref-write.h"
 
 static struct fault f;
 static struct repo *repo;
@@ -136,7 +137,7 @@ Test(branch, a_lock_that_a_killed_try_left_is_told_from_somebody_s)
 	cr_assert(sh("cd r/.git && git rev-parse HEAD > slotd/a-1.ref && "
 		     "echo refs/heads/other.lock > slotd/a-1.ref-name && "
 		     ": > refs/heads/other.lock"));
-	cr_assert_eq(branch_recover(repo, "a-1", &f), 0);
+	cr_assert_eq(ref_recover(repo, "a-1", &f), 0);
 	cr_assert(sh("test -e r/.git/refs/heads/other.lock && test -z \"$(ls r/.git/slotd)\""));
 	cr_assert_eq(create("other", "HEAD", &created), -EAGAIN);
 }
@@ -145,11 +146,11 @@ Test(branch, a_claim_cannot_be_made_to_remove_what_is_no_lock)
 {
 	cr_assert(sh("cd r/.git && mkdir -p slotd && ln HEAD slotd/a-1.ref && "
 		     "echo HEAD > slotd/a-1.ref-name"));
-	cr_assert_eq(branch_recover(repo, "a-1", &f), 0);
+	cr_assert_eq(ref_recover(repo, "a-1", &f), 0);
 	cr_assert(sh("test -e r/.git/HEAD"));
 	cr_assert(sh("cd r/.git && ln HEAD slotd/a-1.ref && ln HEAD victim.lock && "
 		     "echo refs/heads/../../victim.lock > slotd/a-1.ref-name"));
-	cr_assert_eq(branch_recover(repo, "a-1", &f), 0);
+	cr_assert_eq(ref_recover(repo, "a-1", &f), 0);
 	cr_assert(sh("test -e r/.git/victim.lock"));
 }
 
@@ -230,17 +231,54 @@ Test(branch, broken_worktrees_are_passed_over)
 	cr_assert_str_eq(user_of("free", NULL), "");
 }
 
-Test(branch, pins_come_move_and_go_whatever_a_killed_worker_left)
+static void pin(const char *rev)
 {
-	git_oid one = oid_of("HEAD~1"), two = oid_of("HEAD");
+	git_oid oid = oid_of(rev);
 
-	cr_assert_eq(branch_pin(repo, "a-1", &one, &f), 0, "%s", f.text);
-	cr_assert(sh(": > r/.git/refs/slotd/pin/a-1.lock"));
-	cr_assert_eq(branch_pin(repo, "a-1", &two, &f), 0, "%s", f.text);
+	cr_assert_eq(branch_pin(repo, "a-1", &oid, &f), 0, "%s", f.text);
 	cr_assert_str_eq(sh_text("git -C r rev-parse refs/slotd/pin/a-1"),
-			 sh_text("git -C r rev-parse HEAD"));
-	cr_assert(sh("git -C r pack-refs --all && mkdir -p r/.git/refs/slotd/pin && : > r/.git/refs/slotd/pin/a-1.lock"));
+			 sh_text("git -C r rev-parse %s", rev));
+}
+
+Test(branch, pins_come_move_and_go_loose_or_packed)
+{
+	pin("HEAD~1");
+	pin("HEAD");
+	cr_assert(sh("git -C r tag -m t t && git -C r pack-refs --all"));
+	pin("HEAD~1");
+	cr_assert(sh("git -C r for-each-ref | grep -v slotd > before && git -C r pack-refs --all"));
 	cr_assert_eq(branch_unpin(repo, "a-1", &f), 0, "%s", f.text);
 	cr_assert_eq(branch_unpin(repo, "a-1", &f), 0, "%s", f.text);
-	cr_assert(sh("! git -C r rev-parse -q --verify refs/slotd/pin/a-1"));
+	cr_assert(sh("git -C r for-each-ref | cmp - before && git -C r fsck && "
+		     "test $(git -C r rev-parse t^{}) = $(git -C r rev-parse HEAD) && "
+		     "test -z \"$(ls r/.git/slotd)\" && test -z \"$(find r/.git -name '*.lock')\""));
+}
+
+Test(branch, locks_of_killed_tries_are_taken_away_wherever_they_are)
+{
+	pin("HEAD~1");
+	cr_assert(sh("cd r/.git && git pack-refs --all && mkdir -p refs/slotd/pin && "
+		     ": > slotd/a-1.ref && ln slotd/a-1.ref refs/slotd/pin/a-1.lock && "
+		     "ln slotd/a-1.ref packed-refs.lock && "
+		     "printf 'refs/slotd/pin/a-1.lock\\npacked-refs.lock\\n' > slotd/a-1.ref-name"));
+	cr_assert_eq(branch_unpin(repo, "a-1", &f), 0, "%s", f.text);
+	cr_assert(sh("! git -C r rev-parse -q --verify refs/slotd/pin/a-1 && "
+		     "test -z \"$(find r/.git -name '*.lock')\""));
+}
+
+Test(branch, somebody_s_lock_of_packed_refs_is_waited_for_and_respected)
+{
+	pin("HEAD~1");
+	cr_assert(sh("cd r/.git && git pack-refs --all && : > packed-refs.lock"));
+	cr_assert_eq(branch_unpin(repo, "a-1", &f), -EAGAIN);
+	cr_assert(sh("test -e r/.git/packed-refs.lock && git -C r rev-parse refs/slotd/pin/a-1 && "
+		     "(sleep 0.3; rm r/.git/packed-refs.lock) &"));
+	cr_assert_eq(branch_unpin(repo, "a-1", &f), 0, "%s", f.text);
+}
+
+Test(branch, a_pin_needs_its_commit)
+{
+	git_oid absent = { { 1 } };
+
+	cr_assert_eq(branch_pin(repo, "a-1", &absent, &f), -EUCLEAN);
 }

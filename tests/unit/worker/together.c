@@ -48,6 +48,18 @@ static pid_t start_readers(void)
 	return pid;
 }
 
+/* 1: the call failed, and why goes to standard error */
+static int is_failure(const struct worker_end *worker, const char *method, json_object *o)
+{
+	json_object *unsaved = json_get_array(o, "unsaved");
+
+	if (o && !worker->error[0] && (!unsaved || json_object_array_length(unsaved) == 0))
+		return 0;
+	fprintf(stderr, "%s: %s %s %s\n", method, worker->error, worker->message,
+		o ? json_object_to_json_string(o) : "died");
+	return 1;
+}
+
 /* makes, uses and removes slots; returns how many calls failed */
 static int work(struct worker_end *worker, const char *name, int rounds)
 {
@@ -60,14 +72,12 @@ static int work(struct worker_end *worker, const char *name, int rounds)
 		slot_create(worker, name, &slot);
 		o = worker_call(worker, "SlotPrepare", "{%s, 'ref': 'main', 'branch': 'b-%s-%d'}",
 				slot_params(&slot), name, i);
-		failed += !o || worker->error[0];
+		failed += is_failure(worker, "SlotPrepare", o);
 		o = worker_call(worker, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
 				slot_params(&slot), slot.commit);
-		failed += !o || worker->error[0];
+		failed += is_failure(worker, "SlotClean", o);
 		o = worker_call(worker, "SlotRemove", "{%s, 'discard': false}", slot_params(&slot));
-		failed += !o || worker->error[0];
-		if (failed)
-			fprintf(stderr, "%s: %s\n", worker->error, worker->message);
+		failed += is_failure(worker, "SlotRemove", o);
 	}
 	return failed;
 }
@@ -92,7 +102,13 @@ Test(together, two_workers_and_git_beside_them_never_fail)
 	waitpid(readers, &status, 0);
 	cr_assert_eq(failed, 0);
 	cr_assert(WIFEXITED(other_status) && WEXITSTATUS(other_status) == 0, "%x", other_status);
-	cr_assert_str_eq(sh_text("cat failures 2>/dev/null || true"), "");
+	/*
+	 * git lists worktrees/ first and reads the entries afterwards: one that goes in between is
+	 * missed by it, whoever removed it. Nothing else may be wrong, above all with those that come.
+	 */
+	cr_assert_str_eq(sh_text("cat failures 2>/dev/null | grep -vE \"Invalid path '.*/worktrees/slotd-"
+				 "a-[12]'|slotd-a-[12]/HEAD: detached HEAD points at nothing|unborn\""),
+			 "");
 	cr_assert(sh("test $(wc -l < reads) -gt 20 && git -C s.git fsck && "
 		     "test $(git -C s.git worktree list | wc -l) = 2"));
 }
