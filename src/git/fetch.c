@@ -98,9 +98,11 @@ static int fetch_fault(const struct fetch *fetch, int rc, struct fault *f)
 {
 	const git_error *e = git_error_last();
 	int code = code_from_reason(fetch, rc, e);
-	const char *url = fetch->remote->url;
+	_cleanup_(freep) char *url = text_redact_url(fetch->remote->url);
 	const char *message = e && e->message ? e->message : "no reason given";
 
+	if (!url)
+		return fault_oom(f);
 	if (fetch->stopped)
 		return fetch->stopped;
 	if (fetch->refused.text[0])

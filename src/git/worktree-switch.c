@@ -142,6 +142,15 @@ static int reset(struct worktree *w, const git_oid *commit, unsigned flags, unsi
 			r;
 }
 
+int worktree_forget_log(struct worktree *w, struct fault *f)
+{
+	_cleanup_(closep) int logs = openat(w->tree.admin_fd, "logs",
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	/* a slot without a log has nothing to forget; git begins a new one */
+	return logs < 0 ? 0 : admin_remove_at(logs, "HEAD", f);
+}
+
 int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
 		   struct tree_stats *ret, struct fault *f)
 {

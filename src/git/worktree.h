@@ -102,6 +102,9 @@ int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f)
 /* is anything in the slot's place? */
 bool worktree_exists(int slots_fd, const char *name);
 
+/* the log of HEAD goes: what only it names was thrown away by who made it */
+int worktree_forget_log(struct worktree *w, struct fault *f);
+
 /* directory and administration go; what is not there is fine */
 int worktree_remove(struct repo *repo, int slots_fd, const char *slots_path, const char *name,
 		    uint64_t dev, uint64_t ino, struct fault *f);

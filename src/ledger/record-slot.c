@@ -12,6 +12,7 @@ static const struct field slot_fields[] = {
 	STRING(slot_record, pool),
 	RANGE(slot_record, state, SLOT_STATE_CREATING, SLOT_STATE_REMOVING),
 	BOOL(slot_record, discard),
+	BOOL(slot_record, forget),
 	STRING(slot_record, reason),
 	STRING(slot_record, head),
 	STRING(slot_record, branch),

@@ -83,7 +83,8 @@ struct slot_record {
 	char name[NAME_SIZE]; /* "<pool>-<n>" */
 	char pool[NAME_SIZE];
 	uint8_t state; /* enum slot_state */
-	bool discard;  /* cleaning or removing: the holder said that unsaved work may go */
+	bool discard;  /* cleaning or removing: nothing in it is anybody's unsaved work */
+	bool forget;   /* cleaning: the holder threw its work away, the log of HEAD goes as well */
 	char reason[REASON_SIZE];
 	char head[OID_SIZE];   /* where it stood when last looked */
 	char branch[REF_SIZE]; /* checked out; empty: detached */

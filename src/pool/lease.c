@@ -332,6 +332,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	batch_delete_lease(p->batch, &lease->rec.id);
 	if (lease->key)
 		key_end(p, lease->key, how);
+	slot->rec.forget = discard;
 	slot_clean(slot, discard, how == LEASE_END_EXPIRED ? "its lease expired" : NULL);
 	batch_after(p->batch, after_end, lease);
 	return sequence;

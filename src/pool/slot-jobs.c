@@ -267,6 +267,7 @@ static void start_clean(struct slot *slot)
 	json_set_bool(params, "discard", true);
 	/* files of slots are not synced: after a crash of the machine stat data proves nothing */
 	json_set_bool(params, "content", !boot_id_is_same(&slot->rec.boot, clock_boot_id()));
+	json_set_bool(params, "forgetLog", slot->rec.forget);
 	json_set_bool(params, "wipeIgnored",
 		      slot->pool->conf->clean.ignored == CONF_IGNORED_REMOVE);
 	start(slot, "SlotClean", params, DEADLINE_TREE, on_cleaned);

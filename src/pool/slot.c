@@ -192,7 +192,7 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 			    slot->rec.pool);
 	}
 	if (to == SLOT_STATE_READY) {
-		slot->rec.discard = false;
+		slot->rec.discard = slot->rec.forget = false;
 		slot->rec.isolated_usec = 0;
 		slot->rec.isolated_by[0] = '\0';
 		slot->rec.boot = *clock_boot_id();

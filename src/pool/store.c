@@ -565,6 +565,7 @@ int pool_add(struct pools *p, const char *name, const char *url, const char *pat
 				   .max = (int32_t)max };
 	struct conf_pool *probe = NULL;
 	struct fault f = FAULT_NONE;
+	_cleanup_(freep) char *shown = text_redact_url(url ? url : path ? path : "");
 	struct pool *pool;
 
 	if (conf_pool_new(p->conf, name, url, path, ref, ready, max, &probe, &f) < 0)
@@ -586,7 +587,7 @@ int pool_add(struct pools *p, const char *name, const char *url, const char *pat
 	}
 	batch_undo(p->batch, undo_add, pool);
 	pool_put(pool);
-	pools_event(p, "pool_added", pool, NULL, NULL, uid, "%s", url ? url : path);
+	pools_event(p, "pool_added", pool, NULL, NULL, uid, "%s", shown ? shown : "");
 	batch_after(p->batch, open_after_commit, pool);
 	return 0;
 }

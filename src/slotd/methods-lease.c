@@ -256,6 +256,10 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 			  pool_record(spec->pool)->name, pattern);
 		return -EINVAL;
 	}
+	if (spec->branch[0] && parse_branch_name(spec->branch) < 0) {
+		rpc_error_parameter(call, "branch");
+		return -EINVAL;
+	}
 	spec->priority = (int32_t)json_get_int(params, "priority", 0);
 	spec->uid = peer->uid;
 	return 0;

@@ -181,6 +181,33 @@ json_object *slot_info(struct slotd *d, const struct rpc_call *call, struct slot
 	return o;
 }
 
+static int compare_slots(const void *a, const void *b)
+{
+	const struct slot *const *x = a, *const *y = b;
+	const char *n = slot_record(*x)->name, *m = slot_record(*y)->name;
+	size_t i = strlen(n), j = strlen(m);
+
+	/* of one pool: the shorter number is the smaller */
+	return i != j ? (i > j) - (i < j) : strcmp(n, m);
+}
+
+/* in the order of their numbers */
+static void list_slots(struct slotd *d, struct pool *pool, enum slot_state wanted, struct stream *s)
+{
+	_cleanup_(freep) struct slot **slots = calloc(pool_total(pool) + 1, sizeof(*slots));
+	struct slot *slot;
+	size_t n = 0;
+
+	for (slot = slot_next(d->pools, pool, NULL); slot && slots;
+	     slot = slot_next(d->pools, pool, slot))
+		if (!wanted || slot_record(slot)->state == wanted)
+			slots[n++] = slot;
+	if (n)
+		qsort(slots, n, sizeof(*slots), compare_slots);
+	for (size_t i = 0; i < n; i++)
+		stream_add(s, slot_info(d, s->call, slots[i]));
+}
+
 METHOD(slots)
 {
 	const char *name = json_get_string(params, "pool");
@@ -188,7 +215,6 @@ METHOD(slots)
 	struct slotd *d = userdata;
 	enum slot_state wanted = 0;
 	struct pool *pool = NULL;
-	struct slot *slot;
 	struct stream s;
 
 	if (state && slot_state_from_string(state, &wanted) < 0) {
@@ -199,10 +225,7 @@ METHOD(slots)
 		return 0;
 	s = stream_start(call, "slots", rpc_call_wants_more(call));
 	while ((pool = next_listed(d, call, name, pool)))
-		for (slot = slot_next(d->pools, pool, NULL); slot;
-		     slot = slot_next(d->pools, pool, slot))
-			if (!wanted || slot_record(slot)->state == wanted)
-				stream_add(&s, slot_info(d, call, slot));
+		list_slots(d, pool, wanted, &s);
 	rpc_reply(call, json_set(json_object_new_object(), s.key, s.list));
 	return 0;
 }
@@ -361,11 +384,12 @@ METHOD(queue)
 json_object *pool_info(struct slotd *d, struct pool *pool)
 {
 	const struct pool_record *r = pool_record(pool);
+	_cleanup_(freep) char *url = text_redact_url(r->url);
 	json_object *o = json_object_new_object();
 
 	json_set_string(o, "name", r->name);
 	json_set_string(o, "source", r->from_file ? "file" : "runtime");
-	json_set(o, "url", string_or_null(r->url));
+	json_set(o, "url", string_or_null(url));
 	json_set(o, "path", string_or_null(r->path));
 	json_set(o, "ref", string_or_null(r->full_ref[0] ? r->full_ref : r->ref));
 	json_set(o, "head", string_or_null(r->head));

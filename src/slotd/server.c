@@ -163,7 +163,7 @@ static int add_listener(struct slotd *d, int fd, struct fault *f)
 
 static int add_listeners(struct slotd *d, struct fault *f)
 {
-	int n = sd_listen_fds(1), fd, r;
+	int n = sd_listen_fds(1), fd = -1, r;
 
 	for (int i = 0; i < n && i < MAX_LISTEN; i++) {
 		fd = SD_LISTEN_FDS_START + i;

@@ -3,6 +3,7 @@
 
 #ifdef SLOTD_CRASHPOINTS
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -39,8 +40,11 @@ static bool cells_open(void)
 
 static struct crash_cell *cell_find_or_add(const char *name)
 {
+	/* flock() keeps other processes out, but not other threads of this one */
+	static pthread_mutex_t threads = PTHREAD_MUTEX_INITIALIZER;
 	struct crash_cell *cell = NULL;
 
+	pthread_mutex_lock(&threads);
 	flock(cells_fd, LOCK_EX);
 	for (int i = 0; i < CRASH_CELLS && !cell; i++) {
 		if (strncmp(cells[i].name, name, sizeof(cells[i].name) - 1) == 0)
@@ -51,6 +55,7 @@ static struct crash_cell *cell_find_or_add(const char *name)
 		}
 	}
 	flock(cells_fd, LOCK_UN);
+	pthread_mutex_unlock(&threads);
 	return cell;
 }
 

@@ -196,6 +196,32 @@ int parse_pool_name(const char *name, const char **ret_why)
 	return why ? -EINVAL : 0;
 }
 
+static bool is_component(const char *s, size_t len)
+{
+	return len > 0 && s[0] != '.' && !(len >= 5 && strncmp(s + len - 5, ".lock", 5) == 0);
+}
+
+int parse_branch_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len == 0 || name[0] == '-' || name[len - 1] == '.' || strcmp(name, "@") == 0 ||
+	    strcmp(name, "HEAD") == 0 || strstr(name, "..") || strstr(name, "@{"))
+		return -EINVAL;
+	for (const char *p = name; *p; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7F || strchr(" ~^:?*[\\", *p))
+			return -EINVAL;
+	for (const char *p = name;; p++) {
+		size_t n = strcspn(p, "/");
+
+		if (!is_component(p, n))
+			return -EINVAL;
+		p += n;
+		if (*p == '\0')
+			return 0;
+	}
+}
+
 int parse_slot_name(const char *name, size_t *ret_pool_len, uint64_t *ret_n)
 {
 	const char *dash = strrchr(name, '-'), *p;

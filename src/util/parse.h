@@ -39,6 +39,13 @@ int parse_bool(const char *text, int *ret);
  */
 int parse_pool_name(const char *name, const char **ret_why);
 
+/**
+ * parse_branch_name - would git take this as a branch's name?
+ *
+ * The rules of git-check-ref-format(1) --branch, without its shorthands. 0 or -EINVAL.
+ */
+int parse_branch_name(const char *name);
+
 /* a slot's name is a pool's name, "-" and a positive number: splits it; -EINVAL if it is not one */
 int parse_slot_name(const char *name, size_t *ret_pool_len, uint64_t *ret_n);
 

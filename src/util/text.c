@@ -177,6 +177,21 @@ bool text_is_equal(const char *a, const char *b)
 	return a == b || (a && b && strcmp(a, b) == 0);
 }
 
+char *text_redact_url(const char *url)
+{
+	const char *host = strstr(url, "://"), *at, *colon;
+	size_t len;
+
+	host = host ? host + strlen("://") : NULL;
+	len = host ? strcspn(host, "/") : 0;
+	/* a password may hold an "@" of its own: the last one counts */
+	at = host ? memrchr(host, '@', len) : NULL;
+	colon = at ? memchr(host, ':', (size_t)(at - host)) : NULL;
+	if (!colon)
+		return strdup(url);
+	return text_printf("%.*s:***%s", (int)(colon - url), url, at);
+}
+
 bool text_has_prefix(const char *s, const char *prefix)
 {
 	return strncmp(s, prefix, strlen(prefix)) == 0;

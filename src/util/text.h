@@ -52,6 +52,9 @@ char *text_dup(const char *s);
 /* NULL equals only NULL */
 bool text_is_equal(const char *a, const char *b);
 
+/* an url with "***" for its password; allocated; NULL: no memory */
+char *text_redact_url(const char *url);
+
 bool text_has_prefix(const char *s, const char *prefix);
 bool text_has_suffix(const char *s, const char *suffix);
 

@@ -267,6 +267,8 @@ static int clean(struct work *work, struct site *s, const git_oid *commit, bool 
 	/* somebody writes at the same time: what is there now is theirs */
 	if (r == -EBUSY && !discard && check(work, s, commit, false) == 0 && has_unsaved(work))
 		return set_left_alone(work, s);
+	if (r == 0 && json_get_bool(work->params, "forgetLog", false))
+		r = worktree_forget_log(s->worktree, &work->fault);
 	if (r == 0)
 		r = branch_pin(s->repo, s->slot, commit, &work->fault);
 	if (r < 0)

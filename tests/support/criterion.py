@@ -19,7 +19,8 @@ ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 
 # leaks are LeakSanitizer's part: valgrind would charge a forked child with what its parent holds
 VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=no",
-            "--trace-children=yes", "--child-silent-after-fork=no"]
+            "--trace-children=yes", "--trace-children-skip=/bin/*,/usr/bin/*,/usr/lib/*",
+            "--child-silent-after-fork=no"]
 
 
 def tests_of(build):

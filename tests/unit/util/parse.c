@@ -216,3 +216,17 @@ Test(parse, ages_are_for_people)
 	cr_expect(eq(str, format_age(2 * USEC_PER_HOUR, text), S("2 h")));
 	cr_expect(eq(str, format_age(5 * USEC_PER_DAY, text), S("5 d")));
 }
+
+Test(parse, branch_name_is_what_git_takes)
+{
+	static const char *const good[] = { "main", "feat/x", "a.b", "a-b", "agent/7_x", "x@y", "ä" };
+	static const char *const bad[] = { "",	    "-x",   "a..b", "a b",  "a~b",    "a^b",  "a:b",
+					   "a?b",   "a*b",  "a[b",  "a\\b", "/a",     "a/",   "a//b",
+					   ".a",    "a/.b", "a.lock", "a.lock/b", "a.", "a@{b", "@",
+					   "HEAD", "a\tb", "a\x7f" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		cr_expect(parse_branch_name(good[i]) == 0, "%s", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		cr_expect(parse_branch_name(bad[i]) == -EINVAL, "%s", bad[i]);
+}

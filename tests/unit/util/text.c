@@ -142,3 +142,22 @@ Test(text, the_nearest_is_what_was_meant)
 	cr_expect(text_nearest(endless, words, ARRAY_SIZE(words)) == NULL);
 	cr_expect(text_nearest("a", NULL, 0) == NULL);
 }
+
+Test(text, password_in_an_url_is_not_shown)
+{
+	static const char *const rows[][2] = {
+		{ "https://bob:s3cret@host/x", "https://bob:***@host/x" },
+		{ "https://bob:a@b:c@host/x", "https://bob:***@host/x" },
+		{ "https://bob@host/x", "https://bob@host/x" },
+		{ "https://host/a:b@c", "https://host/a:b@c" },
+		{ "git@host:path", "git@host:path" },
+		{ "/srv/git", "/srv/git" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char *shown = text_redact_url(rows[i][0]);
+
+		cr_expect_str_eq(shown, rows[i][1]);
+		free(shown);
+	}
+}
