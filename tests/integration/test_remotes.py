@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-from support import git, servers
+from support import git, paths, servers
 from support.case import Case
 
 
@@ -94,6 +94,11 @@ class Http(Remote):
 
 
 class Ssh(Remote):
+    def slotd(self, *args, env=None, **keys):
+        known = os.path.join(paths.TESTS, "support/lsan-ssh.supp")
+        options = "suppressions=%s:print_suppressions=0" % known
+        return super().slotd(*args, env={"LSAN_OPTIONS": options, **(env or {})}, **keys)
+
     def setUp(self):
         super().setUp()
         if not os.path.exists("/usr/sbin/sshd"):

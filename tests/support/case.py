@@ -54,6 +54,8 @@ class Case(unittest.TestCase):
                     print(daemon.log())
                 self.assertEqual(status, 0, "exit status of slotd after SIGTERM")
         for daemon in self.daemons:
+            if daemon.complaints():
+                print(daemon.log())
             self.assertEqual(daemon.complaints(), [], "reports of sanitizers")
         if self._failed():
             for daemon in self.daemons:

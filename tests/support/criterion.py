@@ -48,6 +48,13 @@ def judge(log, returncode, reports):
     return passed, failed
 
 
+def is_report(path):
+    """LeakSanitizer also notes that a process was killed while it looked at it: no report."""
+    with open(path, encoding="utf-8", errors="replace") as f:
+        text = f.read()
+    return "ERROR: " in text or "runtime error" in text
+
+
 def sanitizer_env(prefix=None):
     """The environment that makes every report fatal; into files prefix.PID, or standard error."""
     common = "halt_on_error=1:print_stacktrace=1" + (":log_path=" + prefix if prefix else "")
@@ -74,7 +81,7 @@ def run(build, tally, pool, logs, names, under_valgrind=False):
 
     def on_end(task, returncode):
         name, _, log, _, _ = task
-        reports = glob.glob(log[:-4] + ".sanitizer*")
+        reports = [path for path in glob.glob(log[:-4] + ".sanitizer*") if is_report(path)]
         passed, failed = judge(log, returncode, reports)
         tally.add_many(name, passed, failed)
         print("%-6s %s: %d passed, %d failed%s" % ("ok" if not failed else "FAILED", name, passed,
