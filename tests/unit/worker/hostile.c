@@ -178,8 +178,8 @@ Test(hostile, links_in_the_place_of_shared_directories_are_refused_or_replaced)
 		"mv s.git/worktrees s.git/w && ln -s $PWD/victim s.git/worktrees",
 		"rm -rf s.git/slotd && ln -s $PWD/victim s.git/slotd",
 		"mv s.git/worktrees/slotd-a-1 s.git/w1 && ln -s $PWD/victim s.git/worktrees/slotd-a-1",
-		"mv s.git/worktrees/slotd-a-1 s.git/w2 && "
-		"ln -s $PWD/s.git/worktrees/slotd-a-2 s.git/worktrees/slotd-a-1",
+		("mv s.git/worktrees/slotd-a-1 s.git/w2 && "
+		 "ln -s $PWD/s.git/worktrees/slotd-a-2 s.git/worktrees/slotd-a-1"),
 	};
 
 	for (size_t i = 0; i < sizeof(swaps) / sizeof(swaps[0]); i++) {
