@@ -62,12 +62,12 @@ __attribute__((format(printf, 3, 4))) int refuse(struct refusal *ret, const char
  * pools_new
  * @event, @jobs, @ledger: borrowed until pools_free()
  * @conf: referenced
- * @rebuilt: the ledger was rebuilt: slots and leases on disk are looked for
  */
 int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct conf *conf,
 	      struct pools **ret, struct fault *f);
 
-/* reads the ledger, takes up what was under way, brings in the pools of the configuration */
+/* reads the ledger, takes up what was under way, brings in the pools of the configuration;
+ * rebuilt: the ledger was, so slots are also looked for on disk, and inquired about */
 int pools_start(struct pools *p, bool rebuilt, struct fault *f);
 
 /* takes the new configuration as a whole; -EINVAL: it contradicts what exists, nothing was changed */
