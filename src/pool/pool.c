@@ -95,7 +95,7 @@ oom:
 
 void pool_free(struct pool *pool)
 {
-	struct pool_waiter *a, *at;
+	struct refusal no = { 0 };
 	struct slot *slot, *st;
 
 	if (!pool)
@@ -103,10 +103,10 @@ void pool_free(struct pool *pool)
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each_safe(slot, st, &pool->slots[i], link)
 			slot_free(slot);
-	list_for_each_safe(a, at, &pool->askers, link) {
-		list_del(&a->link);
-		free(a);
-	}
+	refuse(&no, "ShuttingDown", "slotd is stopping; ask again in a moment");
+	pool_tell(pool, ASK_OPEN, &no);
+	pool_tell(pool, ASK_FETCH, &no);
+	pool_removal_abandon(pool);
 	pool_close_store(pool);
 	free(pool->failure);
 	map_remove(pool->pools->by_name, pool->rec.name);

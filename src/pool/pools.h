@@ -167,7 +167,10 @@ struct pool *slot_pool(const struct slot *slot);
 struct lease *slot_lease(const struct slot *slot);
 char *slot_path(const struct slot *slot); /* allocated; NULL: no memory */
 
-/* told once when the slot is ready, isolated or gone, after the commit that says so */
+/*
+ * Told once when the slot is ready, isolated or gone, after the commit that says so; or, with
+ * whatever state it is in, when slotd stops.
+ */
 typedef void (*slot_settled_fn)(const char *slot, enum slot_state state, const char *reason,
 				void *userdata);
 int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);

@@ -177,6 +177,7 @@ void pool_close_store(struct pool *pool);
 
 /* remove.c */
 void pool_removal_step(struct pool *pool);
+void pool_removal_abandon(struct pool *pool); /* tells who waits that slotd stops */
 void pool_drop(struct pool *pool); /* its record goes, the object after the commit */
 /* deletes a directory in a child process, then calls fn (may be NULL) */
 int tree_delete_start(struct pools *p, const char *path, void (*fn)(void *userdata), void *userdata);

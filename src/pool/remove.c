@@ -130,6 +130,29 @@ static void tell_removed(void *arg, int error, const struct fault *why)
 	tell(pool, error ? &no : NULL);
 }
 
+void pool_removal_abandon(struct pool *pool)
+{
+	struct refusal no = { 0 };
+
+	refuse(&no, "ShuttingDown", "slotd is stopping; the removal goes on when it starts again");
+	tell(pool, &no);
+}
+
+/* from here on it happens; or it did not even begin */
+static void removal_recorded(void *arg, int error, const struct fault *why)
+{
+	struct pool *pool = arg;
+	struct refusal no = { 0 };
+
+	if (error) {
+		tell_removed(pool, error, why);
+		return;
+	}
+	refuse(&no, "Unavailable", "pool %s is being removed", pool->rec.name);
+	pool_tell(pool, ASK_OPEN, &no);
+	pool_tell(pool, ASK_FETCH, &no);
+}
+
 /* something in a slot is not saved: the pool stays */
 static void take_back(struct pool *pool)
 {
@@ -224,6 +247,16 @@ static int move_store(struct pool *pool, struct fault *f)
 	return 0;
 }
 
+/* its clone had not come to its end */
+static void delete_half_clone(struct pool *pool)
+{
+	_cleanup_(freep) char *clone = text_printf("%s.new", pool->store);
+
+	if (clone && access(clone, F_OK) == 0 &&
+	    tree_delete_start(pool->pools, clone, NULL, NULL) < 0)
+		log_warning("an unfinished clone stays path=%s", clone);
+}
+
 static void finish(struct pool *pool)
 {
 	bool adopted = pool->rec.path[0] != '\0';
@@ -235,6 +268,8 @@ static void finish(struct pool *pool)
 		pools_look_later(pool->pools, 10 * USEC_PER_SEC);
 		return;
 	}
+	if (!adopted)
+		delete_half_clone(pool);
 	if (rmdir(pool->slots_dir) < 0 && errno != ENOENT)
 		log_warning("the directory of slots is not empty and stays path=%s", pool->slots_dir);
 	pool->removal->over = true;
@@ -317,13 +352,13 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 	rm->delete_store = delete_store;
 	rm->fn = fn;
 	rm->userdata = userdata;
-	removal_free(pool->removal);
 	pool->removal = rm;
 	list_for_each_safe(w, tmp, &pool->waiters, link)
 		waiter_refuse(w, "Unavailable", "pool %s is being removed", pool->rec.name);
 	pool_edit(pool);
 	pool->rec.state = POOL_STATE_REMOVING;
 	pool_put(pool);
+	batch_after(pool->pools->batch, removal_recorded, pool);
 	pools_event(pool->pools, "pool_removing", pool, NULL, NULL, uid, "%s",
 		    delete_store ? "store included" : "");
 	pool_kick(pool);

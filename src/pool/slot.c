@@ -63,8 +63,10 @@ void slot_free(struct slot *slot)
 	struct settle_waiter *s, *tmp;
 	struct pool *pool = slot->pool;
 
+	/* slotd stops: nobody hears it any more, but what waits has to be freed by its owner */
 	list_for_each_safe(s, tmp, &slot->settle, link) {
 		list_del(&s->link);
+		s->fn(slot->rec.name, slot->rec.state, "slotd is stopping", s->userdata);
 		free(s);
 	}
 	if (slot->lease)

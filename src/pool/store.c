@@ -149,13 +149,19 @@ static json_object *credentials(const struct conf_pool *c)
 	return o;
 }
 
+/* what its jobs bring is of no use any more; the removal goes on when they are over */
+static bool is_going(const struct pool *pool)
+{
+	return pool->rec.state == POOL_STATE_REMOVING;
+}
+
 /*
  * A job that lost its worker is tried again on a fresh one, as often as the strategy says; true: it
  * is, and nothing else is to be done now.
  */
 static bool repeat_if_lost(struct pool *pool, const struct job_result *r)
 {
-	if (r->outcome != JOB_LOST && r->outcome != JOB_LATE) {
+	if (is_going(pool) || (r->outcome != JOB_LOST && r->outcome != JOB_LATE)) {
 		pool->store_attempts = 0;
 		return false;
 	}
@@ -211,6 +217,10 @@ static void open_failed(struct pool *pool, const char *error, const char *messag
 	struct pools *p = pool->pools;
 	struct refusal no = { 0 };
 
+	if (is_going(pool)) {
+		pool_kick(pool); /* it was removed while it was being opened */
+		return;
+	}
 	log_warning("pool cannot be opened: %s pool=%s", message, pool->rec.name);
 	refuse(&no, error, "pool %s: %.200s", pool->rec.name, message);
 	if (!pool->rec.from_file && pool->rec.common_dir[0] == '\0') {
@@ -244,13 +254,22 @@ static void tell_opened(void *arg, int error, const struct fault *why)
 	pool_look_at_slots(pool);
 }
 
+static void tell_world(struct pool *pool)
+{
+	pools_event(pool->pools, "pool_active", pool, NULL, NULL, UID_SLOTD, "%s",
+		    pool->rec.full_ref);
+	log_info("pool is active: %s at %.12s pool=%s", pool->rec.full_ref, pool->rec.head,
+		 pool->rec.name);
+}
+
 static void opened(struct pool *pool, json_object *params, const char *common_dir)
 {
 	bool fetched = !is_adopted(pool) && pool->rec.fetched.wall_usec == 0;
 	const char *ref = json_get_string(params, "ref");
 
 	pool_edit(pool);
-	pool->rec.state = POOL_STATE_ACTIVE;
+	if (!is_going(pool))
+		pool->rec.state = POOL_STATE_ACTIVE;
 	pool->rec.problem[0] = '\0';
 	snprintf(pool->rec.common_dir, sizeof(pool->rec.common_dir), "%s", common_dir);
 	snprintf(pool->rec.full_ref, sizeof(pool->rec.full_ref), "%s", ref ? ref : "HEAD");
@@ -263,10 +282,8 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	start_watch(pool);
 	pool->refs_moved = true; /* between the worker's look and the watch a ref may have moved */
 	set_head(pool, json_get_string(params, "head"));
-	pools_event(pool->pools, "pool_active", pool, NULL, NULL, UID_SLOTD, "%s",
-		    pool->rec.full_ref);
-	log_info("pool is active: %s at %.12s pool=%s", pool->rec.full_ref, pool->rec.head,
-		 pool->rec.name);
+	if (!is_going(pool))
+		tell_world(pool);
 	batch_after(pool->pools->batch, tell_opened, pool);
 	pools_copy_soon(pool->pools);
 	pool_kick(pool);

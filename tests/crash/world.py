@@ -78,6 +78,8 @@ class World:
             try:
                 with self.slotd.client(timeout=60) as c:
                     return c.call(method, **parameters)
+            except TimeoutError as e:
+                raise AssertionError("%s is not answered" % method) from e
             except (OSError, Closed):
                 self.revive()
             except Error as e:

@@ -132,6 +132,33 @@ class Pools(Case):
         slotd.wait_ready("q")
         self.assert_invariants(slotd)
 
+    def test_remove_while_it_is_being_cloned(self):
+        origin = git.make_many(self.path("origin.git"), 20000)
+        slotd = self.bare_slotd()
+        with slotd.client() as adder, slotd.client() as remover:
+            adder.send("PoolAdd", {"pool": "q", "url": "file://" + origin, "ready": 1, "max": 1})
+            worker = self.stop_worker_of(slotd, "q")
+            remover.send("PoolRemove", {"pool": "q"})
+            self.assert_error("Unavailable", adder.result)
+            self.let_go(worker)
+            self.assertEqual(remover.result()["pool"], "q")
+        self.assertEqual(slotd.call("PoolList")["pools"], [])
+        self.assertEqual(os.listdir(os.path.join(slotd.state_dir, "stores")), [])
+
+    def test_remove_while_it_is_being_opened_again(self):
+        slotd = self.bare_slotd()
+        self.add(slotd, ready=1, max=1)
+        slotd.wait_ready("q")
+        slotd.restart()
+        worker = self.stop_worker_of(slotd, "q")
+        with slotd.client() as remover:
+            remover.send("PoolRemove", {"pool": "q"})
+            self.until(lambda: slotd.call("PoolShow", pool="q")["pool"]["state"] == "removing",
+                       "the pool is being removed")
+            self.let_go(worker)
+            self.assertEqual(remover.result()["pool"], "q")
+        self.assertEqual(slotd.call("PoolList")["pools"], [])
+
     def test_remove_with_delete_deletes_the_store(self):
         origin = git.make_bare(self.path("origin.git"))
         slotd = self.bare_slotd()

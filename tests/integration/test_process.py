@@ -124,6 +124,33 @@ class Signals(Case):
         slotd.stop()
         self.assertLess(time.monotonic() - began, 10)
 
+    def test_whoever_waits_is_told_when_slotd_stops(self):
+        names = ("a", "b", "c")
+        slotd = self.slotd({name: {"path": git.make(self.path(name)), "slots": {"ready": 2, "max": 4}}
+                            for name in names}, settings={"shutdown_timeout": "2s", "workers": 1})
+        leases = {}
+        for pool in names:
+            slotd.wait_ready(pool, 2)
+            leases[pool] = slotd.acquire(pool)
+        slotd.wait_quiet()
+        slot = next(s["slot"] for s in slotd.slots("b").values() if s["state"] == "ready")
+        origin = git.make_many(self.path("origin.git"), 20000)
+        calls = (("PoolAdd", {"pool": "new", "url": "file://" + origin}),
+                 ("SlotAdd", {"pool": "a"}),
+                 ("SlotRemove", {"slot": slot}),
+                 ("Release", {"lease": leases["c"]["lease"]}))
+        clients = []
+        for method, parameters in calls:
+            clients.append(self.enterContext(slotd.client()))
+            clients[-1].send(method, parameters)
+            if method == "PoolAdd":
+                self.stop_worker_of(slotd, "new")  # the only one: the others wait for it
+        slotd.call("Ping")  # served after what was sent before
+        slotd.stop()
+        for client, (method, _) in zip(clients, calls):
+            with self.subTest(method):
+                self.assert_error("ShuttingDown", client.result)
+
     def test_workers_die_with_slotd(self):
         many = git.make_many(self.path("many.git"), 20000)
         slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False)

@@ -22,27 +22,6 @@ class Workers(Case):
         slotd.wait_ready("quick", 2)
         return slotd
 
-    def stop_worker_of(self, slotd, pool):
-        """SIGSTOP for the worker that works for a pool."""
-        def find():
-            for pid in slotd.workers():
-                with open("/proc/%d/cmdline" % pid, "rb") as f:
-                    args = f.read().split(b"\0")
-                if pool.encode() in args:
-                    return pid
-            return None
-        pid = self.until(find, "a worker of " + pool)
-        os.kill(pid, signal.SIGSTOP)
-        self.addCleanup(self.let_go, pid)
-        return pid
-
-    @staticmethod
-    def let_go(pid):
-        try:
-            os.kill(pid, signal.SIGCONT)
-        except ProcessLookupError:
-            pass
-
     def test_stopped_worker_delays_nobody_else(self):
         slotd = self.two_pools()
         with slotd.client(timeout=120) as stuck:

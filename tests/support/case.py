@@ -1,6 +1,8 @@
 """The base of tests that start a slotd: a directory, daemons that end with the test, checks."""
 
+import contextlib
 import os
+import signal
 import tempfile
 import unittest
 
@@ -45,6 +47,25 @@ class Case(unittest.TestCase):
         if wait_ready and ready:
             daemon.wait_ready("p", ready)
         return daemon
+
+    def stop_worker_of(self, slotd, pool):
+        """SIGSTOP for the worker that works for a pool."""
+        def find():
+            for pid in slotd.workers():
+                with open("/proc/%d/cmdline" % pid, "rb") as f:
+                    args = f.read().split(b"\0")
+                if pool.encode() in args:
+                    return pid
+            return None
+        pid = self.until(find, "a worker of " + pool)
+        os.kill(pid, signal.SIGSTOP)
+        self.addCleanup(self.let_go, pid)
+        return pid
+
+    @staticmethod
+    def let_go(pid):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
 
     def _judge_daemons(self):
         for daemon in self.daemons:
