@@ -25,7 +25,13 @@ VALGRIND = ["valgrind", "--quiet", "--error-exitcode=99", "--leak-check=no",
 
 
 # what cannot be shown under valgrind, and why
+OUTSIDE = "what it tests runs in slotd-worker, outside valgrind"
 NOT_UNDER_VALGRIND = {
+    "worker-adopted": OUTSIDE,
+    "worker-confined": OUTSIDE,
+    "worker-hostile": OUTSIDE,
+    "worker-jobs": OUTSIDE,
+    "worker-together": OUTSIDE,
     "ledger-rebuild": "hundreds of judging children take longer there than their deadline",
     "slotctl-child": "terminals and job control do not pass through it",
     "git-credentials": "its posix_spawn does not say that a program is missing",
@@ -91,17 +97,22 @@ def run(build, tally, pool, logs, names, under_valgrind=False):
         tasks.append((name, argv, log, {**os.environ, **env, **sanitizer_env(prefix)},
                       600 if under_valgrind else 120))
 
-    def on_end(task, returncode):
+    def on_end(task, returncode, seconds):
         name, _, log, _, _ = task
         reports = [path for path in glob.glob(log[:-4] + ".sanitizer*") if is_report(path)]
         passed, failed = judge(log, returncode, reports)
         tally.add_many(name, passed, failed)
-        print("%-6s %s: %d passed, %d failed%s" % ("ok" if not failed else "FAILED", name, passed,
-              failed, " (too late)" if returncode is None else ""), flush=True)
+        print("%-6s %s: %d passed, %d failed%s%s" % ("ok" if not failed else "FAILED", name, passed,
+              failed, " (too late)" if returncode is None else "", how_long(seconds)), flush=True)
         if failed:
             show([log] + reports)
 
     pool.run(tasks, on_end)
+
+
+def how_long(seconds):
+    """What took long is said, so that it is seen where the time goes."""
+    return " (%d s)" % seconds if seconds >= 10 else ""
 
 
 def show(paths, limit=20000):

@@ -200,8 +200,9 @@ class Slotd:
             return ""
 
     def complaints(self):
-        """What the sanitizers said, about the daemon or a worker."""
-        return [line for line in self.log().split("\n") if SANITIZER.search(line)]
+        """What the sanitizers said, about the daemon or a worker: each report, as far as it goes."""
+        lines = self.log().split("\n")
+        return ["\n".join(lines[n:n + 60]) for n, line in enumerate(lines) if SANITIZER.search(line)]
 
 
 def children(pid):

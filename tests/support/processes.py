@@ -60,7 +60,8 @@ class Pool:
         self.running = []
 
     def run(self, tasks, on_end):
-        """tasks: (name, argv, log, env, seconds); on_end(task, returncode or None if late).
+        """tasks: (name, argv, log, env, seconds); on_end(task, returncode or None if late, how many
+        seconds it took).
 
         All run in the current directory.
         """
@@ -71,21 +72,22 @@ class Pool:
             self._reap(on_end)
 
     def _start(self, task):
-        name, argv, log, env, seconds = task
+        name, argv, log, env, _ = task
         mark = "%d-%s" % (os.getpid(), name)
         process = start(argv, mark, log, env)
-        self.running.append((task, process, mark, time.monotonic() + seconds))
+        self.running.append((task, process, mark, time.monotonic()))
 
     def _reap(self, on_end):
         self.running[0][1].poll()
         for entry in list(self.running):
-            task, process, mark, deadline = entry
+            task, process, mark, began = entry
             returncode = process.poll()
-            late = returncode is None and time.monotonic() > deadline
+            seconds = time.monotonic() - began
+            late = returncode is None and seconds > task[4]
             if returncode is None and not late:
                 continue
             finish(process, mark)
             self.running.remove(entry)
-            on_end(task, None if late else returncode)
+            on_end(task, None if late else returncode, seconds)
             return
         time.sleep(0.02)

@@ -67,12 +67,12 @@ def run(folder, tally, pool, logs, names):
                "PYTHONDONTWRITEBYTECODE": "1"}
         tasks.append((name, [sys.executable, "-m", "support.one", name], log, env, seconds))
 
-    def on_end(task, returncode):
+    def on_end(task, returncode, seconds):
         name, _, log, env, _ = task
         outcome = {0: "passed", SKIPPED: "skipped"}.get(returncode, "failed")
         tally.add(name, outcome)
-        print("%-7s %s%s" % ({"passed": "ok"}.get(outcome, outcome.upper()), name,
-              " (too late)" if returncode is None else ""), flush=True)
+        print("%-7s %s%s%s" % ({"passed": "ok"}.get(outcome, outcome.upper()), name,
+              " (too late)" if returncode is None else "", criterion.how_long(seconds)), flush=True)
         if outcome == "failed":
             criterion.show([log])
         elif outcome == "skipped":

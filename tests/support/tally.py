@@ -29,7 +29,9 @@ class Tally:
         return text
 
     def append_to(self, path):
-        """Leave the numbers for contrib/check: one line "passed failed skipped"."""
+        """Leave the numbers for contrib/check: a line "passed failed skipped", and who failed."""
         if path:
-            with open(path, "a", encoding="ascii") as f:
+            with open(path, "a", encoding="utf-8") as f:
                 f.write("%d %d %d\n" % (self.passed, self.failed, self.skipped))
+            with open(path + ".failed", "a", encoding="utf-8") as f:
+                f.writelines("%s\n" % name for name in self.failures)
