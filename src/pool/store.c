@@ -40,7 +40,11 @@ static bool exists(const char *path)
 
 static int make_slots_dir(struct pool *pool, struct fault *f)
 {
-	return fs_mkdir_all(pool->slots_dir, 0755, f);
+	int r = fs_mkdir_all(pool->slots_dir, 0755, f);
+
+	if (r == 0)
+		fs_spread_children(pool->slots_dir);
+	return r;
 }
 
 /* a clone that was never finished is done in a directory of its own */

@@ -4,11 +4,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -257,6 +259,17 @@ int fs_mkdir_all(const char *path, mode_t mode, struct fault *f)
 	if (stat(path, &st) < 0)
 		return fault_errno(f, -errno, "cannot look at %s", path);
 	return S_ISDIR(st.st_mode) ? 0 : fault(f, -ENOTDIR, "%s is not a directory", path);
+}
+
+void fs_spread_children(const char *path)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int flags = 0;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || (flags & FS_TOPDIR_FL))
+		return;
+	flags |= FS_TOPDIR_FL;
+	(void)ioctl(fd, FS_IOC_SETFLAGS, &flags);
 }
 
 /* of a directory that is ours; says nothing when it is not */

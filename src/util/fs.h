@@ -50,6 +50,18 @@ int fs_write_all(int fd, const void *data, size_t len);
 /* makes a directory and its parents; one that is there already is fine; links are followed */
 int fs_mkdir_all(const char *path, mode_t mode, struct fault *f);
 
+/**
+ * fs_spread_children - a hint that what is below a directory has nothing to do with each other
+ *
+ * ext4 then looks for a part of the disk for each directory made in it, as for a home directory,
+ * where it would put all of them beside their parent. There, inodes that were deleted in the last
+ * minutes are passed over one by one (a slot made after others were removed took ten times as
+ * long), and those who make files at the same time wait for each other. Other file systems, and
+ * a directory of somebody else, have no such hint; that is no error.
+ * Source: chattr(1), attribute T; fs/ext4/ialloc.c, find_group_orlov() and recently_deleted().
+ */
+void fs_spread_children(const char *path);
+
 /* fsync of a directory by descriptor and name; name "." for the directory itself */
 int fs_sync_dir_at(int dirfd, const char *path);
 

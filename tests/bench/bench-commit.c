@@ -1,13 +1,15 @@
 /*
- * bench-commit DIRECTORY ROUNDS
+ * bench-commit DIRECTORY ROUNDS COMMITS
  *
  * The rival of an acquire: as many puts of like size in as many databases of a bare LMDB
- * environment, one durable commit each.
+ * environment, one durable commit each; COMMITS in a row on a disk that is quiet before each of
+ * ROUNDS, as bench-lease does it.
  */
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "samples.h"
 
@@ -30,19 +32,21 @@ static void check(int rc, const char *what)
 int main(int argc, char **argv)
 {
 	static unsigned char value[512];
-	size_t rounds;
+	size_t rounds, in_a_row, total;
 	MDB_dbi dbi[PUTS];
 	double *samples;
 	MDB_env *env;
 	MDB_txn *txn;
 
-	if (argc != 3) {
-		fputs("usage: bench-commit DIRECTORY ROUNDS\n", stderr);
+	if (argc != 4) {
+		fputs("usage: bench-commit DIRECTORY ROUNDS COMMITS\n", stderr);
 		return 2;
 	}
 	rounds = strtoul(argv[2], NULL, 10);
-	samples = calloc(rounds, sizeof(*samples));
-	if (!samples || !rounds)
+	in_a_row = strtoul(argv[3], NULL, 10);
+	total = rounds * in_a_row;
+	samples = calloc(total, sizeof(*samples));
+	if (!samples || !total)
 		return 2;
 	check(mdb_env_create(&env), "create");
 	check(mdb_env_set_mapsize(env, 64u << 20), "mapsize");
@@ -52,9 +56,12 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < PUTS; i++)
 		check(mdb_dbi_open(txn, writes[i].name, MDB_CREATE, &dbi[i]), "dbi");
 	check(mdb_txn_commit(txn), "commit");
-	for (size_t n = 0; n < rounds; n++) {
-		double before = now_usec();
+	for (size_t n = 0; n < total; n++) {
+		double before;
 
+		if (n % in_a_row == 0)
+			sync();
+		before = now_usec();
 		check(mdb_txn_begin(env, NULL, 0, &txn), "begin");
 		for (size_t i = 0; i < PUTS; i++) {
 			char name[32];
@@ -68,7 +75,7 @@ int main(int argc, char **argv)
 		check(mdb_txn_commit(txn), "commit");
 		samples[n] = now_usec() - before;
 	}
-	samples_print("commit", samples, rounds);
+	samples_print("commit", samples, total);
 	mdb_env_close(env);
 	free(samples);
 	return 0;

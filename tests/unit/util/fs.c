@@ -3,11 +3,15 @@
 #include <criterion/new/assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
@@ -172,6 +176,26 @@ Test(fs, directories_are_made_with_their_parents)
 	cr_expect(eq(int, fs_mkdir_all("file/below", 0755, &f), -ENOTDIR));
 	cr_expect(eq(int, fs_mkdir_all("", 0755, &f), -ENOENT));
 	cr_expect(eq(int, fs_mkdir_all("/", 0755, &f), 0));
+}
+
+Test(fs, the_hint_to_spread_is_given_where_there_is_one)
+{
+	struct fault f = FAULT_NONE;
+	struct statfs fs;
+	int fd, flags = 0;
+
+	cr_assert_eq(fs_mkdir_all("pool", 0755, &f), 0);
+	fs_spread_children("pool");
+	fd = open("pool", O_RDONLY | O_DIRECTORY);
+	cr_assert_eq(fstatfs(fd, &fs), 0);
+	if (fs.f_type == EXT4_SUPER_MAGIC) {
+		cr_assert_eq(ioctl(fd, FS_IOC_GETFLAGS, &flags), 0);
+		cr_assert_neq(flags & FS_TOPDIR_FL, 0);
+	}
+	close(fd);
+	/* nothing to give it to: nothing happens */
+	fs_spread_children("absent");
+	cr_assert_eq(access("absent", F_OK), -1);
 }
 
 Test(fs, removing_takes_all_kinds_and_follows_no_link)
