@@ -56,7 +56,8 @@ def run(folder, tally, pool, logs, names):
     tasks = []
     base = tempfile.mkdtemp(prefix="slotd-test-")
     os.chmod(base, 0o755)
-    for number, (name, seconds) in enumerate(tests_of(folder)):
+    # what takes long begins first, and keeps nobody waiting at the end
+    for number, (name, seconds) in enumerate(sorted(tests_of(folder), key=lambda test: -test[1])):
         if names and not any(n in name for n in names):
             continue
         home = os.path.join(base, str(number))
