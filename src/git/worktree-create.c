@@ -102,11 +102,36 @@ static int clear_slotd(struct birth *b, struct fault *f)
 	return r == 0 ? ref_recover(b->repo, b->slot, f) : r;
 }
 
+static bool is_there(int dirfd, const char *name)
+{
+	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * The administration is begun before the slot's directory and goes after it. What lies in the
+ * slot's place without one was never a slot of this store, and is not touched.
+ */
+static bool has_administration(const struct birth *b)
+{
+	return is_there(b->worktrees_fd, b->names.admin) ||
+	       is_there(b->slotd_fd, b->names.new_) || is_there(b->slotd_fd, b->names.old);
+}
+
+static int check_place(const struct birth *b, struct fault *f)
+{
+	if (!is_there(b->slots_fd, b->slot) || has_administration(b))
+		return 0;
+	return fault(f, -ENOTUNIQ, "%s is there already and is no slot of this repository",
+		     b->names.path);
+}
+
 /* what a killed try or a removed slot of this name left */
 static int clear_leftovers(struct birth *b, struct fault *f)
 {
-	int r = unpublish(b, f);
+	int r = check_place(b, f);
 
+	if (r == 0)
+		r = unpublish(b, f);
 	if (r == 0)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
 	if (r == 0)
@@ -237,11 +262,6 @@ int worktree_create(struct repo *repo, int slots_fd, const char *slots_path, con
 	return 0;
 }
 
-static bool is_there(int dirfd, const char *name)
-{
-	return faccessat(dirfd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f)
 {
 	_cleanup_(birth_deinit) struct birth b = { 0 };
@@ -267,12 +287,13 @@ static int check_slot(struct birth *b, uint64_t dev, uint64_t ino, struct fault 
 	return 0;
 }
 
-static int bury(struct birth *b, struct fault *f)
+static int bury(struct birth *b, bool was_made, struct fault *f)
 {
+	bool is_ours = was_made || has_administration(b);
 	int r = unpublish(b, f);
 
 	CRASH_POINT("worktree.remove.unpublished");
-	if (r == 0)
+	if (r == 0 && is_ours)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
 	CRASH_POINT("worktree.remove.slot");
 	if (r == 0)
@@ -294,5 +315,5 @@ int worktree_remove(struct repo *repo, int slots_fd, const char *slots_path, con
 
 	if (r == 0)
 		r = check_slot(&b, dev, ino, f);
-	return r == 0 ? bury(&b, f) : r;
+	return r == 0 ? bury(&b, ino != 0, f) : r;
 }

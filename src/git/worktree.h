@@ -25,6 +25,7 @@ struct worktree; /* an opened slot: handles of its directory and administration 
  *
  * Whatever an earlier, killed try left under this name is cleared first (the ledger says that nobody
  * has it). On return directory, .git file, admin directory, index and files are in place.
+ * -ENOTUNIQ: what lies there is no slot of this repository, and was left alone.
  */
 int worktree_create(struct repo *repo, int slots_fd, const char *slots_path, const char *name,
 		    const git_oid *commit, unsigned threads, uint64_t *ret_dev, uint64_t *ret_ino,
@@ -105,7 +106,10 @@ bool worktree_exists(int slots_fd, const char *name);
 /* the log of HEAD goes: what only it names was thrown away by who made it */
 int worktree_forget_log(struct worktree *w, struct fault *f);
 
-/* directory and administration go; what is not there is fine */
+/*
+ * Directory and administration go; what is not there is fine. With @ino 0 the slot may never have been
+ * made: then a directory without an administration is not the slot's, and stays.
+ */
 int worktree_remove(struct repo *repo, int slots_fd, const char *slots_path, const char *name,
 		    uint64_t dev, uint64_t ino, struct fault *f);
 

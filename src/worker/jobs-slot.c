@@ -60,10 +60,20 @@ static bool read_commit(struct work *work, git_oid *ret)
 	return false;
 }
 
+/* that the store cannot be opened says nothing about the slot */
+static int open_store(struct work *work, struct site *s)
+{
+	int r = job_open_repo(work, &s->repo);
+
+	if (r < 0)
+		work->error = "io.slotd.worker.StoreGone";
+	return r;
+}
+
 static int open_slot(struct work *work, struct site *s)
 {
 	struct worker *w = work->worker;
-	int r = job_open_repo(work, &s->repo);
+	int r = open_store(work, s);
 
 	return r < 0 ? r : worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino,
 					 &s->worktree, &work->fault);
@@ -88,7 +98,7 @@ int job_slot_create(struct work *work)
 
 	if (!read_slot(work, &s) || !read_commit(work, &commit))
 		return 0;
-	r = job_open_repo(work, &s.repo);
+	r = open_store(work, &s);
 	if (r == 0)
 		r = worktree_create(s.repo, w->slots_fd, w->slots, s.slot, &commit, w->threads,
 				    &s.dev, &s.ino, &stats, &work->fault);
@@ -344,7 +354,7 @@ int job_slot_remove(struct work *work)
 	if (!read_slot(work, &s))
 		return 0;
 	json_set(work->reply, "unsaved", json_object_new_array());
-	r = job_open_repo(work, &s.repo);
+	r = open_store(work, &s);
 	if (r == 0 && !json_get_bool(work->params, "discard", false))
 		r = check_before_removal(work, &s);
 	if (r < 0 || has_unsaved(work))

@@ -113,6 +113,8 @@ const char *work_error_name(int code)
 		return "io.slotd.worker.Unsupported";
 	case -EUSERS:
 		return "io.slotd.worker.InUse";
+	case -ENOTUNIQ:
+		return "io.slotd.worker.InTheWay";
 	case -EUCLEAN:
 	case -EBUSY: /* a slot that is not as clean as the ledger says */
 	case -ELOOP:
@@ -124,10 +126,10 @@ const char *work_error_name(int code)
 		return "io.slotd.worker.Transient";
 	case -ENOSPC:
 	case -EDQUOT:
+	case -EROFS:
 		return "io.slotd.worker.NoSpace";
 	case -EACCES:
 	case -EPERM:
-	case -EROFS:
 		return "io.slotd.worker.NotPermitted";
 	default:
 		return "io.slotd.worker.Failed";
@@ -175,10 +177,13 @@ static int do_work(struct work *work, const char *method, int lock_fd)
 	return r < 0 ? r : do_locked(work, method, fn, lock_fd);
 }
 
+/* unless the job has named it */
 static void name_error(struct work *work, int code)
 {
+	const char *error = work->error ? work->error : work_error_name(code);
+
 	begin_reply(work);
-	work->error = work_error_name(code);
+	work->error = error;
 	if (!work->fault.text[0])
 		fault_errno(&work->fault, code, "the job failed");
 	json_set_string(work->reply, "message", work->fault.text);

@@ -170,6 +170,39 @@ Test(jobs, an_existing_slot_is_made_anew)
 	assert_clean_at(&slot, slot.commit);
 }
 
+Test(jobs, what_no_slot_left_in_its_place_is_not_touched)
+{
+	struct slot slot;
+
+	store_open(&w);
+	slot_create(&w, "a-1", &slot);
+	cr_assert(sh("mkdir slots/a-2 && echo mine > slots/a-2/thesis"));
+	assert_error(worker_call(&w, "SlotCreate", "{'slot': 'a-2', 'commit': '%s'}", slot.commit),
+		     "InTheWay");
+	cr_assert(strstr(w.message, "slots/a-2") != NULL, "%s", w.message);
+	/* again: the failed try has left nothing that makes it a slot */
+	assert_error(worker_call(&w, "SlotCreate", "{'slot': 'a-2', 'commit': '%s'}", slot.commit),
+		     "InTheWay");
+	must(worker_call(&w, "SlotRemove", "{'slot': 'a-2', 'dev': 0, 'ino': 0, 'discard': true}"));
+	cr_assert_str_eq(sh_text("cat slots/a-2/thesis"), "mine");
+}
+
+Test(jobs, a_store_that_is_gone_says_nothing_about_the_slot)
+{
+	struct slot slot;
+
+	store_open(&w);
+	slot_create(&w, "a-1", &slot);
+	cr_assert(sh("mv s.git away"));
+	assert_error(worker_call(&w, "SlotCheck", "{%s, 'commit': '%s', 'removing': false}",
+				 slot_params(&slot), slot.commit), "StoreGone");
+	assert_error(worker_call(&w, "SlotCreate", "{'slot': 'a-2', 'commit': '%s'}", slot.commit),
+		     "StoreGone");
+	cr_assert(sh("mv away s.git"));
+	must(worker_call(&w, "SlotCheck", "{%s, 'commit': '%s', 'removing': false}",
+			 slot_params(&slot), slot.commit));
+}
+
 Test(jobs, a_slot_moves_to_refs_and_commits)
 {
 	struct slot slot;
