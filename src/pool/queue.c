@@ -439,15 +439,17 @@ void waiter_prepared(struct waiter *w, const struct job_result *r)
 /* --- asking --- */
 
 /* the same key asks again, from a new connection: it keeps the place, the old asker is let go */
-static struct waiter *find_same(struct pool *pool, const struct acquire_spec *spec)
+static struct waiter *find_same(struct pools *p, const struct acquire_spec *spec)
 {
+	struct pool *pool;
 	struct waiter *w;
 
 	if (!spec->key[0])
 		return NULL;
-	list_for_each(w, &pool->waiters, link)
-		if (w->spec.uid == spec->uid && strcmp(w->spec.key, spec->key) == 0)
-			return w;
+	list_for_each(pool, &p->pools, link)
+		list_for_each(w, &pool->waiters, link)
+			if (w->spec.uid == spec->uid && strcmp(w->spec.key, spec->key) == 0)
+				return w;
 	return NULL;
 }
 
@@ -470,7 +472,8 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 	return true;
 }
 
-static void take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, void *userdata)
+/* true: it waits for the new asker now; false: he was refused */
+static bool take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, void *userdata)
 {
 	struct refusal no = { 0 };
 
@@ -478,7 +481,7 @@ static void take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, v
 		refuse(&no, "KeyReused", "key %.60s waits for another request; take a new one",
 		       w->spec.key);
 		fn(NULL, &no, userdata);
-		return;
+		return false;
 	}
 	if (w->fn) {
 		refuse(&no, "Conflict", "the same key asked again on another connection");
@@ -486,6 +489,7 @@ static void take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, v
 	}
 	w->fn = fn;
 	w->userdata = userdata;
+	return true;
 }
 
 static struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spec,
@@ -520,10 +524,10 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 	key_hash_request(spec, request);
 	if (answer_from_key(p, spec, request, fn, userdata))
 		return;
-	w = find_same(spec->pool, spec);
+	w = find_same(p, spec);
 	if (w) {
-		take_over(w, request, fn, userdata);
-		*ret = w->fn == fn && w->userdata == userdata ? w : NULL;
+		if (take_over(w, request, fn, userdata))
+			*ret = w; /* else the asker, and ret with him, is gone */
 		return;
 	}
 	w = pool_is_open_for_acquire(spec->pool, &no) ?

@@ -133,6 +133,20 @@ class Queue(Case):
         slotd.release(held["lease"])
         self.assertEqual(c.result()["agent"], "patient")
 
+    def test_key_that_waits_is_refused_to_another_request(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        slotd.call("PoolAdd", pool="q", path=git.make(self.path("other")), ready=1, max=1)
+        slotd.wait_ready("q")
+        with slotd.client() as first:
+            first.send("Acquire", {"pool": "p", "key": "k", "agent": "a", "waitUsec": 20000000})
+            self.until(lambda: slotd.pool("p")["waiting"] == 1, "the first waits")
+            self.assert_error("KeyReused", slotd.acquire, "p", key="k", agent="b")
+            self.assert_error("KeyReused", slotd.acquire, "q", key="k", agent="a")
+            slotd.release(held["lease"])
+            lease = first.result()
+        self.assertEqual(set(slotd.leases()), {lease["lease"]})
+
     def test_status_counts_who_waits(self):
         slotd = self.one_pool(ready=1, maximum=1)
         slotd.acquire("p")
