@@ -104,6 +104,7 @@ void pool_free(struct pool *pool)
 		list_for_each_safe(slot, st, &pool->slots[i], link)
 			slot_free(slot);
 	refuse(&no, "ShuttingDown", "slotd is stopping; ask again in a moment");
+	pool_refuse_waiters(pool, &no);
 	pool_tell(pool, ASK_OPEN, &no);
 	pool_tell(pool, ASK_FETCH, &no);
 	pool_removal_abandon(pool);
@@ -247,6 +248,8 @@ bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret)
 		refuse(ret, "ShuttingDown", "slotd is stopping; ask again in a moment");
 	else if (r->state == POOL_STATE_REMOVING)
 		refuse(ret, "Unavailable", "pool %s is being removed", r->name);
+	else if (pool->failure)
+		refuse(ret, "Unavailable", "%s", pool->failure->why.text);
 	else if (r->state == POOL_STATE_BROKEN)
 		refuse(ret, "Unavailable", "pool %s cannot serve: %s", r->name, r->problem);
 	else if (r->draining)

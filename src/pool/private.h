@@ -80,6 +80,7 @@ struct pool {
 	bool head_is_stale;   /* rec.head may not be what the refs say */
 	bool fetch_wanted;
 	bool gone;	      /* removed, in this batch */
+	bool fresh;	      /* added at run time, in this batch */
 	struct removal *removal; /* pool_remove() under way */
 	struct refusal *failure; /* made at run time, could not be opened, is being taken away */
 	uint64_t create_after_usec; /* CLOCK_BOOTTIME; creation failed: not before */
@@ -215,6 +216,7 @@ void key_free(struct key *key);
 
 /* queue.c */
 void pool_serve(struct pool *pool);
+void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
 void waiter_refuse(struct waiter *w, const char *error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const char *branch);

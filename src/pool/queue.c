@@ -380,6 +380,15 @@ void pool_serve(struct pool *pool)
 			let_wait(pool, w);
 }
 
+/* the pool goes, so nobody's wait for it can come to a good end */
+void pool_refuse_waiters(struct pool *pool, const struct refusal *why)
+{
+	struct waiter *w, *tmp;
+
+	list_for_each_safe(w, tmp, &pool->waiters, link)
+		waiter_refuse(w, why->error, "%s", why->why.text);
+}
+
 /* --- the end of a preparation --- */
 
 void waiter_requeue(struct waiter *w)

@@ -322,6 +322,11 @@ static int check_removable(struct pool *pool, struct refusal *ret)
 			      pool->conf->line, r->name);
 	if (r->state == POOL_STATE_REMOVING)
 		return refuse(ret, "Conflict", "pool %s is being removed already", r->name);
+	if (pool->failure)
+		return refuse(ret, "Conflict", "%s; it is just being taken away",
+			      pool->failure->why.text);
+	if (pool->fresh)
+		return refuse(ret, "Conflict", "pool %s is just being added; try again", r->name);
 	if (pool->count[SLOT_STATE_LEASED] || pool->count[SLOT_STATE_PREPARING])
 		return refuse(ret, "Conflict", "%u slots of pool %s are leased: slotctl leases",
 			      pool->count[SLOT_STATE_LEASED] + pool->count[SLOT_STATE_PREPARING],
@@ -340,8 +345,8 @@ static int check_removable(struct pool *pool, struct refusal *ret)
 int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed_fn fn,
 		void *userdata, struct refusal *ret_refusal)
 {
+	struct refusal no = { 0 };
 	struct removal *rm;
-	struct waiter *w, *tmp;
 	int r = check_removable(pool, ret_refusal);
 
 	if (r < 0)
@@ -353,8 +358,8 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 	rm->fn = fn;
 	rm->userdata = userdata;
 	pool->removal = rm;
-	list_for_each_safe(w, tmp, &pool->waiters, link)
-		waiter_refuse(w, "Unavailable", "pool %s is being removed", pool->rec.name);
+	refuse(&no, "Unavailable", "pool %s is being removed", pool->rec.name);
+	pool_refuse_waiters(pool, &no);
 	pool_edit(pool);
 	pool->rec.state = POOL_STATE_REMOVING;
 	pool_put(pool);

@@ -209,6 +209,7 @@ static void take_away(struct pool *pool, const struct refusal *why)
 	if (!pool->failure)
 		return; /* the next try will fail as well */
 	*pool->failure = *why;
+	pool_kick(pool); /* who waits for it is told */
 	job_site_free(TAKE(pool->site));
 	(void)rmdir(pool->slots_dir); /* it was made for this pool; another's is not empty */
 	if (is_adopted(pool) || !clone ||
@@ -500,7 +501,7 @@ void pool_run_store_jobs(struct pool *pool)
 {
 	uint64_t now = clock_boot_usec();
 
-	if (pool->gone || pool->failure || pool->store_job || pool->pools->stopping)
+	if (pool->gone || pool->fresh || pool->failure || pool->store_job || pool->pools->stopping)
 		return;
 	switch ((enum pool_state)pool->rec.state) {
 	case POOL_STATE_OPENING:
@@ -568,14 +569,19 @@ static void undo_add(void *arg)
 	struct refusal no = { 0 };
 
 	refuse(&no, "LedgerFailed", "the pool could not be recorded; nothing was changed");
+	pool_refuse_waiters(arg, &no);
 	pool_tell(arg, ASK_OPEN, &no);
 	pool_free(arg);
 }
 
 static void open_after_commit(void *arg, int error, const struct fault *why)
 {
-	if (!error)
-		pool_run_store_jobs(arg);
+	struct pool *pool = arg;
+
+	if (error)
+		return; /* freed by undo_add() */
+	pool->fresh = false;
+	pool_run_store_jobs(pool);
 }
 
 int pool_add(struct pools *p, const char *name, const char *url, const char *path, const char *ref,
@@ -606,6 +612,7 @@ int pool_add(struct pools *p, const char *name, const char *url, const char *pat
 		pool_free(pool);
 		return refuse(ret_refusal, "Internal", "out of memory");
 	}
+	pool->fresh = true;
 	batch_undo(p->batch, undo_add, pool);
 	pool_put(pool);
 	pools_event(p, "pool_added", pool, NULL, NULL, uid, "%s", shown ? shown : "");

@@ -1,9 +1,11 @@
 """Pools come, change and go safely."""
 
 import os
+import signal
 
 from support import git
 from support.case import Case, Error
+from support.daemon import children, program
 from support.idl import Interface
 
 
@@ -157,6 +159,40 @@ class Pools(Case):
                        "the pool is being removed")
             self.let_go(worker)
             self.assertEqual(remover.result()["pool"], "q")
+        self.assertEqual(slotd.call("PoolList")["pools"], [])
+
+    def test_remove_of_a_pool_that_is_being_taken_away(self):
+        slotd = self.bare_slotd()
+        with slotd.client() as adder:
+            adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
+            worker = self.stop_worker_of(slotd, "q")
+            many = os.path.join(slotd.state_dir, "stores", "q.new", "many")
+            os.makedirs(many)
+            for n in range(30000):
+                os.close(os.open(os.path.join(many, str(n)), os.O_CREAT | os.O_WRONLY))
+            self.let_go(worker)
+            deleting = self.until(lambda: [pid for pid in children(slotd.process.pid)
+                                           if program(pid) == "slotd"], "the clone is deleted")[0]
+            os.kill(deleting, signal.SIGSTOP)
+            self.addCleanup(self.let_go, deleting)
+            self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
+            self.assert_error("Unavailable", slotd.acquire, "q")
+            self.let_go(deleting)
+            with self.assertRaises(Error):
+                adder.result()
+        self.until(lambda: not slotd.call("PoolList")["pools"], "it is gone")
+
+    def test_who_waits_for_a_pool_that_cannot_be_made_is_told(self):
+        slotd = self.bare_slotd()
+        with slotd.client() as adder, slotd.client() as waiting:
+            adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
+            worker = self.stop_worker_of(slotd, "q")
+            waiting.send("Acquire", {"pool": "q", "waitUsec": 60000000})
+            self.until(lambda: slotd.pool("q")["waiting"] == 1, "it waits")
+            self.let_go(worker)
+            self.assert_error("Unavailable", waiting.result)
+            with self.assertRaises(Error):
+                adder.result()
         self.assertEqual(slotd.call("PoolList")["pools"], [])
 
     def test_remove_with_delete_deletes_the_store(self):

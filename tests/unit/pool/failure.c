@@ -6,8 +6,12 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+
+#include "util/cleanup.h"
+#include "util/text.h"
 
 static struct rlimit before;
 
@@ -25,6 +29,27 @@ static void break_ledger(void)
 static void mend_ledger(void)
 {
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+}
+
+static void on_pool(struct pool *pool, const struct refusal *refusal, void *userdata)
+{
+	snprintf(userdata, 32, "%s", refusal->error ? refusal->error : "done");
+}
+
+static struct pool *add_pool(struct world *w, const char *url, char *ret_answer)
+{
+	_cleanup_(freep) char *path = text_printf("%s/repo", w->dir);
+	struct refusal no = { 0 };
+
+	cr_assert_eq(pool_add(w->pools, "q", url, url ? NULL : path, NULL, 1, 1, 0, NULL, on_pool,
+			      ret_answer, NULL, &no), 0, "%s", no.why.text);
+	return pools_find(w->pools, "q");
+}
+
+static void on_removed(const char *name, const struct pool_removal *removal,
+		       const struct refusal *refusal, void *userdata)
+{
+	snprintf(userdata, 32, "%s", refusal->error ? refusal->error : "done");
 }
 
 Test(failure, grant_that_cannot_be_recorded_never_happened)
@@ -118,5 +143,27 @@ Test(failure, slot_that_was_cleaned_is_ready_once_that_can_be_recorded)
 	RUN_UNTIL(&w, pools_find_slot(w.pools, "p-1")->job == NULL);
 	mend_ledger();
 	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
+	world_close(&w);
+}
+
+Test(failure, pool_that_cannot_be_recorded_is_forgotten_with_all_who_asked_for_it)
+{
+	struct acquire_spec spec = { .has_wait = true, .wait_usec = USEC_PER_MIN };
+	char added[32] = "", removed[32] = "";
+	struct refusal no = { 0 };
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	break_ledger();
+	spec.pool = add_pool(&w, NULL, added);
+	ask(&w, &spec, &a);
+	cr_expect_lt(pool_remove(spec.pool, false, 0, on_removed, removed, &no), 0);
+	world_settle(&w);
+	mend_ledger();
+	cr_expect_str_eq(added, "LedgerFailed");
+	cr_expect_str_eq(a.error, "LedgerFailed");
+	cr_expect_str_eq(removed, "");
+	cr_expect_null(pools_find(w.pools, "q"));
 	world_close(&w);
 }
