@@ -10,6 +10,7 @@
 #include "util/parse.h"
 
 #define LEASE_ACCURACY_USEC (50 * USEC_PER_MSEC)
+#define LEASE_AGAIN_USEC    USEC_PER_SEC /* an end that could not be recorded is tried again */
 
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
@@ -131,7 +132,14 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	struct lease *lease = userdata;
 	uint64_t now = clock_boot_usec();
 
-	if (lease->ended || !has_deadline(lease) || lease->slot->pool->pools->stopping)
+	if (!has_deadline(lease) || lease->slot->pool->pools->stopping)
+		return 0;
+	if (lease->ended || now >= grace_end(lease)) {
+		/* when the commit of its end fails it lives on, and has to be looked at again */
+		sd_event_source_set_time(s, now + LEASE_AGAIN_USEC);
+		sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
+	}
+	if (lease->ended)
 		return 0;
 	if (now >= grace_end(lease)) {
 		lease_finish(lease, LEASE_END_EXPIRED, false, UID_SLOTD, "not renewed in time");

@@ -83,6 +83,7 @@ struct pool {
 	bool fresh;	      /* added at run time, in this batch */
 	struct removal *removal; /* pool_remove() under way */
 	struct refusal *failure; /* made at run time, could not be opened, is being taken away */
+	bool taken_away;	 /* all but its record */
 	uint64_t create_after_usec; /* CLOCK_BOOTTIME; creation failed: not before */
 	unsigned create_failures;
 	uint64_t open_after_usec; /* CLOCK_BOOTTIME; opening failed: try again then */

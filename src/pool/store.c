@@ -190,11 +190,19 @@ static const char *error_for_caller(const struct job_result *r)
 	return "GitFailed";
 }
 
+static void tell_failed(void *arg, int error, const struct fault *why)
+{
+	struct pool *pool = arg;
+
+	pool_tell(pool, ASK_OPEN, pool->failure);
+}
+
 static void taken_away(void *userdata)
 {
 	struct pool *pool = userdata;
 
-	pool_tell(pool, ASK_OPEN, pool->failure);
+	pool->taken_away = true;
+	batch_after(pool->pools->batch, tell_failed, pool);
 	pools_event(pool->pools, "pool_failed", pool, NULL, NULL, UID_SLOTD, "%s",
 		    pool->failure->why.text);
 	pool_drop(pool);
@@ -501,8 +509,13 @@ void pool_run_store_jobs(struct pool *pool)
 {
 	uint64_t now = clock_boot_usec();
 
-	if (pool->gone || pool->fresh || pool->failure || pool->store_job || pool->pools->stopping)
+	if (pool->gone || pool->fresh || pool->store_job || pool->pools->stopping)
 		return;
+	if (pool->failure) {
+		if (pool->taken_away)
+			taken_away(pool); /* that could not be recorded */
+		return;
+	}
 	switch ((enum pool_state)pool->rec.state) {
 	case POOL_STATE_OPENING:
 		pool_open_store(pool);

@@ -31,6 +31,14 @@ static void mend_ledger(void)
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
 }
 
+static void run_for(struct world *w, uint64_t usec)
+{
+	uint64_t end = clock_boot_usec() + usec;
+
+	while (clock_boot_usec() < end)
+		sd_event_run(w->event, 20000);
+}
+
 static void on_pool(struct pool *pool, const struct refusal *refusal, void *userdata)
 {
 	snprintf(userdata, 32, "%s", refusal->error ? refusal->error : "done");
@@ -165,5 +173,47 @@ Test(failure, pool_that_cannot_be_recorded_is_forgotten_with_all_who_asked_for_i
 	cr_expect_str_eq(a.error, "LedgerFailed");
 	cr_expect_str_eq(removed, "");
 	cr_expect_null(pools_find(w.pools, "q"));
+	world_close(&w);
+}
+
+Test(failure, pool_that_could_not_be_made_goes_once_that_can_be_recorded)
+{
+	char added[32] = "";
+	struct pool *pool;
+	struct world w;
+
+	world_open(&w);
+	pool = add_pool(&w, "file:///nowhere/at/all", added);
+	RUN_UNTIL(&w, pool->store_job);
+	break_ledger();
+	RUN_UNTIL(&w, added[0]);
+	world_settle(&w);
+	cr_expect_eq(pools_find(w.pools, "q"), pool);
+	mend_ledger();
+	RUN_UNTIL(&w, !pools_find(w.pools, "q"));
+	world_settle(&w);
+	world_close(&w);
+}
+
+Test(failure, lease_whose_end_could_not_be_recorded_still_expires)
+{
+	struct acquire_spec spec;
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	spec = spec_of(&w, "anna");
+	spec.ttl_usec = USEC_PER_SEC;
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	break_ledger();
+	run_for(&w, 2500 * USEC_PER_MSEC);
+	world_settle(&w);
+	cr_assert_not_null(lease_of(&w, &a));
+	cr_expect_str_eq(lease_status(lease_of(&w, &a)), "expired");
+	mend_ledger();
+	RUN_UNTIL(&w, !lease_of(&w, &a));
+	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
 	world_close(&w);
 }
