@@ -168,11 +168,11 @@ struct lease *slot_lease(const struct slot *slot);
 char *slot_path(const struct slot *slot); /* allocated; NULL: no memory */
 
 /*
- * Told once when the slot is ready, isolated or gone, after the commit that says so; or, with
- * whatever state it is in, when slotd stops.
+ * Told once when the slot is ready, isolated or gone, after the commit that says so; or with a
+ * refusal: what was asked in this turn could not be recorded, or slotd stops.
  */
 typedef void (*slot_settled_fn)(const char *slot, enum slot_state state, const char *reason,
-				void *userdata);
+				const struct refusal *refusal, void *userdata);
 int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);
 
 int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal *ret_refusal);

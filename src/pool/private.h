@@ -96,6 +96,7 @@ struct pool {
 
 struct settle_waiter {
 	struct list link; /* slot.settle */
+	struct slot *slot;
 	slot_settled_fn fn;
 	void *userdata;
 };

@@ -58,17 +58,25 @@ struct slot *slot_new(struct pool *pool, const struct slot_record *rec)
 	return slot;
 }
 
+static void settle_refuse(struct settle_waiter *w, const char *error, const char *why)
+{
+	struct slot *slot = w->slot;
+	struct refusal no = { 0 };
+
+	refuse(&no, error, "%s", why);
+	list_del(&w->link);
+	w->fn(slot->rec.name, slot->rec.state, slot->rec.reason, &no, w->userdata);
+	free(w);
+}
+
 void slot_free(struct slot *slot)
 {
 	struct settle_waiter *s, *tmp;
 	struct pool *pool = slot->pool;
 
 	/* slotd stops: nobody hears it any more, but what waits has to be freed by its owner */
-	list_for_each_safe(s, tmp, &slot->settle, link) {
-		list_del(&s->link);
-		s->fn(slot->rec.name, slot->rec.state, "slotd is stopping", s->userdata);
-		free(s);
-	}
+	list_for_each_safe(s, tmp, &slot->settle, link)
+		settle_refuse(s, "ShuttingDown", "slotd is stopping; ask again in a moment");
 	if (slot->lease)
 		lease_free(slot->lease);
 	pool->count[slot->listed]--;
@@ -114,7 +122,7 @@ static void tell_settled(void *arg, int error, const struct fault *why)
 			list_append(&s->slot->settle, &w->link);
 			continue;
 		}
-		w->fn(s->name, s->state, s->reason, w->userdata);
+		w->fn(s->name, s->state, s->reason, NULL, w->userdata);
 		free(w);
 	}
 	free(s);
@@ -142,15 +150,23 @@ static void settle(struct slot *slot, enum slot_state state)
 	batch_after(slot->pool->pools->batch, tell_settled, s);
 }
 
+static void undo_settle(void *arg)
+{
+	settle_refuse(arg, "LedgerFailed", "nothing was changed, the ledger could not be written");
+}
+
 int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata)
 {
 	struct settle_waiter *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return -ENOMEM;
+	w->slot = slot;
 	w->fn = fn;
 	w->userdata = userdata;
 	list_append(&slot->settle, &w->link);
+	batch_undo(slot->pool->pools->batch, undo_settle, w);
+	pools_changed(slot->pool->pools);
 	return 0;
 }
 

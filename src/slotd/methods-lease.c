@@ -303,10 +303,18 @@ static void release_answer(struct release_call *rc)
 	free(rc);
 }
 
-static void on_settled(const char *slot, enum slot_state state, const char *reason, void *userdata)
+static void on_settled(const char *slot, enum slot_state state, const char *reason,
+		       const struct refusal *refusal, void *userdata)
 {
 	struct release_call *rc = userdata;
 
+	if (refusal) {
+		answer_refusal(rc->call, refusal);
+		json_object_put(rc->reply);
+		rpc_call_unref(rc->call);
+		free(rc);
+		return;
+	}
 	json_set_string(rc->reply, "state",
 			state == SLOT_STATE_REMOVING ? "gone" : slot_state_to_string(state));
 	json_set(rc->reply, "reason",

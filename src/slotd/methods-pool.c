@@ -230,12 +230,15 @@ static int wait_for_slot(struct slotd *d, struct rpc_call *call, struct slot *sl
 	return 0;
 }
 
-static void on_added(const char *name, enum slot_state state, const char *reason, void *userdata)
+static void on_added(const char *name, enum slot_state state, const char *reason,
+		     const struct refusal *refusal, void *userdata)
 {
 	struct slot_call *sc = userdata;
 	struct slot *slot = pools_find_slot(sc->d->pools, name);
 
-	if (state == SLOT_STATE_READY && slot)
+	if (refusal)
+		answer_refusal(sc->call, refusal);
+	else if (state == SLOT_STATE_READY && slot)
 		rpc_reply(sc->call, json_set(json_object_new_object(), "slot",
 					     slot_info(sc->d, sc->call, slot)));
 	else
@@ -261,11 +264,13 @@ METHOD(slot_add)
 }
 
 static void on_slot_removed(const char *name, enum slot_state state, const char *reason,
-			    void *userdata)
+			    const struct refusal *refusal, void *userdata)
 {
 	struct slot_call *sc = userdata;
 
-	if (state == SLOT_STATE_REMOVING)
+	if (refusal)
+		answer_refusal(sc->call, refusal);
+	else if (state == SLOT_STATE_REMOVING)
 		rpc_reply(sc->call, json_set_string(json_object_new_object(), "slot", name));
 	else
 		rpc_error(sc->call, "io.slotd.pool.Conflict", NULL,

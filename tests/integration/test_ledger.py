@@ -1,9 +1,12 @@
 """A ledger that is missing, damaged or cannot be written: noticed, and nothing is handed out twice."""
 
+import contextlib
 import glob
 import os
 import random
+import resource
 import shutil
+import signal
 import subprocess
 import unittest
 
@@ -217,3 +220,41 @@ class FullDisk(Case):
             return slotd.acquire("p", waitUsec=1000000)
         except Error:
             return None
+
+
+class Unwritable(Case):
+    """The ledger cannot be written for a while: no file that slotd writes may grow."""
+
+    def setUp(self):
+        super().setUp()
+        self.slotd_ = self.one_pool(ready=1, maximum=3, wait_ready=False)
+        self.slotd_.stop()
+        self.slotd_.start(preexec=lambda: signal.signal(signal.SIGXFSZ, signal.SIG_IGN))
+        self.slotd_.wait_ready("p", 1)
+        self.slotd_.wait_quiet()
+
+    def unwritable(self, slotd):
+        pid = slotd.process.pid
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (0, hard))
+        stack = contextlib.ExitStack()
+        stack.callback(resource.prlimit, pid, resource.RLIMIT_FSIZE, (soft, hard))
+        return stack
+
+    def test_whoever_waits_for_a_slot_is_told(self):
+        slotd = self.slotd_
+        lease = slotd.acquire("p")
+        slotd.wait_ready("p", 1)
+        slotd.wait_quiet()
+        free = next(s["slot"] for s in slotd.slots().values() if s["state"] == "ready")
+        calls = (("Release", {"lease": lease["lease"]}), ("Finish", {"lease": lease["lease"]}),
+                 ("SlotRemove", {"slot": free}), ("SlotAdd", {"pool": "p"}))
+        with self.unwritable(slotd):
+            for method, parameters in calls:
+                with self.subTest(method), slotd.client(timeout=10) as client:
+                    self.assert_error("LedgerFailed", client.call, method, **parameters)
+        self.assertEqual(set(slotd.leases()), {lease["lease"]})
+        self.assertEqual(slotd.slot(free)["state"], "ready")
+        for method, parameters in calls[:1] + calls[2:]:
+            slotd.call(method, **parameters)
+        self.assert_invariants(slotd)
