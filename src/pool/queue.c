@@ -462,8 +462,27 @@ static struct waiter *find_same(struct pools *p, const struct acquire_spec *spec
 	return NULL;
 }
 
+/* the grant may be of this very turn: he is told when it is on disk, as its first asker is */
+static struct waiter *tell_after_commit(struct pools *p, const struct acquire_spec *spec,
+					struct lease *lease, acquire_fn fn, void *userdata)
+{
+	struct waiter *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	list_init(&w->link);
+	w->pools = p;
+	w->spec = *spec;
+	w->fn = fn;
+	w->userdata = userdata;
+	w->lease = lease;
+	batch_after(p->batch, tell_granted, w);
+	pools_changed(p);
+	return w;
+}
+
 static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, const uint8_t *request,
-			    acquire_fn fn, void *userdata)
+			    acquire_fn fn, void *userdata, struct waiter **ret)
 {
 	struct key *key = spec->key[0] ? key_find(p, spec->uid, spec->key) : NULL;
 	struct refusal no = { 0 };
@@ -477,6 +496,12 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 		       spec->key);
 	else if (!lease)
 		refuse(&no, "LeaseGone", "the lease that key %.60s got has ended", spec->key);
+	if (!no.error && !batch_is_empty(p->batch)) {
+		*ret = tell_after_commit(p, spec, lease, fn, userdata);
+		if (*ret)
+			return true;
+		refuse(&no, "Internal", "out of memory");
+	}
 	fn(no.error ? NULL : lease, &no, userdata);
 	return true;
 }
@@ -531,7 +556,7 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 
 	*ret = NULL;
 	key_hash_request(spec, request);
-	if (answer_from_key(p, spec, request, fn, userdata))
+	if (answer_from_key(p, spec, request, fn, userdata, ret))
 		return;
 	w = find_same(p, spec);
 	if (w) {

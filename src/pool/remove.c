@@ -24,6 +24,7 @@
 
 struct removal {
 	bool delete_store;
+	bool recorded; /* that it goes; before, nothing is done about it */
 	bool listed; /* the store's last job is over */
 	bool over;
 	pool_removed_fn fn; /* NULL: nobody waits */
@@ -151,6 +152,8 @@ static void removal_recorded(void *arg, int error, const struct fault *why)
 	refuse(&no, "Unavailable", "pool %s is being removed", pool->rec.name);
 	pool_tell(pool, ASK_OPEN, &no);
 	pool_tell(pool, ASK_FETCH, &no);
+	pool->removal->recorded = true;
+	pool_kick(pool);
 }
 
 /* something in a slot is not saved: the pool stays */
@@ -296,9 +299,12 @@ void pool_removal_step(struct pool *pool)
 
 	if (pool->gone || pool->rec.state != POOL_STATE_REMOVING)
 		return;
-	if (!pool->removal)
+	if (!pool->removal) {
 		pool->removal = calloc(1, sizeof(*pool->removal)); /* begun before a restart */
-	if (!pool->removal || pool->removal->over || pool->store_job)
+		if (pool->removal)
+			pool->removal->recorded = true;
+	}
+	if (!pool->removal || !pool->removal->recorded || pool->removal->over || pool->store_job)
 		return;
 	if (!send_slots_away(pool))
 		take_back(pool);

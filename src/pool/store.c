@@ -100,6 +100,14 @@ static void start_watch(struct pool *pool)
 			    pool->rec.name);
 }
 
+/* what was seen could not be recorded: look again */
+static void undo_head(void *arg)
+{
+	struct pool *pool = arg;
+
+	pool->refs_moved = pool->head_is_stale = true;
+}
+
 /* without a watch nobody tells when a ref moves: then it is always stale */
 static void set_head(struct pool *pool, const char *head)
 {
@@ -108,6 +116,7 @@ static void set_head(struct pool *pool, const char *head)
 	pool->head_is_stale = !pool->watch || pool->refs_moved;
 	if (strcmp(pool->rec.head, to) == 0)
 		return;
+	batch_undo(pool->pools->batch, undo_head, pool);
 	pool_edit(pool);
 	snprintf(pool->rec.head, sizeof(pool->rec.head), "%s", to);
 	pool_put(pool);

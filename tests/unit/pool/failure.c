@@ -217,3 +217,77 @@ Test(failure, lease_whose_end_could_not_be_recorded_still_expires)
 	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
 	world_close(&w);
 }
+
+Test(failure, answer_from_a_key_waits_for_the_commit_of_its_grant)
+{
+	struct acquire_spec spec;
+	struct answer a, b;
+	struct slot *slot;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	slot = pools_find_slot(w.pools, "p-1");
+	spec = spec_of(&w, "anna");
+	strcpy(spec.branch, "feature");
+	strcpy(spec.key, "k");
+	ask(&w, &spec, &a);
+	/* as far as the turn in which the slot was prepared, and no further */
+	RUN_UNTIL(&w, slot->rec.state == SLOT_STATE_LEASED);
+	cr_assert_eq(a.told, 0);
+	break_ledger();
+	ask(&w, &spec, &b);
+	cr_expect_eq(b.told, 0, "%s is not on disk", b.lease);
+	world_settle(&w);
+	mend_ledger();
+	cr_expect_str_eq(a.error, "LedgerFailed");
+	cr_expect_str_eq(b.error, "LedgerFailed");
+	RUN_UNTIL(&w, pool_count(w.pool, SLOT_STATE_READY) == 1);
+	world_close(&w);
+}
+
+Test(failure, head_that_could_not_be_recorded_is_looked_at_again)
+{
+	struct acquire_spec spec;
+	char was[OID_SIZE];
+	struct answer a;
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 1, 1);
+	memcpy(was, w.pool->rec.head, sizeof(was));
+	cr_assert_eq(shell("git -C %s/repo -c user.name=a -c user.email=a@b commit -q --allow-empty "
+			   "-m two", w.dir), 0);
+	RUN_UNTIL(&w, w.pool->store_job);
+	break_ledger();
+	RUN_UNTIL(&w, !w.pool->store_job);
+	world_settle(&w);
+	cr_assert_str_eq(w.pool->rec.head, was);
+	mend_ledger();
+	RUN_UNTIL(&w, strcmp(w.pool->rec.head, was) != 0);
+	spec = spec_of(&w, "anna");
+	ask(&w, &spec, &a);
+	RUN_UNTIL(&w, a.told);
+	cr_expect_str_neq(lease_of(&w, &a)->rec.base, was);
+	world_close(&w);
+}
+
+Test(failure, removal_that_cannot_be_recorded_does_nothing)
+{
+	char removed[32] = "";
+	struct refusal no = { 0 };
+	struct world w;
+
+	world_open(&w);
+	world_add_pool(&w, 0, 1);
+	cr_assert_eq(shell("test -e %s/repo/.git/slotd/owner", w.dir), 0);
+	break_ledger();
+	cr_assert_eq(pool_remove(w.pool, false, 0, on_removed, removed, &no), 0);
+	RUN_UNTIL(&w, removed[0]);
+	cr_expect_str_eq(removed, "LedgerFailed");
+	mend_ledger();
+	run_for(&w, USEC_PER_SEC);
+	cr_expect_eq(shell("test -e %s/repo/.git/slotd/owner", w.dir), 0, "the mark is still there");
+	cr_expect_eq(w.pool->rec.state, POOL_STATE_ACTIVE);
+	world_close(&w);
+}
