@@ -2,8 +2,9 @@
 
 import os
 import signal
+import time
 
-from support import git
+from support import git, wait
 from support.case import Case, Error
 from support.daemon import children, program
 from support.idl import Interface
@@ -163,16 +164,16 @@ class Pools(Case):
 
     def test_remove_of_a_pool_that_is_being_taken_away(self):
         slotd = self.bare_slotd()
+        many = os.path.join(slotd.state_dir, "stores", "q.new", "many")
+        os.makedirs(many)  # takes long to delete
+        for n in range(30000):
+            os.close(os.open(os.path.join(many, str(n)), os.O_CREAT | os.O_WRONLY))
+        time.sleep(4)  # the child that copies the ledger, 2 s after the start, is not the one looked for
         with slotd.client() as adder:
             adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
-            worker = self.stop_worker_of(slotd, "q")
-            many = os.path.join(slotd.state_dir, "stores", "q.new", "many")
-            os.makedirs(many)
-            for n in range(30000):
-                os.close(os.open(os.path.join(many, str(n)), os.O_CREAT | os.O_WRONLY))
-            self.let_go(worker)
-            deleting = self.until(lambda: [pid for pid in children(slotd.process.pid)
-                                           if program(pid) == "slotd"], "the clone is deleted")[0]
+            wait.until(lambda: "pool cannot be opened" in slotd.log(), "it fails", 30, 0)
+            deleting = wait.until(lambda: [pid for pid in children(slotd.process.pid)
+                                           if program(pid) == "slotd"], "it is deleted", 30, 0)[0]
             os.kill(deleting, signal.SIGSTOP)
             self.addCleanup(self.let_go, deleting)
             self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
