@@ -240,6 +240,11 @@ void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal)
 
 /* --- making and shedding slots --- */
 
+bool pool_is_draining(const struct pool *pool)
+{
+	return pool->rec.draining || pool->absent;
+}
+
 bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret)
 {
 	const struct pool_record *r = &pool->rec;
@@ -252,6 +257,9 @@ bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret)
 		refuse(ret, "Unavailable", "%s", pool->failure->why.text);
 	else if (r->state == POOL_STATE_BROKEN)
 		refuse(ret, "Unavailable", "pool %s cannot serve: %s", r->name, r->problem);
+	else if (pool->absent)
+		refuse(ret, "Unavailable", "pool %s is draining: the configuration has it no more",
+		       r->name);
 	else if (r->draining)
 		refuse(ret, "Unavailable", "pool %s is draining: slotctl pool resume %s", r->name,
 		       r->name);
@@ -335,7 +343,7 @@ void pool_refill(struct pool *pool)
 	if (pool->gone || pool->rec.state != POOL_STATE_ACTIVE || !pool->site ||
 	    pool->pools->stopping)
 		return;
-	if (pool->rec.draining) {
+	if (pool_is_draining(pool)) {
 		shed(pool, 0);
 		return;
 	}

@@ -112,6 +112,7 @@ __attribute__((format(printf, 7, 8))) uint64_t pools_event(struct pools *p, cons
 struct pool *pool_next(struct pools *p, struct pool *pool); /* NULL: the first; in order of name */
 const struct pool_record *pool_record(const struct pool *pool);
 const struct conf_pool *pool_conf(const struct pool *pool);
+bool pool_is_draining(const struct pool *pool); /* asked to, or gone from the file */
 unsigned pool_ready_wanted(const struct pool *pool);
 unsigned pool_max(const struct pool *pool);
 unsigned pool_count(const struct pool *pool, enum slot_state state);

@@ -76,6 +76,8 @@ struct pool {
 	struct watch *watch;
 	char *store, *slots_dir;
 	bool opened;	      /* a worker has looked at the store since slotd started */
+	bool reopen;	      /* what was asked of the store has changed since the last look began */
+	bool absent;	      /* of the file, but not in it any more: drains */
 	bool refs_moved;      /* since the last look at them began */
 	bool head_is_stale;   /* rec.head may not be what the refs say */
 	bool fetch_wanted;
@@ -228,5 +230,6 @@ void waiter_prepared(struct waiter *w, const struct job_result *result);
 /* start.c */
 int pools_load(struct pools *p, bool rebuilt, struct fault *f);
 int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f);
+void pools_bring_back(struct pools *p, const char *name); /* a pool has gone: does the file want it? */
 
 #endif

@@ -93,8 +93,15 @@ int tree_delete_start(struct pools *p, const char *path, void (*fn)(void *userda
 
 static void pool_gone(void *arg, int error, const struct fault *why)
 {
-	if (!error)
-		pool_free(arg);
+	struct pool *pool = arg;
+	struct pools *p = pool->pools;
+	char name[NAME_SIZE];
+
+	if (error)
+		return;
+	memcpy(name, pool->rec.name, sizeof(name));
+	pool_free(pool);
+	pools_bring_back(p, name);
 }
 
 void pool_drop(struct pool *pool)

@@ -297,13 +297,18 @@ static void leave_or_return(struct pool *pool, const struct conf_pool *c)
 
 	if (!pool->rec.from_file)
 		return;
-	if (!c != pool->rec.draining)
-		pool_set_paused(pool, pool->rec.paused, !c, UID_SLOTD);
+	if (!c != pool->absent) {
+		pool->absent = !c;
+		pools_event(pool->pools, c ? "pool_resumed" : "pool_draining", pool, NULL, NULL,
+			    UID_SLOTD, "%s the configuration", c ? "back in" : "gone from");
+		pool_kick(pool);
+	}
 	if (c && strcmp(pool->rec.ref, ref) != 0) {
 		pool_edit(pool);
 		snprintf(pool->rec.ref, sizeof(pool->rec.ref), "%s", ref);
 		pool_put(pool);
 		pool->opened = false; /* a worker says what the ref means */
+		pool->reopen = true;  /* one that looks now was asked for the old one */
 		pool_run_store_jobs(pool);
 	}
 	if (!c)
@@ -341,6 +346,20 @@ int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f)
 	conf_unref(old);
 	ledger_set_events_keep(p->ledger, conf->events.keep);
 	return 0;
+}
+
+void pools_bring_back(struct pools *p, const char *name)
+{
+	const struct conf_pool *c = conf_find_pool(p->conf, name);
+	struct fault f = FAULT_NONE;
+
+	if (!c || p->stopping)
+		return;
+	if (add_conf_pool(p, c, &f) < 0) {
+		log_error("pool of the configuration cannot be made: %s pool=%s", f.text, name);
+		return;
+	}
+	pool_run_store_jobs(pools_find(p, name));
 }
 
 int pools_reload(struct pools *p, struct conf *conf, struct fault *f)

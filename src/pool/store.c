@@ -300,7 +300,7 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	set_unsupported(pool, json_get_array(params, "unsupported"));
 	pool_put(pool);
 	pool->open_failures = 0;
-	pool->opened = true;
+	pool->opened = !pool->reopen;
 	start_watch(pool);
 	pool->refs_moved = true; /* between the worker's look and the watch a ref may have moved */
 	set_head(pool, json_get_string(params, "head"));
@@ -402,6 +402,7 @@ void pool_open_store(struct pool *pool)
 	struct fault f = FAULT_NONE;
 	int r;
 
+	pool->reopen = false;
 	r = cloning ? clone_dir(pool, &clone, &f) : 0;
 	if (r == 0 && (cloning || !pool->site))
 		r = open_site(pool, cloning ? clone : pool->store, &f);

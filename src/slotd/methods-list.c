@@ -56,7 +56,7 @@ static json_object *counts_of(struct pool *pool)
 	json_set_int(o, "max", pool_max(pool));
 	json_set_int(o, "waiting", pool_waiting(pool));
 	json_set_bool(o, "paused", r->paused);
-	json_set_bool(o, "draining", r->draining);
+	json_set_bool(o, "draining", pool_is_draining(pool));
 	json_set_string(o, "state", pool_state_name(pool));
 	json_set(o, "problem", string_or_null(r->problem));
 	json_set(o, "head", string_or_null(r->head));
@@ -400,7 +400,7 @@ json_object *pool_info(struct slotd *d, struct pool *pool)
 	json_set_string(o, "state", pool_state_name(pool));
 	json_set(o, "problem", string_or_null(r->problem));
 	json_set_bool(o, "paused", r->paused);
-	json_set_bool(o, "draining", r->draining);
+	json_set_bool(o, "draining", pool_is_draining(pool));
 	json_set(o, "fetchedAtUsec", usec_or_null(r->fetched.wall_usec));
 	json_set(o, "unsupported", unsupported_of(pool));
 	return o;

@@ -87,6 +87,66 @@ class Config(Case):
         self.until(lambda: slotd.slots() == {}, "its slots are gone")
         self.assertEqual(git.worktrees(self.repository), [self.repository])
 
+    def test_pool_back_in_the_file_while_it_is_being_removed_is_made_again(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        pools, slotd.pools = slotd.pools, {}
+        self.put(slotd, json.dumps(slotd.config()))
+        self.until(lambda: slotd.slots() == {}, "its slots are gone")
+        worker = self.stop_worker_of(slotd, "p")
+        with slotd.client() as remover:
+            remover.send("PoolRemove", {"pool": "p"})
+            self.until(lambda: slotd.call("PoolShow", pool="p")["pool"]["state"] == "removing",
+                       "it is being removed")
+            slotd.pools = pools
+            mark = len(slotd.log())
+            self.put(slotd, json.dumps(slotd.config()))
+            slotd.wait_log("was read again", after=mark)
+            self.let_go(worker)
+            self.assertEqual(remover.result()["pool"], "p")
+        self.until(lambda: "p" in self.names(slotd), "the pool is back")
+        slotd.wait_ready("p", 1)
+        self.assert_invariants(slotd)
+
+    def test_drain_that_was_asked_for_outlives_a_reload_and_a_restart(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.call("PoolDrain", pool="p")
+        mark = len(slotd.log())
+        slotd.reload()
+        slotd.wait_log("was read again", after=mark)
+        self.assertTrue(slotd.pool("p")["draining"])
+        slotd.restart()
+        self.assertTrue(slotd.pool("p")["draining"])
+        slotd.call("PoolResume", pool="p")
+        slotd.wait_ready("p", 1)
+
+    def test_pool_that_comes_back_to_the_file_no_longer_drains(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        pools, slotd.pools = slotd.pools, {}
+        self.put(slotd, json.dumps(slotd.config()))
+        self.until(lambda: slotd.slots() == {}, "its slots are gone")
+        slotd.restart()
+        self.assertTrue(slotd.pool("p")["draining"])
+        slotd.pools = pools
+        self.put(slotd, json.dumps(slotd.config()))
+        slotd.wait_ready("p", 1)
+        self.assertFalse(slotd.pool("p")["draining"])
+
+    def test_ref_that_changes_while_the_store_is_being_opened(self):
+        repository = git.make(self.path("repository"))
+        git.run(repository, "branch", "other", "HEAD~1")
+        slotd = self.one_pool(repository, ready=1, maximum=1, ref="main")
+        slotd.restart()
+        worker = self.stop_worker_of(slotd, "p")
+        slotd.pools["p"]["ref"] = "other"
+        mark = len(slotd.log())
+        self.put(slotd, json.dumps(slotd.config()))
+        slotd.wait_log("was read again", after=mark)
+        self.let_go(worker)
+        other = git.head(repository, "other")
+        self.until(lambda: slotd.pool("p")["head"] == other, "the pool stands at the new ref")
+        lease = slotd.acquire("p", waitUsec=30000000)
+        self.assertEqual((lease["base"]["ref"], lease["head"]), ("refs/heads/other", other))
+
     def is_draining(self, slotd):
         pools = {p["name"]: p for p in slotd.call("Status")["pools"]}
         return "p" not in pools or pools["p"]["draining"]
