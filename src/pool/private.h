@@ -77,6 +77,7 @@ struct pool {
 	char *store, *slots_dir;
 	bool opened;	      /* a worker has looked at the store since slotd started */
 	bool reopen;	      /* what was asked of the store has changed since the last look began */
+	bool cloning;	      /* the site is that of a clone under way: no slot is worked on */
 	bool absent;	      /* of the file, but not in it any more: drains */
 	bool refs_moved;      /* since the last look at them began */
 	bool head_is_stale;   /* rec.head may not be what the refs say */

@@ -350,8 +350,9 @@ void slot_work(struct slot *slot)
 {
 	uint64_t now = clock_boot_usec();
 
-	if (slot->gone || slot->job || !slot->pool->site || slot->pool->pools->stopping)
-		return;
+	if (slot->gone || slot->job || !slot->pool->site || slot->pool->cloning ||
+	    slot->pool->pools->stopping)
+		return; /* looked at again when the store was opened */
 	if (now < slot->retry_after_usec) {
 		pools_look_later(slot->pool->pools, slot->retry_after_usec - now);
 		return;

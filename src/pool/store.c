@@ -54,13 +54,26 @@ static int clone_dir(struct pool *pool, char **ret, struct fault *f)
 	return *ret ? fs_mkdir_all(*ret, 0755, f) : fault_oom(f);
 }
 
+/* the jobs of a site end with it, without a call; they are due again */
+static void close_site(struct pool *pool)
+{
+	struct slot *slot;
+
+	job_site_free(TAKE(pool->site));
+	pool->store_job = NULL;
+	for (int i = 0; i < SLOT_STATES; i++)
+		list_for_each(slot, &pool->slots[i], link)
+			slot->job = NULL;
+}
+
 static int open_site(struct pool *pool, const char *store, struct fault *f)
 {
 	int r = make_slots_dir(pool, f);
 
 	if (r < 0)
 		return r;
-	job_site_free(TAKE(pool->site));
+	close_site(pool);
+	pool->cloning = strcmp(store, pool->store) != 0;
 	return job_site_new(pool->pools->jobs, pool->rec.name, store, is_adopted(pool),
 			    pool->slots_dir, &pool->site, f);
 }
@@ -73,8 +86,7 @@ int pool_open_site(struct pool *pool, struct fault *f)
 void pool_close_store(struct pool *pool)
 {
 	watch_free(TAKE(pool->watch));
-	job_site_free(TAKE(pool->site));
-	pool->store_job = NULL;
+	close_site(pool);
 }
 
 /* --- refs that move --- */
@@ -227,7 +239,7 @@ static void take_away(struct pool *pool, const struct refusal *why)
 		return; /* the next try will fail as well */
 	*pool->failure = *why;
 	pool_kick(pool); /* who waits for it is told */
-	job_site_free(TAKE(pool->site));
+	close_site(pool);
 	(void)rmdir(pool->slots_dir); /* it was made for this pool; another's is not empty */
 	if (is_adopted(pool) || !clone ||
 	    tree_delete_start(pool->pools, clone, taken_away, pool) < 0)
@@ -404,7 +416,7 @@ void pool_open_store(struct pool *pool)
 
 	pool->reopen = false;
 	r = cloning ? clone_dir(pool, &clone, &f) : 0;
-	if (r == 0 && (cloning || !pool->site))
+	if (r == 0 && (cloning || pool->cloning || !pool->site))
 		r = open_site(pool, cloning ? clone : pool->store, &f);
 	if (r < 0) {
 		json_object_put(params);

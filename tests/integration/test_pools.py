@@ -1,6 +1,7 @@
 """Pools come, change and go safely."""
 
 import os
+import shutil
 import signal
 import time
 
@@ -161,6 +162,19 @@ class Pools(Case):
             self.let_go(worker)
             self.assertEqual(remover.result()["pool"], "q")
         self.assertEqual(slotd.call("PoolList")["pools"], [])
+
+    def test_slots_on_their_way_while_a_lost_store_is_cloned_again_are_not_forgotten(self):
+        origin = git.make_many(self.path("origin.git"), 20000)
+        slotd = self.slotd({"p": {"url": "file://" + origin, "slots": {"ready": 1, "max": 1}}})
+        slotd.wait_ready("p")
+        lease = slotd.acquire("p")
+        self.stop_worker_of(slotd, "p")
+        slotd.call("Release", lease=lease["lease"], wait=False)
+        slotd.kill()
+        shutil.rmtree(os.path.join(slotd.state_dir, "stores", "p.git"))
+        slotd.start()
+        info = slotd.wait_state(lease["slot"], "ready", "isolated")
+        self.assertNotIn("p.git.new", info["reason"] or "", "it was looked at with half a clone")
 
     def test_remove_of_a_pool_that_is_being_taken_away(self):
         slotd = self.bare_slotd()
