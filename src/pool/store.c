@@ -360,10 +360,22 @@ static void on_cloned(const struct job_result *r, void *userdata)
 	opened(pool, r->params, pool->store);
 }
 
+/* one repository, one pool, by whatever path it was named */
+static struct pool *find_other(const struct pool *pool, const char *common_dir)
+{
+	struct pool *other;
+
+	list_for_each(other, &pool->pools->pools, link)
+		if (other != pool && !other->gone && strcmp(other->rec.common_dir, common_dir) == 0)
+			return other;
+	return NULL;
+}
+
 static void on_opened(const struct job_result *r, void *userdata)
 {
-	struct pool *pool = userdata;
+	struct pool *pool = userdata, *other = NULL;
 	const char *common_dir;
+	char text[REASON_SIZE];
 
 	pool->store_job = NULL;
 	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r))
@@ -373,6 +385,14 @@ static void on_opened(const struct job_result *r, void *userdata)
 		return;
 	}
 	common_dir = json_get_string(r->params, "commonDir");
+	if (common_dir && pool->rec.common_dir[0] == '\0')
+		other = find_other(pool, common_dir);
+	if (other) {
+		snprintf(text, sizeof(text), "%.120s is the repository of pool %.64s already", common_dir,
+			 other->rec.name);
+		open_failed(pool, "Exists", text);
+		return;
+	}
 	opened(pool, r->params, common_dir ? common_dir : pool->store);
 }
 

@@ -96,6 +96,26 @@ class Pools(Case):
         self.assertIn(caught.exception.name, ("Conflict", "Exists"))
         self.assertIn("p", caught.exception.message)
 
+    def test_one_store_belongs_to_one_pool_by_whatever_path(self):
+        slotd = self.one_pool()
+        os.symlink(self.repository, self.path("link"))
+        for path in (self.path("link"), os.path.join(self.repository, ".git")):
+            with self.subTest(path):
+                error = self.assert_error("Exists", slotd.call, "PoolAdd", pool="q", path=path)
+                self.assertIn("pool p", error.message)
+        self.assertEqual([p["name"] for p in slotd.call("PoolList")["pools"]], ["p"])
+
+    def test_pool_of_the_file_does_not_take_another_s_store(self):
+        slotd = self.bare_slotd()
+        path = git.make(self.path("r"))
+        self.add(slotd, path=path)
+        slotd.pools["p"] = {"path": path}
+        slotd.write_config()
+        slotd.reload()
+        self.until(lambda: any(p["name"] == "p" and p["state"] == "broken"
+                               for p in slotd.call("PoolList")["pools"]), "it is broken")
+        self.assertIn("pool q", slotd.call("PoolShow", pool="p")["pool"]["problem"])
+
     def test_remove_refuses_while_leased(self):
         slotd = self.bare_slotd()
         self.add(slotd, ready=1, max=1)
