@@ -174,7 +174,7 @@ static void on_error(struct slot_client *client, const char *name)
 	int r = error_to_errno(name);
 
 	if (r == -ESHUTDOWN) {
-		call->is_sent = false; /* read, but nothing was changed */
+		/* it may be recorded, and only its end was still waited for: no more than sent */
 		repeat_or_fail(client, r);
 		return;
 	}

@@ -172,13 +172,38 @@ Test(outage, a_daemon_that_says_it_is_stopping_is_asked_again)
 {
 	static const struct peer_step steps[] = {
 		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, ERROR_REPLY("ShuttingDown", "bye") },
-		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, "{\"parameters\":{\"slot\":{}}}" },
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, "{\"parameters\":{\"pool\":{}}}" },
 		{ PEER_END },
 	};
 
 	fixture_start(steps);
-	/* not one that may be done twice: but nothing was changed */
-	cr_assert(eq(int, slot_call(client, "SlotAdd", "{\"pool\":\"api\"}", NULL), 0));
+	cr_assert(eq(int, slot_call(client, "PoolFetch", "{\"pool\":\"api\"}", NULL), 0));
+	cr_assert(peer_finish(&peer));
+}
+
+Test(outage, what_a_stopping_daemon_may_have_recorded_is_not_asked_for_twice)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, ERROR_REPLY("ShuttingDown", "bye") },
+		{ PEER_END },
+	};
+
+	fixture_start(steps);
+	cr_assert(eq(int, slot_call(client, "SlotAdd", "{\"pool\":\"api\"}", NULL), -ESHUTDOWN));
+	cr_assert(peer_finish(&peer));
+}
+
+Test(outage, a_release_that_a_stopping_daemon_had_recorded_is_done)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, ERROR_REPLY("ShuttingDown", "bye") },
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, ERROR_REPLY("LeaseGone", "over") },
+		{ PEER_END },
+	};
+
+	fixture_start(steps);
+	cr_assert(eq(int, slot_call(client, "Release",
+				    "{\"lease\":\"00112233445566778899aabbccddeeff\"}", NULL), 0));
 	cr_assert(peer_finish(&peer));
 }
 
