@@ -202,7 +202,7 @@ static void raise_limits(void)
 	}
 }
 
-static unsigned count_workers(const struct conf *conf)
+unsigned count_workers(const struct conf *conf)
 {
 	long n = conf->workers ? (long)conf->workers : sysconf(_SC_NPROCESSORS_ONLN);
 

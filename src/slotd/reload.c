@@ -44,7 +44,7 @@ static int take(struct slotd *d, struct fault *f)
 	if (r == 0)
 		r = pools_reload(d->pools, conf, f);
 	if (r == 0) {
-		jobs_set_workers(d->jobs, conf->workers);
+		jobs_set_workers(d->jobs, count_workers(conf));
 		conf_unref(d->conf);
 		d->conf = conf_ref(conf);
 	}

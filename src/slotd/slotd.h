@@ -51,6 +51,9 @@ struct slotd {
 	uint64_t stop_deadline_usec; /* CLOCK_MONOTONIC */
 };
 
+/* main.c: as many as the processors when the file does not say */
+unsigned count_workers(const struct conf *conf);
+
 /* server.c */
 int server_open(struct slotd *d, struct fault *f);
 void server_stop_listening(struct slotd *d);
