@@ -1,5 +1,6 @@
 /* A pool has states, and lists of slots in theirs. */
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -271,15 +272,46 @@ bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret)
 	return false;
 }
 
-static bool disk_is_low(struct pool *pool)
+static bool is_below(const char *path, uint64_t reserve)
 {
-	uint64_t reserve = pool->pools->conf->disk.reserve_bytes, bytes;
+	uint64_t bytes;
 
-	if (reserve == 0 || fs_free_bytes(pool->slots_dir, &bytes) < 0 || bytes >= reserve)
-		return false;
-	log_warning("disk nearly full: no new slots below the reserve pool=%s free=%llu reserve=%llu",
-		    pool->rec.name, (unsigned long long)bytes, (unsigned long long)reserve);
-	return true;
+	return reserve > 0 && fs_free_bytes(path, &bytes) == 0 && bytes < reserve;
+}
+
+bool pool_disk_is_low(struct pool *pool)
+{
+	const struct conf *conf = pool->pools->conf;
+	bool low = is_below(pool->slots_dir, conf->disk.reserve_bytes) ||
+		   is_below(conf->state_dir, conf->disk.reserve_bytes);
+
+	if (low && !pool->disk_low)
+		log_warning("disk nearly full: no new slots, no fetches pool=%s reserve=%llu",
+			    pool->rec.name, (unsigned long long)conf->disk.reserve_bytes);
+	pool->disk_low = low;
+	return low;
+}
+
+void pool_note_trouble(struct pool *pool, const char *fmt, ...)
+{
+	char was[sizeof(pool->trouble)];
+	va_list ap;
+
+	memcpy(was, pool->trouble, sizeof(was));
+	va_start(ap, fmt);
+	vsnprintf(pool->trouble, sizeof(pool->trouble), fmt, ap);
+	va_end(ap);
+	if (strcmp(was, pool->trouble) != 0)
+		log_warning("%s pool=%s", pool->trouble, pool->rec.name);
+}
+
+const char *pool_problem(const struct pool *pool)
+{
+	if (pool->rec.problem[0])
+		return pool->rec.problem;
+	if (pool->disk_low)
+		return "the disk has less room than disk.reserve: no slots are made, nothing is fetched";
+	return pool->trouble;
 }
 
 static bool may_create(struct pool *pool)
@@ -292,7 +324,7 @@ static bool may_create(struct pool *pool)
 		pools_look_later(pool->pools, pool->create_after_usec - now);
 		return false;
 	}
-	if (disk_is_low(pool)) {
+	if (pool_disk_is_low(pool)) {
 		pools_look_later(pool->pools, 10 * USEC_PER_SEC);
 		return false;
 	}
@@ -336,6 +368,25 @@ void pool_note_grant(struct pool *pool)
 	pool->granted_usec = now;
 }
 
+/*
+ * Ready slots follow their pool's commit, one after the other and while nobody waits, so that the next
+ * acquire has nothing to prepare.
+ */
+static void bring_up_to_date(struct pool *pool)
+{
+	struct slot *slot;
+
+	if (pool->n_waiting || pool->count[SLOT_STATE_RECOVERING] || pool->head_is_stale ||
+	    pool->rec.head[0] == '\0')
+		return;
+	list_for_each(slot, &pool->slots[SLOT_STATE_READY], link) {
+		if (slot->gone || strcmp(slot->rec.head, pool->rec.head) == 0)
+			continue;
+		slot_recover(slot, false, "its pool has moved");
+		return;
+	}
+}
+
 void pool_refill(struct pool *pool)
 {
 	unsigned want, have;
@@ -351,8 +402,12 @@ void pool_refill(struct pool *pool)
 	want = pool_ready_wanted(pool) + pool->n_waiting;
 	have = pool->count[SLOT_STATE_READY] + pool->count[SLOT_STATE_CREATING] +
 	       pool->count[SLOT_STATE_CLEANING] + pool->count[SLOT_STATE_RECOVERING];
-	if (have >= want || in_a_burst(pool))
+	if (in_a_burst(pool))
 		return;
+	if (have >= want) {
+		bring_up_to_date(pool);
+		return;
+	}
 	while (have < want && may_create(pool) && slot_create(pool, UID_SLOTD))
 		have++;
 }

@@ -113,6 +113,7 @@ struct pool *pool_next(struct pools *p, struct pool *pool); /* NULL: the first; 
 const struct pool_record *pool_record(const struct pool *pool);
 const struct conf_pool *pool_conf(const struct pool *pool);
 bool pool_is_draining(const struct pool *pool); /* asked to, or gone from the file */
+const char *pool_problem(const struct pool *pool); /* in one sentence; "": none that is known */
 unsigned pool_ready_wanted(const struct pool *pool);
 unsigned pool_max(const struct pool *pool);
 unsigned pool_count(const struct pool *pool, enum slot_state state);

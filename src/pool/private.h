@@ -79,6 +79,8 @@ struct pool {
 	bool reopen;	      /* what was asked of the store has changed since the last look began */
 	bool cloning;	      /* the site is that of a clone under way: no slot is worked on */
 	bool absent;	      /* of the file, but not in it any more: drains */
+	bool disk_low;	      /* less room than disk.reserve */
+	char trouble[REASON_SIZE]; /* why slots cannot be made or cleaned for now; "": nothing */
 	bool refs_moved;      /* since the last look at them began */
 	bool head_is_stale;   /* rec.head may not be what the refs say */
 	bool fetch_wanted;
@@ -172,10 +174,13 @@ void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal); 
 int pool_ask(struct pool *pool, enum ask ask, pool_progress_fn progress, pool_done_fn fn, void *userdata,
 	     struct pool_waiter **ret);
 int64_t pool_retry_attempts(const struct pool *pool);
+bool pool_disk_is_low(struct pool *pool); /* no new slots, no fetches; said in pool_problem() */
+__attribute__((format(printf, 2, 3))) void pool_note_trouble(struct pool *pool, const char *fmt, ...);
 uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
 
 /* store.c */
 int pool_open_site(struct pool *pool, struct fault *f);
+int pool_drop_slots_dir(struct pool *pool); /* unless something is in it; -errno */
 void pool_open_store(struct pool *pool);
 void pool_look_at_refs(struct pool *pool);
 void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
@@ -194,6 +199,7 @@ void slot_free(struct slot *slot);
 void slot_edit(struct slot *slot);
 void slot_put(struct slot *slot);
 void slot_move(struct slot *slot, enum slot_state to, const char *reason); /* edit, move and put */
+void slot_tell_delay(struct slot *slot, const char *reason); /* who waits for it need not wait on */
 void slot_forget(struct slot *slot); /* its record goes, the object after the commit */
 struct slot *slot_create(struct pool *pool, uint32_t uid);
 void slot_work_after(void *arg, int error, const struct fault *why); /* batch_after: slot_work() */
@@ -229,6 +235,7 @@ void waiter_requeue(struct waiter *w);
 void waiter_prepared(struct waiter *w, const struct job_result *result);
 
 /* start.c */
+void pool_adopt_directories(struct pool *pool, const char *reason); /* of slots nobody knows */
 int pools_load(struct pools *p, bool rebuilt, struct fault *f);
 int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f);
 void pools_bring_back(struct pools *p, const char *name); /* a pool has gone: does the file want it? */

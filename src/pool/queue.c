@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pool/private.h"
 #include "util/cleanup.h"
@@ -124,6 +125,28 @@ static int fitness(const struct slot *slot, const struct waiter *w)
 	bool head = strcmp(r->head, slot->pool->rec.head) == 0;
 
 	return (agent && branch) * 8 + branch * 4 + agent * 2 + head;
+}
+
+/*
+ * A ready slot that somebody moved, deleted or robbed of its .git is not given to anybody. What it is
+ * in detail was proved when it became ready.
+ */
+static bool is_in_place(struct slot *slot)
+{
+	_cleanup_(freep) char *path = slot_path(slot), *git = path ? text_printf("%s/.git", path) : NULL;
+	struct stat st;
+
+	if (!git)
+		return true; /* no memory: the worker will tell */
+	if (lstat(path, &st) < 0 && errno == ENOENT) {
+		slot_move(slot, SLOT_STATE_REMOVING, "its directory is gone");
+		return false;
+	}
+	if (S_ISDIR(st.st_mode) && st.st_dev == slot->rec.dev && st.st_ino == slot->rec.ino &&
+	    lstat(git, &st) == 0 && S_ISREG(st.st_mode))
+		return true;
+	slot_recover(slot, false, "it is not as it was made");
+	return false;
 }
 
 static struct slot *choose_slot(struct pool *pool, const struct waiter *w)
@@ -299,8 +322,9 @@ static void refuse_busy(struct waiter *w)
 		refuse_unavailable(w);
 		return;
 	}
-	refuse(&w->refusal, "Busy", "no slot of pool %s became free: %u of %u leased, %u waiting%s",
+	refuse(&w->refusal, "Busy", "no slot of pool %s became free: %u of %u leased, %u waiting%s%.200s%s",
 	       r->name, pool->count[SLOT_STATE_LEASED], pool_max(pool), pool->n_waiting,
+	       pool_problem(pool)[0] ? "; " : "", pool_problem(pool),
 	       w->spec.has_wait ? "" : "; --wait DUR waits for one");
 	w->refusal.retry_after_usec = first_lease_end(pool);
 	refuse_now(w);
@@ -373,7 +397,8 @@ void pool_serve(struct pool *pool)
 		slot = choose_slot(pool, w);
 		if (!slot)
 			break;
-		give(w, slot);
+		if (is_in_place(slot))
+			give(w, slot);
 	}
 	list_for_each_safe(w, tmp, &pool->waiters, link)
 		if (!w->slot)

@@ -23,6 +23,7 @@
 #include "util/text.h"
 
 struct removal {
+	enum pool_state was; /* what the pool goes back to when something keeps it */
 	bool delete_store;
 	bool recorded; /* that it goes; before, nothing is done about it */
 	bool listed; /* the store's last job is over */
@@ -31,6 +32,20 @@ struct removal {
 	void *userdata;
 	struct pool_removal result;
 };
+
+/* after a restart nobody knows what the pool was; a worker will see */
+static struct removal *removal_new(const struct pool *pool)
+{
+	struct removal *rm = calloc(1, sizeof(*rm));
+	bool has_store = pool->rec.common_dir[0] != '\0';
+
+	if (!rm)
+		return NULL;
+	rm->was = pool->rec.state != POOL_STATE_REMOVING ? (enum pool_state)pool->rec.state :
+		  has_store				 ? POOL_STATE_ACTIVE :
+							   POOL_STATE_OPENING;
+	return rm;
+}
 
 static void removal_free(struct removal *rm)
 {
@@ -173,7 +188,7 @@ static void take_back(struct pool *pool)
 	       "slot %s is isolated (%.120s): see to it, then slotctl slot remove %s --discard",
 	       slot->rec.name, slot->rec.reason, slot->rec.name);
 	pool_edit(pool);
-	pool->rec.state = POOL_STATE_ACTIVE;
+	pool->rec.state = pool->removal->was;
 	pool_put(pool);
 	pools_event(pool->pools, "pool_remove_failed", pool, NULL, NULL, UID_SLOTD, "%s",
 		    no.why.text);
@@ -280,7 +295,7 @@ static void finish(struct pool *pool)
 	}
 	if (!adopted)
 		delete_half_clone(pool);
-	if (rmdir(pool->slots_dir) < 0 && errno != ENOENT)
+	if (pool_drop_slots_dir(pool) < 0 && errno != ENOENT)
 		log_warning("the directory of slots is not empty and stays path=%s", pool->slots_dir);
 	pool->removal->over = true;
 	pools_event(pool->pools, "pool_removed", pool, NULL, NULL, UID_SLOTD, "%s",
@@ -364,7 +379,7 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 
 	if (r < 0)
 		return r;
-	rm = calloc(1, sizeof(*rm));
+	rm = removal_new(pool);
 	if (!rm)
 		return refuse(ret_refusal, "Internal", "out of memory");
 	rm->delete_store = delete_store;

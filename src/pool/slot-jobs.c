@@ -35,21 +35,40 @@ static void copy_text(char *to, size_t size, const char *from)
 
 /* --- outcomes shared by all jobs of a slot --- */
 
+/* what failed once will mostly fail again: the pool makes no more of them for a while */
+static void note_failed_creation(struct pool *pool, const char *reason)
+{
+	pool_note_trouble(pool, "%s", reason);
+	pool->create_failures++;
+	pool->create_after_usec = clock_boot_usec() + backoff_usec(pool->create_failures,
+								   CREATE_PAUSE_FIRST,
+								   CREATE_PAUSE_MOST);
+}
+
 static void isolate(struct slot *slot, const char *what, const char *why)
 {
 	char reason[REASON_SIZE];
 
 	snprintf(reason, sizeof(reason), "%.60s: %.180s", what, why);
-	if (slot->rec.state == SLOT_STATE_CREATING) {
-		struct pool *pool = slot->pool;
-
-		/* what failed once will mostly fail again: do not fill the pool with wrecks */
-		pool->create_failures++;
-		pool->create_after_usec =
-			clock_boot_usec() + backoff_usec(pool->create_failures, CREATE_PAUSE_FIRST,
-							 CREATE_PAUSE_MOST);
-	}
+	if (slot->rec.state == SLOT_STATE_CREATING)
+		note_failed_creation(slot->pool, reason);
 	slot_move(slot, SLOT_STATE_ISOLATED, reason);
+}
+
+/* one that was never made has nothing to keep: it goes, and its number with it */
+static void give_up(struct slot *slot, const char *what, const char *why)
+{
+	char reason[REASON_SIZE];
+
+	if (slot->rec.state != SLOT_STATE_CREATING) {
+		isolate(slot, what, why);
+		return;
+	}
+	snprintf(reason, sizeof(reason), "%.60s: %.180s", what, why);
+	note_failed_creation(slot->pool, reason);
+	slot_edit(slot);
+	slot->rec.discard = true;
+	slot_move(slot, SLOT_STATE_REMOVING, reason);
 }
 
 static void repeat_later(struct slot *slot, uint64_t usec)
@@ -67,17 +86,21 @@ static void count_attempt(struct slot *slot)
 
 static void failed_by_itself(struct slot *slot, const char *what, const struct job_result *r)
 {
-	bool transient = text_is_equal(r->error, "Transient");
+	static const char *const final[] = { "Damaged", "Unsupported", "InTheWay" };
+	bool transient = text_is_equal(r->error, "Transient"), is_final = false;
 
-	if (text_is_equal(r->error, "NoSpace")) {
-		log_warning("%s: %s; tried again later slot=%s", what, r->message, slot->rec.name);
+	/* the slot's neighbours would fare no better, and it will pass */
+	if (text_is_equal(r->error, "NoSpace") || text_is_equal(r->error, "StoreGone")) {
+		pool_note_trouble(slot->pool, "%s: %.180s", what, r->message);
+		slot_tell_delay(slot, slot->pool->trouble);
 		repeat_later(slot, RETRY_MOST_USEC / 6);
 		return;
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(final); i++)
+		is_final |= text_is_equal(r->error, final[i]);
 	count_attempt(slot);
-	if (text_is_equal(r->error, "Damaged") || text_is_equal(r->error, "Unsupported") ||
-	    slot->rec.attempts >= (transient ? TRANSIENT_RETRIES : pool_retry_attempts(slot->pool))) {
-		isolate(slot, what, r->message);
+	if (is_final || slot->rec.attempts >= (transient ? TRANSIENT_RETRIES : pool_retry_attempts(slot->pool))) {
+		give_up(slot, what, r->message);
 		return;
 	}
 	log_info("%s: %s; tried again slot=%s attempts=%u", what, r->message, slot->rec.name,
@@ -171,6 +194,7 @@ static void on_created(const struct job_result *r, void *userdata)
 		return;
 	}
 	slot->pool->create_failures = 0;
+	slot->pool->trouble[0] = '\0';
 	slot_edit(slot);
 	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
 	slot->rec.dev = (uint64_t)json_get_int(r->params, "dev", 0);
@@ -251,6 +275,7 @@ static void on_cleaned(const struct job_result *r, void *userdata)
 		isolate_unsaved(slot, unsaved); /* somebody wrote while it was being cleaned */
 		return;
 	}
+	slot->pool->trouble[0] = '\0';
 	slot_edit(slot);
 	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
 	slot->rec.branch[0] = '\0';

@@ -12,9 +12,12 @@
 
 #define TO(state) (1u << SLOT_STATE_##state)
 
-/* the edges of design.md, and one more: a removal that would lose work is taken back */
+/*
+ * The edges of design.md, and two more: a removal that would lose work is taken back, and what could
+ * not be made goes without a trace, as there is nothing in it to keep.
+ */
 static const unsigned edges[SLOT_STATES] = {
-	[SLOT_STATE_CREATING] = TO(READY) | TO(ISOLATED),
+	[SLOT_STATE_CREATING] = TO(READY) | TO(ISOLATED) | TO(REMOVING),
 	[SLOT_STATE_READY] = TO(PREPARING) | TO(LEASED) | TO(CLEANING) | TO(RECOVERING) |
 			     TO(ISOLATED) | TO(REMOVING),
 	[SLOT_STATE_PREPARING] = TO(LEASED) | TO(CLEANING) | TO(RECOVERING) | TO(ISOLATED),
@@ -128,7 +131,7 @@ static void tell_settled(void *arg, int error, const struct fault *why)
 	free(s);
 }
 
-static void settle(struct slot *slot, enum slot_state state)
+static void settle(struct slot *slot, enum slot_state state, const char *reason)
 {
 	struct settle_waiter *w, *tmp;
 	struct settled *s;
@@ -142,12 +145,18 @@ static void settle(struct slot *slot, enum slot_state state)
 	s->state = state;
 	list_init(&s->waiters);
 	memcpy(s->name, slot->rec.name, sizeof(s->name));
-	memcpy(s->reason, slot->rec.reason, sizeof(s->reason));
+	snprintf(s->reason, sizeof(s->reason), "%s", reason);
 	list_for_each_safe(w, tmp, &slot->settle, link) {
 		list_del(&w->link);
 		list_append(&s->waiters, &w->link);
 	}
 	batch_after(slot->pool->pools->batch, tell_settled, s);
+}
+
+void slot_tell_delay(struct slot *slot, const char *reason)
+{
+	settle(slot, slot->rec.state, reason);
+	pools_changed(slot->pool->pools);
 }
 
 static void undo_settle(void *arg)
@@ -221,7 +230,7 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 	if (event)
 		pools_event(p, event, slot->pool, slot, NULL, UID_SLOTD, "%s", slot->rec.reason);
 	if (to == SLOT_STATE_READY || to == SLOT_STATE_ISOLATED)
-		settle(slot, to);
+		settle(slot, to, slot->rec.reason);
 	else
 		batch_after(p->batch, slot_work_after, slot);
 	pool_kick(slot->pool);
@@ -246,7 +255,7 @@ void slot_forget(struct slot *slot)
 	batch_save(p->batch, &slot->gone, sizeof(slot->gone));
 	slot->gone = true;
 	batch_delete_slot(p->batch, slot->rec.name);
-	settle(slot, SLOT_STATE_REMOVING);
+	settle(slot, SLOT_STATE_REMOVING, slot->rec.reason);
 	batch_after(p->batch, slot_gone, slot);
 	pools_changed(p);
 }
@@ -297,6 +306,9 @@ int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal 
 	if (pool->rec.state != POOL_STATE_ACTIVE || pool->rec.head[0] == '\0')
 		return refuse(ret_refusal, "Unavailable", "pool %s has no commit to stand on yet",
 			      pool->rec.name);
+	if (pool_disk_is_low(pool))
+		return refuse(ret_refusal, "Unavailable", "pool %s: %s", pool->rec.name,
+			      pool_problem(pool));
 	if (pool_total(pool) >= pool_max(pool))
 		return refuse(ret_refusal, "Unavailable",
 			      "pool %s has %u slots, its max: slotctl pool resize %s --max N",

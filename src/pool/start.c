@@ -136,8 +136,9 @@ static bool place_is_used(const char *path)
 	return used;
 }
 
-static void inquire(struct slot *slot)
+static void inquire(struct slot *slot, const char *why)
 {
+	char in_use[REASON_SIZE];
 	_cleanup_(freep) char *path = slot_path(slot);
 	enum slot_state s = slot->rec.state;
 
@@ -146,19 +147,19 @@ static void inquire(struct slot *slot)
 	if (s == SLOT_STATE_CREATING || s == SLOT_STATE_REMOVING || s == SLOT_STATE_ISOLATED)
 		return; /* nobody had it, or nobody may have it */
 	if (!path || place_is_used(path)) {
-		slot_move(slot, SLOT_STATE_ISOLATED,
-			  "the ledger was rebuilt, and a process works in the slot");
+		snprintf(in_use, sizeof(in_use), "%s, and a process works in it", why);
+		slot_move(slot, SLOT_STATE_ISOLATED, in_use);
 		return;
 	}
 	if (s == SLOT_STATE_READY)
-		slot_recover(slot, false, "the ledger was rebuilt");
+		slot_recover(slot, false, why);
 	else if (s == SLOT_STATE_LEASED || s == SLOT_STATE_PREPARING)
-		slot_clean(slot, false, "the ledger was rebuilt");
+		slot_clean(slot, false, why);
 	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
 	slot_put(slot);
 }
 
-static void adopt_directory(struct pool *pool, int dirfd, const char *name)
+static void adopt_directory(struct pool *pool, int dirfd, const char *name, const char *reason)
 {
 	struct slot_record rec = { .state = SLOT_STATE_RECOVERING };
 	struct slot *slot;
@@ -173,7 +174,7 @@ static void adopt_directory(struct pool *pool, int dirfd, const char *name)
 		return;
 	snprintf(rec.name, sizeof(rec.name), "%.79s", name);
 	memcpy(rec.pool, pool->rec.name, sizeof(rec.pool));
-	snprintf(rec.reason, sizeof(rec.reason), "found on disk when the ledger was rebuilt");
+	snprintf(rec.reason, sizeof(rec.reason), "%s", reason);
 	rec.dev = st.st_dev;
 	rec.ino = st.st_ino;
 	rec.since_usec = rec.created_usec = clock_wall_usec();
@@ -184,19 +185,26 @@ static void adopt_directory(struct pool *pool, int dirfd, const char *name)
 	if (!slot)
 		return;
 	slot_put(slot);
-	inquire(slot);
+	inquire(slot, reason);
 	pools_event(pool->pools, "slot_found", pool, slot, NULL, UID_SLOTD, "%s", rec.reason);
 }
 
-static void adopt_directories(struct pool *pool)
+void pool_adopt_directories(struct pool *pool, const char *reason)
 {
+	struct token_record t = { 0 };
+	uint64_t next_n = pool->next_n;
 	struct dirent *e;
 	DIR *dir = opendir(pool->slots_dir);
 
 	while (dir && (e = readdir(dir)))
-		adopt_directory(pool, dirfd(dir), e->d_name);
+		adopt_directory(pool, dirfd(dir), e->d_name, reason);
 	if (dir)
 		closedir(dir);
+	if (pool->next_n == next_n)
+		return;
+	t.next_n = pool->next_n;
+	batch_put_token(pool->pools->batch, pool->rec.name, &t);
+	pools_changed(pool->pools);
 }
 
 /* --- what was under way --- */
@@ -223,7 +231,7 @@ static void take_up_all(struct loading *l)
 		for (slot = slot_next(l->p, pool, NULL); slot; slot = next) {
 			next = slot_next(l->p, pool, slot);
 			if (l->rebuilt && !slot->lease)
-				inquire(slot);
+				inquire(slot, "the ledger was rebuilt");
 			else
 				take_up(slot);
 		}
@@ -233,14 +241,9 @@ static void take_up_all(struct loading *l)
 static void start_pool(struct pool *pool, bool rebuilt)
 {
 	struct fault f = FAULT_NONE;
-	struct token_record t = { 0 };
 
-	if (rebuilt) {
-		adopt_directories(pool);
-		t.next_n = pool->next_n;
-		batch_put_token(pool->pools->batch, pool->rec.name, &t);
-		pools_changed(pool->pools);
-	}
+	if (rebuilt)
+		pool_adopt_directories(pool, "found on disk when the ledger was rebuilt");
 	if (pool->rec.state == POOL_STATE_ACTIVE || pool->rec.state == POOL_STATE_REMOVING) {
 		if (pool_open_site(pool, &f) < 0)
 			log_error("pool cannot work: %s pool=%s", f.text, pool->rec.name);

@@ -38,13 +38,54 @@ static bool exists(const char *path)
 
 /* --- where its workers work --- */
 
+/* <slots_dir>/.<pool>.slotd: the state directory of who has <slots_dir>/<pool> */
+static char *slots_dir_mark(const struct pool *pool)
+{
+	return text_printf("%s/.%s.slotd", pool->pools->conf->slots_dir, pool->rec.name);
+}
+
+/* whose slots are in there: what another slotd made is not ours to judge */
+static int claim_slots_dir(struct pool *pool, struct fault *f)
+{
+	_cleanup_(freep) char *mark = slots_dir_mark(pool);
+	const char *mine = pool->pools->conf->state_dir;
+	_cleanup_(freep) char *whose = NULL, *lock = NULL;
+	int r;
+
+	if (!mark)
+		return fault_oom(f);
+	r = fs_read_file_at(AT_FDCWD, mark, PATH_MAX, &whose, NULL);
+	if (r < 0 && r != -ENOENT)
+		return fault_errno(f, r, "cannot read %s", mark);
+	if (r == 0 && strcmp(whose, mine) == 0)
+		return 0;
+	lock = text_printf("%s/lock", whose ? whose : "");
+	if (r == 0 && lock && access(lock, F_OK) == 0)
+		return fault(f, -EUSERS,
+			     "%s holds slots of the slotd of %s; give one of them another slots_dir, "
+			     "or delete %s if that slotd is gone for good",
+			     pool->slots_dir, whose, mark);
+	r = fs_write_file_at(AT_FDCWD, mark, mine, strlen(mine), 0644);
+	return r < 0 ? fault_errno(f, r, "cannot write %s", mark) : 0;
+}
+
 static int make_slots_dir(struct pool *pool, struct fault *f)
 {
 	int r = fs_mkdir_all(pool->slots_dir, 0755, f);
 
-	if (r == 0)
-		fs_spread_children(pool->slots_dir);
-	return r;
+	if (r < 0)
+		return r;
+	fs_spread_children(pool->slots_dir);
+	return claim_slots_dir(pool, f);
+}
+
+int pool_drop_slots_dir(struct pool *pool)
+{
+	_cleanup_(freep) char *mark = slots_dir_mark(pool);
+
+	if (mark)
+		(void)unlink(mark);
+	return rmdir(pool->slots_dir) < 0 ? -errno : 0;
 }
 
 /* a clone that was never finished is done in a directory of its own */
@@ -157,6 +198,15 @@ static void set_unsupported(struct pool *pool, json_object *list)
 
 /* --- opening --- */
 
+static void schedule_fetch(struct pool *pool)
+{
+	uint64_t every = pool->conf->fetch.every_usec;
+
+	pool->fetch_after_usec = every && !is_adopted(pool) ? clock_boot_usec() + every : 0;
+	if (pool->fetch_after_usec)
+		pools_look_later(pool->pools, every);
+}
+
 static json_object *credentials(const struct conf_pool *c)
 {
 	json_object *o = json_object_new_object(), *helper = NULL;
@@ -240,7 +290,7 @@ static void take_away(struct pool *pool, const struct refusal *why)
 	*pool->failure = *why;
 	pool_kick(pool); /* who waits for it is told */
 	close_site(pool);
-	(void)rmdir(pool->slots_dir); /* it was made for this pool; another's is not empty */
+	(void)pool_drop_slots_dir(pool); /* it was made for this pool; another's is not empty */
 	if (is_adopted(pool) || !clone ||
 	    tree_delete_start(pool->pools, clone, taken_away, pool) < 0)
 		taken_away(pool);
@@ -312,6 +362,9 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	set_unsupported(pool, json_get_array(params, "unsupported"));
 	pool_put(pool);
 	pool->open_failures = 0;
+	schedule_fetch(pool);
+	if (!pool->opened && !is_going(pool))
+		pool_adopt_directories(pool, "found on disk, the ledger did not know it");
 	pool->opened = !pool->reopen;
 	start_watch(pool);
 	pool->refs_moved = true; /* between the worker's look and the watch a ref may have moved */
@@ -360,13 +413,21 @@ static void on_cloned(const struct job_result *r, void *userdata)
 	opened(pool, r->params, pool->store);
 }
 
+static bool is_same_dir(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return strcmp(a, b) == 0 || (a[0] && stat(a, &x) == 0 && stat(b, &y) == 0 &&
+				     x.st_dev == y.st_dev && x.st_ino == y.st_ino);
+}
+
 /* one repository, one pool, by whatever path it was named */
 static struct pool *find_other(const struct pool *pool, const char *common_dir)
 {
 	struct pool *other;
 
 	list_for_each(other, &pool->pools->pools, link)
-		if (other != pool && !other->gone && strcmp(other->rec.common_dir, common_dir) == 0)
+		if (other != pool && !other->gone && is_same_dir(other->rec.common_dir, common_dir))
 			return other;
 	return NULL;
 }
@@ -463,15 +524,6 @@ static void tell_fetched(struct pool *pool, const struct job_result *r)
 	pool_tell(pool, ASK_FETCH, &no);
 }
 
-static void schedule_fetch(struct pool *pool)
-{
-	uint64_t every = pool->conf->fetch.every_usec;
-
-	pool->fetch_after_usec = every && !is_adopted(pool) ? clock_boot_usec() + every : 0;
-	if (pool->fetch_after_usec)
-		pools_look_later(pool->pools, every);
-}
-
 static void on_fetched(const struct job_result *r, void *userdata)
 {
 	struct pool *pool = userdata;
@@ -547,6 +599,14 @@ static void fetch(struct pool *pool)
 	start_store_job(pool, "StoreFetch", params, pool->conf->fetch.timeout_usec, true, on_fetched);
 }
 
+static void fetch_or_wait(struct pool *pool)
+{
+	if (pool->fetch_wanted || !pool_disk_is_low(pool))
+		fetch(pool);
+	else
+		schedule_fetch(pool); /* the next one may find room */
+}
+
 void pool_run_store_jobs(struct pool *pool)
 {
 	uint64_t now = clock_boot_usec();
@@ -571,7 +631,7 @@ void pool_run_store_jobs(struct pool *pool)
 			pool_open_store(pool);
 		else if (!is_adopted(pool) &&
 		    (pool->fetch_wanted || (pool->fetch_after_usec && now >= pool->fetch_after_usec)))
-			fetch(pool);
+			fetch_or_wait(pool);
 		else if ((pool->refs_moved && pool->watch) || pool->fetch_wanted)
 			pool_look_at_refs(pool);
 		else if (pool->fetch_after_usec == 0)
@@ -588,6 +648,9 @@ int pool_fetch(struct pool *pool, pool_done_fn fn, void *userdata, struct pool_w
 	if (pool->rec.state != POOL_STATE_ACTIVE)
 		return refuse(ret_refusal, "Unavailable", "pool %s is not active: %s", pool->rec.name,
 			      pool->rec.problem[0] ? pool->rec.problem : "its store is being opened");
+	if (pool_disk_is_low(pool))
+		return refuse(ret_refusal, "Unavailable", "pool %s: %s", pool->rec.name,
+			      pool_problem(pool));
 	if (pool_ask(pool, ASK_FETCH, NULL, fn, userdata, ret) < 0)
 		return refuse(ret_refusal, "Internal", "out of memory");
 	pool->fetch_wanted = true;

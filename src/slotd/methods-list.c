@@ -58,7 +58,7 @@ static json_object *counts_of(struct pool *pool)
 	json_set_bool(o, "paused", r->paused);
 	json_set_bool(o, "draining", pool_is_draining(pool));
 	json_set_string(o, "state", pool_state_name(pool));
-	json_set(o, "problem", string_or_null(r->problem));
+	json_set(o, "problem", string_or_null(pool_problem(pool)));
 	json_set(o, "head", string_or_null(r->head));
 	json_set(o, "unsupported", unsupported_of(pool));
 	return o;
@@ -398,7 +398,7 @@ json_object *pool_info(struct slotd *d, struct pool *pool)
 	json_set_int(o, "slotsReady", pool_ready_wanted(pool));
 	json_set_int(o, "slotsMax", pool_max(pool));
 	json_set_string(o, "state", pool_state_name(pool));
-	json_set(o, "problem", string_or_null(r->problem));
+	json_set(o, "problem", string_or_null(pool_problem(pool)));
 	json_set_bool(o, "paused", r->paused);
 	json_set_bool(o, "draining", pool_is_draining(pool));
 	json_set(o, "fetchedAtUsec", usec_or_null(r->fetched.wall_usec));

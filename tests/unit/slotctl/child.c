@@ -52,9 +52,11 @@ static int run(const char *script)
 	return c.status;
 }
 
-/* no terminal, whoever runs the tests */
+/* no terminal, and no signal ignored, whoever runs the tests */
 static void no_terminal(void)
 {
+	signal(SIGINT, SIG_DFL);
+	signal(SIGQUIT, SIG_DFL);
 	close(0);
 	cr_assert(eq(int, open("/dev/null", O_RDONLY), 0));
 }
