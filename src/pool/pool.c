@@ -224,19 +224,42 @@ void pool_waiter_forget(struct pool_waiter *w)
 	w->progress = NULL;
 }
 
-void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal)
+static void tell(struct pool *pool, enum ask ask, bool all, const struct refusal *refusal)
 {
 	static const struct refusal none;
 	struct pool_waiter *a, *tmp;
 
 	list_for_each_safe(a, tmp, &pool->askers, link) {
-		if (a->ask != ask)
+		if (a->ask != ask || (!all && !a->begun))
 			continue;
 		list_del(&a->link);
 		if (a->done)
 			a->done(pool, refusal ? refusal : &none, a->userdata);
 		free(a);
 	}
+}
+
+void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal)
+{
+	tell(pool, ask, true, refusal);
+}
+
+void pool_fetch_begins(struct pool *pool)
+{
+	struct pool_waiter *a;
+
+	list_for_each(a, &pool->askers, link)
+		a->begun = true;
+}
+
+void pool_fetch_ends(struct pool *pool, const struct refusal *refusal)
+{
+	struct pool_waiter *a;
+
+	tell(pool, ASK_FETCH, false, refusal);
+	pool->fetch_wanted = false;
+	list_for_each(a, &pool->askers, link)
+		pool->fetch_wanted |= a->ask == ASK_FETCH;
 }
 
 /* --- making and shedding slots --- */

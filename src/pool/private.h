@@ -52,6 +52,7 @@ enum ask { ASK_OPEN, ASK_FETCH };
 struct pool_waiter {
 	struct list link; /* pool.askers */
 	enum ask ask;
+	bool begun; /* the job whose end answers it; ASK_FETCH */
 	pool_progress_fn progress;
 	pool_done_fn done; /* NULL: forgotten */
 	void *userdata;
@@ -171,6 +172,9 @@ void pool_refill(struct pool *pool);
 void pool_note_grant(struct pool *pool); /* a ready slot has just gone */
 bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret);
 void pool_tell(struct pool *pool, enum ask ask, const struct refusal *refusal); /* its askers */
+/* what looks at the origin begins: its end answers those who ask by now, and nobody who asks later */
+void pool_fetch_begins(struct pool *pool);
+void pool_fetch_ends(struct pool *pool, const struct refusal *refusal);
 int pool_ask(struct pool *pool, enum ask ask, pool_progress_fn progress, pool_done_fn fn, void *userdata,
 	     struct pool_waiter **ret);
 int64_t pool_retry_attempts(const struct pool *pool);

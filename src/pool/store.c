@@ -521,7 +521,7 @@ static void tell_fetched(struct pool *pool, const struct job_result *r)
 
 	if (r->outcome != JOB_DONE)
 		refuse(&no, error_for_caller(r), "pool %s: %.200s", pool->rec.name, r->message);
-	pool_tell(pool, ASK_FETCH, &no);
+	pool_fetch_ends(pool, &no);
 }
 
 static void on_fetched(const struct job_result *r, void *userdata)
@@ -531,7 +531,6 @@ static void on_fetched(const struct job_result *r, void *userdata)
 	pool->store_job = NULL;
 	if (r->outcome == JOB_CANCELED || repeat_if_lost(pool, r))
 		return;
-	pool->fetch_wanted = false;
 	schedule_fetch(pool);
 	if (r->outcome == JOB_DONE) {
 		pool_edit(pool);
@@ -571,10 +570,8 @@ static void on_resolved(const struct job_result *r, void *userdata)
 		pool->refs_moved = true;
 		pools_look_later(pool->pools, 5 * USEC_PER_SEC);
 	}
-	if (is_adopted(pool)) {
-		pool->fetch_wanted = false;
+	if (is_adopted(pool))
 		tell_fetched(pool, r);
-	}
 	pool_kick(pool);
 	if (r->outcome == JOB_DONE)
 		pool_run_store_jobs(pool);
@@ -585,6 +582,8 @@ void pool_look_at_refs(struct pool *pool)
 	json_object *params = json_object_new_object();
 
 	pool->refs_moved = false; /* what moves from now on is seen by the next look */
+	if (is_adopted(pool))
+		pool_fetch_begins(pool);
 	json_set_string(params, "ref", pool->conf->ref);
 	start_store_job(pool, "StoreResolve", params, DEADLINE_SHORT, false, on_resolved);
 }
@@ -593,6 +592,7 @@ static void fetch(struct pool *pool)
 {
 	json_object *params = json_object_new_object();
 
+	pool_fetch_begins(pool);
 	json_set_string(params, "url", pool->rec.url);
 	json_set_string(params, "ref", pool->rec.full_ref);
 	json_set(params, "credentials", credentials(pool->conf));

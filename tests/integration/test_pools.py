@@ -3,9 +3,10 @@
 import os
 import shutil
 import signal
+import threading
 import time
 
-from support import git, wait
+from support import git, servers, wait
 from support.case import Case, Error
 from support.daemon import children, program
 from support.idl import Interface
@@ -313,6 +314,39 @@ class Pools(Case):
         self.assertEqual(git.read(lease["path"], "README"), b"third\n")
         self.assertIn(lease["base"]["behind"], (0, None))
         self.assertLess(lease["base"]["ageUsec"], 60000000)
+
+    def test_fetch_that_is_asked_for_while_another_runs_sees_what_came_since(self):
+        origin = git.make_bare(self.path("served/origin.git"))
+        work = self.path("work")
+        git.run(self.dir, "clone", "-q", origin, work)
+        armed, held, go = threading.Event(), threading.Event(), threading.Event()
+
+        class Held(servers.GitHandler):
+            def do_POST(self):
+                if armed.is_set():
+                    armed.clear()
+                    held.set()
+                    go.wait(30)
+                super().do_POST()
+
+        server = servers.Http(self.path("served"), handler=Held)
+        self.addCleanup(server.close)
+        self.addCleanup(go.set)
+        slotd = self.slotd({"p": {"url": server.url("origin.git"), "slots": {"ready": 1, "max": 1}}})
+        slotd.wait_ready("p")
+        git.commit(work, "second", README="second\n")
+        git.run(work, "push", "-q")
+        armed.set()
+        with slotd.client() as first, slotd.client() as second:
+            first.send("PoolFetch", {"pool": "p"})
+            self.assertTrue(held.wait(30), "the fetch knows the origin's refs")
+            newest = git.commit(work, "third", README="third\n")
+            git.run(work, "push", "-q")
+            second.send("PoolFetch", {"pool": "p"})
+            slotd.call("Ping")
+            go.set()
+            first.result()
+            self.assertEqual(second.result()["pool"]["head"], newest)
 
     def test_slot_add_makes_one_more_up_to_max(self):
         slotd = self.one_pool(ready=1, maximum=2)

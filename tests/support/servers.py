@@ -71,8 +71,8 @@ class GitHandler(http.server.BaseHTTPRequestHandler):
 class Http:
     """Serves the repositories below root; token: "user:password" that is wanted."""
 
-    def __init__(self, root, token=None, certificate=None):
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), GitHandler)
+    def __init__(self, root, token=None, certificate=None, handler=GitHandler):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.server.root, self.server.token = root, token
         self.scheme = "http"
         if certificate:
