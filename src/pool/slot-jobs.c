@@ -84,22 +84,39 @@ static void count_attempt(struct slot *slot)
 	slot_put(slot);
 }
 
-static void failed_by_itself(struct slot *slot, const char *what, const struct job_result *r)
+/* no room, no store: the slot's neighbours would fare no better, and it will pass */
+static void wait_until_it_passes(struct slot *slot, const char *what, const struct job_result *r)
 {
-	static const char *const final[] = { "Damaged", "Unsupported", "InTheWay" };
-	bool transient = text_is_equal(r->error, "Transient"), is_final = false;
-
-	/* the slot's neighbours would fare no better, and it will pass */
-	if (text_is_equal(r->error, "NoSpace") || text_is_equal(r->error, "StoreGone")) {
-		pool_note_trouble(slot->pool, "%s: %.180s", what, r->message);
-		slot_tell_delay(slot, slot->pool->trouble);
-		repeat_later(slot, RETRY_MOST_USEC / 6);
+	pool_note_trouble(slot->pool, "%s: %.180s", what, r->message);
+	if (slot->rec.state == SLOT_STATE_CREATING && slot->pool->rec.state == POOL_STATE_REMOVING) {
+		give_up(slot, what, r->message);
 		return;
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(final); i++)
-		is_final |= text_is_equal(r->error, final[i]);
+	slot_tell_delay(slot, slot->pool->trouble);
+	repeat_later(slot, RETRY_MOST_USEC / 6);
+}
+
+static bool is_one_of(const char *error, const char *const *names)
+{
+	for (; error && *names; names++)
+		if (strcmp(error, *names) == 0)
+			return true;
+	return false;
+}
+
+static void failed_by_itself(struct slot *slot, const char *what, const struct job_result *r)
+{
+	static const char *const passing[] = { "NoSpace", "StoreGone", NULL };
+	static const char *const final[] = { "Damaged", "Unsupported", "InTheWay", NULL };
+	bool transient = text_is_equal(r->error, "Transient");
+
+	if (is_one_of(r->error, passing)) {
+		wait_until_it_passes(slot, what, r);
+		return;
+	}
 	count_attempt(slot);
-	if (is_final || slot->rec.attempts >= (transient ? TRANSIENT_RETRIES : pool_retry_attempts(slot->pool))) {
+	if (is_one_of(r->error, final) ||
+	    slot->rec.attempts >= (transient ? TRANSIENT_RETRIES : pool_retry_attempts(slot->pool))) {
 		give_up(slot, what, r->message);
 		return;
 	}

@@ -215,6 +215,18 @@ class FullDisk(Case):
         lease = self.until(lambda: self.try_acquire(slotd), "a slot once there is room", 90)
         self.assertTrue(git.is_clean(lease["path"]))
 
+    def test_pool_can_be_removed_while_there_is_no_room_for_a_slot_of_it(self):
+        slotd = self.slotd(settings={"disk": {"reserve": 0}}, start=False)
+        slotd.slots_dir = os.path.join(self.small, "slots")
+        slotd.start()
+        slotd.call("PoolAdd", pool="q", path=git.make_many(self.path("many.git"), 3000), ready=0, max=2)
+        self.fill()
+        with slotd.client() as adder:
+            adder.send("SlotAdd", {"pool": "q"})
+            slotd.wait_log("tried again later slot=q-1")
+            self.assertEqual(slotd.call("PoolRemove", pool="q")["pool"], "q")
+            self.assert_error("Isolated", adder.result)
+
     def try_acquire(self, slotd):
         try:
             return slotd.acquire("p", waitUsec=1000000)
