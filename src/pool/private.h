@@ -157,7 +157,8 @@ struct waiter {
 
 /* pools.c */
 void pools_changed(struct pools *p);	     /* something is in the batch */
-void pools_look_later(struct pools *p, uint64_t usec); /* the janitor's next round, at the latest */
+/* the janitor's next round comes then at the latest; who is not due in it asks again */
+void pools_look_later(struct pools *p, uint64_t usec);
 void pool_look_at_slots(struct pool *pool); /* starts the jobs that are due */
 void pools_copy_soon(struct pools *p); /* something was made that no directory tells of */
 

@@ -625,6 +625,8 @@ void pool_run_store_jobs(struct pool *pool)
 	case POOL_STATE_BROKEN:
 		if (now >= pool->open_after_usec)
 			pool_open_store(pool);
+		else
+			pools_look_later(pool->pools, pool->open_after_usec - now);
 		break;
 	case POOL_STATE_ACTIVE:
 		if (!pool->opened)
@@ -636,6 +638,8 @@ void pool_run_store_jobs(struct pool *pool)
 			pool_look_at_refs(pool);
 		else if (pool->fetch_after_usec == 0)
 			schedule_fetch(pool);
+		else
+			pools_look_later(pool->pools, pool->fetch_after_usec - now);
 		break;
 	case POOL_STATE_REMOVING:
 		break;

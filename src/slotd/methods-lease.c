@@ -318,7 +318,8 @@ static void on_settled(const char *slot, enum slot_state state, const char *reas
 	json_set_string(rc->reply, "state",
 			state == SLOT_STATE_REMOVING ? "gone" : slot_state_to_string(state));
 	json_set(rc->reply, "reason",
-		 state == SLOT_STATE_ISOLATED ? string_or_null(reason) : NULL);
+		 state == SLOT_STATE_READY || state == SLOT_STATE_REMOVING ? NULL :
+									     string_or_null(reason));
 	release_answer(rc);
 }
 

@@ -242,8 +242,9 @@ static void on_added(const char *name, enum slot_state state, const char *reason
 		rpc_reply(sc->call, json_set(json_object_new_object(), "slot",
 					     slot_info(sc->d, sc->call, slot)));
 	else
-		rpc_error(sc->call, "io.slotd.pool.Isolated", NULL, "slot %s could not be made: %s",
-			  name, reason);
+		rpc_error(sc->call, state == SLOT_STATE_ISOLATED ? "io.slotd.pool.Isolated" :
+								   "io.slotd.pool.Unavailable",
+			  NULL, "slot %s could not be made: %s", name, reason);
 	slot_call_free(sc);
 }
 

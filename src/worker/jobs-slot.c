@@ -238,15 +238,19 @@ static bool has_unsaved(struct work *work)
 
 int job_slot_check(struct work *work)
 {
+	bool removing = json_get_bool(work->params, "removing", false);
 	_cleanup_site_ struct site s = { 0 };
 	git_oid commit;
 	int r;
 
 	if (!read_slot(work, &s) || !read_commit(work, &commit))
 		return 0;
+	if (removing && !worktree_exists(work->worker->slots_fd, s.slot)) {
+		json_set(work->reply, "unsaved", json_object_new_array());
+		return 0; /* nothing is left that could be lost */
+	}
 	r = open_slot(work, &s);
-	return r < 0 ? r : check(work, &s, &commit,
-				 json_get_bool(work->params, "removing", false));
+	return r < 0 ? r : check(work, &s, &commit, removing);
 }
 
 /* after the job HEAD is where the reply says, cleaned or left alone */

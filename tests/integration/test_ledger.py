@@ -223,9 +223,9 @@ class FullDisk(Case):
         self.fill()
         with slotd.client() as adder:
             adder.send("SlotAdd", {"pool": "q"})
-            slotd.wait_log("tried again later slot=q-1")
+            slotd.wait_log("cannot make the worktree: .*No space")
             self.assertEqual(slotd.call("PoolRemove", pool="q")["pool"], "q")
-            self.assert_error("Isolated", adder.result)
+            self.assertIn("No space", self.assert_error("Unavailable", adder.result).message)
 
     def try_acquire(self, slotd):
         try:

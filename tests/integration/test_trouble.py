@@ -1,0 +1,148 @@
+"""What is in the way, gone, moved or full: nothing is lost, and status says what it is."""
+
+import os
+import shutil
+
+from support import git
+from support.case import Case
+
+
+class Places(Case):
+    """Directories that the ledger does not know."""
+
+    def test_what_never_was_a_slot_is_not_touched(self):
+        slotd = self.slotd({"p": {"path": git.make(self.path("r")), "slots": {"ready": 1, "max": 4}}},
+                           start=False)
+        git.write(slotd.slots_dir, "p/p-1/thesis", "mine\n")
+        slotd.start()
+        slotd.wait_ready("p", 1)
+        self.assertEqual(git.read(slotd.slots_dir, "p/p-1/thesis"), b"mine\n")
+        self.assertEqual(slotd.slot("p-1")["state"], "isolated")
+
+    def test_place_taken_while_it_runs_is_passed_over(self):
+        slotd = self.one_pool(ready=1, maximum=4)
+        git.write(slotd.slots_dir, "p/p-2/thesis", "mine\n")
+        slotd.acquire("p")
+        slotd.wait_log("p-2 is there already")
+        self.assertEqual(git.read(slotd.slots_dir, "p/p-2/thesis"), b"mine\n")
+        self.until(lambda: "p-2" not in slotd.slots(), "its record is gone")
+
+    def test_second_slotd_leaves_the_slots_of_the_first_alone(self):
+        first = self.one_pool(ready=1)
+        lease = first.acquire("p")
+        git.write(lease["path"], "precious", "mine\n")
+        second = self.slotd({"p": {"path": git.make(self.path("other")), "slots": {"ready": 1}}},
+                            settings={"slots_dir": first.slots_dir}, name="second")
+        self.until(lambda: second.pool("p")["state"] == "broken", "the pool cannot serve")
+        self.assertIn(first.state_dir, second.pool("p")["problem"])
+        self.assertEqual(git.read(lease["path"], "precious"), b"mine\n")
+
+    def test_slots_are_found_again_when_the_state_directory_is_lost(self):
+        slotd = self.one_pool(ready=2, maximum=4)
+        work, clean = slotd.acquire("p"), slotd.acquire("p")
+        git.write(work["path"], "precious", "mine\n")
+        slotd.stop()
+        shutil.rmtree(slotd.state_dir)
+        slotd.start()
+        self.until(lambda: self.state(slotd, work["slot"]) == "isolated", "its work is kept")
+        self.assertEqual(git.read(work["path"], "precious"), b"mine\n")
+        self.assertIn("precious", slotd.slot(work["slot"])["reason"])
+        self.until(lambda: self.state(slotd, clean["slot"]) == "ready", "the clean one is ready")
+        self.assert_invariants(slotd)
+
+    @staticmethod
+    def state(slotd, name):
+        return slotd.slots().get(name, {}).get("state")
+
+    def test_ready_slot_that_is_gone_is_not_handed_out(self):
+        slotd = self.one_pool(ready=2, maximum=4)
+        first, second = sorted(slotd.slots("p"))
+        shutil.rmtree(slotd.slot(first)["path"])
+        os.unlink(os.path.join(slotd.slot(second)["path"], ".git"))
+        lease = slotd.acquire("p", waitUsec=20000000)
+        self.assertNotIn(lease["slot"], (first, ))
+        self.assertTrue(git.is_clean(lease["path"]))
+        self.until(lambda: first not in slotd.slots("p"), "what is gone is forgotten")
+        self.assert_invariants(slotd)
+
+
+class Stores(Case):
+    def test_repository_away_for_a_while_isolates_nothing(self):
+        slotd = self.one_pool(ready=1, maximum=3)
+        leases = [slotd.acquire("p", waitUsec=20000000) for _ in range(2)]
+        slotd.wait_ready("p", 1)
+        os.rename(self.repository, self.path("away"))
+        reply = slotd.release(leases[0]["lease"])
+        self.assertEqual(reply["state"], "cleaning")
+        self.assertIn(self.repository, reply["reason"])
+        self.assertIn(self.repository, slotd.pool("p")["problem"])
+        os.rename(self.path("away"), self.repository)
+        slotd.wait_ready("p", 2)
+        self.assertEqual(slotd.pool("p")["isolated"], 0)
+        self.assertIsNone(slotd.pool("p")["problem"])
+        self.assertEqual(slotd.release(leases[1]["lease"])["state"], "ready")
+        self.assert_invariants(slotd)
+
+    def test_slots_that_cannot_be_made_leave_no_wrecks(self):
+        repository = git.make(self.path("r"))
+        git.commit(repository, "to be damaged", victim="victim content\n")
+        blob = git.text(repository, "rev-parse", "HEAD:victim")
+        os.unlink(os.path.join(repository, ".git/objects", blob[:2], blob[2:]))
+        slotd = self.one_pool(repository, ready=2, maximum=4, wait_ready=False)
+        self.until(lambda: blob in (slotd.pool("p")["problem"] or ""), "status says why")
+        error = self.assert_error("Busy", slotd.acquire, "p", waitUsec=1000000)
+        self.assertIn(blob, error.message)
+        self.until(lambda: slotd.slots("p") == {}, "nothing is left of them")
+        self.assertEqual(git.worktrees(repository), [repository])
+
+    def test_broken_pool_stays_broken_when_its_removal_is_refused(self):
+        slotd = self.slotd()
+        repository = git.make(self.path("r"))
+        slotd.call("PoolAdd", pool="q", path=repository, ready=1, max=2)
+        lease = slotd.acquire("q", waitUsec=20000000)
+        git.write(lease["path"], "precious", "mine\n")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
+        slotd.stop()
+        os.rename(repository, self.path("away"))
+        slotd.start()
+        self.until(lambda: slotd.pool("q")["state"] == "broken", "the pool is broken")
+        self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
+        self.assertEqual(slotd.pool("q")["state"], "broken")
+
+    def test_ready_slots_follow_their_pool(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        tip = git.commit(self.repository, "more", README="more\n")
+        self.until(lambda: all(s["head"] == tip and s["state"] == "ready"
+                               for s in slotd.slots("p").values()), "both stand at the new commit")
+        self.assertEqual(slotd.acquire("p")["head"], tip)
+
+    def test_fetches_come_as_often_as_the_file_says(self):
+        origin = git.make(self.path("origin"))
+        slotd = self.slotd({"u": {"url": "file://" + origin, "slots": {"ready": 1, "max": 2},
+                                  "fetch": {"every": "1s"}}})
+        slotd.wait_ready("u", 1)
+        tip = git.commit(origin, "more", README="more\n")
+        self.until(lambda: slotd.pool("u")["head"] == tip, "the new commit is fetched", 15)
+
+
+class Reserve(Case):
+    def test_below_the_reserve_nothing_is_made_or_fetched_and_it_is_said(self):
+        origin = git.make(self.path("origin"))
+        slotd = self.slotd({"u": {"url": "file://" + origin, "slots": {"ready": 1, "max": 4}}})
+        slotd.wait_ready("u", 1)
+        slotd.settings["disk"] = {"reserve": "1000TiB"}
+        slotd.write_config()
+        slotd.reload()
+        slotd.acquire("u")
+        self.until(lambda: "disk.reserve" in (slotd.pool("u")["problem"] or ""), "status says why")
+        for method, parameters in (("PoolFetch", {}), ("SlotAdd", {})):
+            with self.subTest(method):
+                error = self.assert_error("Unavailable", slotd.call, method, pool="u", **parameters)
+                self.assertIn("disk.reserve", error.message)
+        error = self.assert_error("Busy", slotd.acquire, "u", waitUsec=500000)
+        self.assertIn("disk.reserve", error.message)
+        slotd.settings["disk"] = {"reserve": 0}
+        slotd.write_config()
+        slotd.reload()
+        slotd.wait_ready("u", 1)
+        self.assertIsNone(slotd.pool("u")["problem"])
