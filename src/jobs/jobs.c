@@ -130,6 +130,16 @@ void jobs_free(struct jobs *j)
 	free(j);
 }
 
+void jobs_each_stuck(const struct jobs *j, void (*fn)(const char *pool, pid_t pid, void *userdata),
+		     void *userdata)
+{
+	struct worker *w;
+
+	list_for_each(w, &j->workers, link)
+		if (w->state == WORKER_STUCK)
+			fn(w->site->pool, w->pid, userdata);
+}
+
 unsigned jobs_count_workers(const struct jobs *j)
 {
 	return j->n_workers;

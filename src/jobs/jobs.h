@@ -92,6 +92,9 @@ void jobs_set_workers(struct jobs *j, unsigned workers);
 unsigned jobs_stop(struct jobs *j);
 
 unsigned jobs_count_workers(const struct jobs *j);
+/* workers that the kernel cannot end; @fn: told the pool and pid of each */
+void jobs_each_stuck(const struct jobs *j, void (*fn)(const char *pool, pid_t pid, void *userdata),
+		     void *userdata);
 unsigned jobs_count_running(const struct jobs *j); /* jobs that a worker has */
 unsigned jobs_count_waiting(const struct jobs *j);
 

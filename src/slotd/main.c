@@ -98,7 +98,7 @@ static int load_conf(struct slotd *d, const struct options *o, struct fault *f)
 		return fault_oom(f);
 	r = conf_load(d->conf_path, d->scope, &d->conf, &faults, f);
 	if (r == -ENOENT && o->user && !o->config) {
-		free(TAKE(d->conf_path));
+		/* a user's daemon does without; one that is written later is taken */
 		conf_faults_deinit(&faults);
 		return conf_default(d->scope, &d->conf, f);
 	}

@@ -71,7 +71,7 @@ static unsigned findings_of(struct pool *pool)
 	       (pool_record(pool)->state == POOL_STATE_BROKEN);
 }
 
-METHOD(status)
+READ(status)
 {
 	json_object *list = json_object_new_array(), *o = json_object_new_object();
 	struct slotd *d = userdata;
@@ -208,7 +208,7 @@ static void list_slots(struct slotd *d, struct pool *pool, enum slot_state wante
 		stream_add(s, slot_info(d, s->call, slots[i]));
 }
 
-METHOD(slots)
+READ(slots)
 {
 	const char *name = json_get_string(params, "pool");
 	const char *state = json_get_string(params, "state");
@@ -307,7 +307,7 @@ static json_object *stats_to_json(const struct lease_stats *s)
 	return o;
 }
 
-METHOD(leases)
+READ(leases)
 {
 	const char *name = json_get_string(params, "pool");
 	json_object *list = json_object_new_array(), *o;
@@ -362,7 +362,7 @@ static int compare_position(const void *a, const void *b)
 	return r ? r : (i > j) - (i < j);
 }
 
-METHOD(queue)
+READ(queue)
 {
 	const char *name = json_get_string(params, "pool");
 	json_object *list;
@@ -406,7 +406,7 @@ json_object *pool_info(struct slotd *d, struct pool *pool)
 	return o;
 }
 
-METHOD(pool_list)
+READ(pool_list)
 {
 	json_object *list = json_object_new_array();
 	struct slotd *d = userdata;
@@ -418,7 +418,7 @@ METHOD(pool_list)
 	return 0;
 }
 
-METHOD(pool_show)
+READ(pool_show)
 {
 	struct slotd *d = userdata;
 	struct pool *pool = find_pool(d, call, params, CONF_ACCESS_OBSERVE);
@@ -463,8 +463,38 @@ static void add_pending(const struct waiter_info *w, void *userdata)
 			      json_object_new_string(w->spec->agent[0] ? w->spec->agent : "-"));
 }
 
-METHOD(ping_health)
+static void add_stuck(json_object *list, const char *what, const char *pool, const char *message)
 {
+	json_object *o = json_set_string(json_object_new_object(), "what", what);
+
+	json_set_string(o, "pool", pool);
+	json_object_array_add(list, json_set_string(o, "message", message));
+}
+
+static void add_stuck_worker(const char *pool, pid_t pid, void *userdata)
+{
+	char text[80];
+
+	snprintf(text, sizeof(text), "worker %d was killed and does not end", (int)pid);
+	add_stuck(userdata, "worker", pool, text);
+}
+
+/* what does not go on by itself, or not for now */
+static json_object *list_stuck(struct slotd *d)
+{
+	json_object *list = json_object_new_array();
+	struct pool *pool;
+
+	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
+		if (pool_problem(pool)[0])
+			add_stuck(list, "pool", pool_record(pool)->name, pool_problem(pool));
+	jobs_each_stuck(d->jobs, add_stuck_worker, list);
+	return list;
+}
+
+READ(ping_health)
+{
+	json_object *stuck;
 	json_object *o = json_object_new_object(), *pending = json_object_new_array();
 	struct slotd *d = userdata;
 	unsigned agents = pools_count_leases(d->pools);
@@ -478,7 +508,8 @@ METHOD(ping_health)
 	}
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
 		pool_each_waiter(pool, add_pending, pending);
-	json_set_bool(o, "ok", true);
+	stuck = list_stuck(d);
+	json_set_bool(o, "ok", json_object_array_length(stuck) == 0);
 	json_set(o, "pendingGrants", pending);
 	json_set_int(o, "activeAgents", agents);
 	json_set_int(o, "assigned", agents);
@@ -489,7 +520,7 @@ METHOD(ping_health)
 	json_set_int(o, "workers", jobs_count_workers(d->jobs));
 	json_set(o, "breakers", json_object_new_array());
 	json_set(o, "ledger", ledger_health(d));
-	json_set(o, "stuck", json_object_new_array());
+	json_set(o, "stuck", stuck);
 	rpc_reply(call, o);
 	return 0;
 }

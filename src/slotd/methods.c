@@ -122,6 +122,42 @@ json_object *usec_or_null(uint64_t usec)
 	return usec ? json_object_new_int64((int64_t)usec) : NULL;
 }
 
+struct late_read {
+	struct slotd *d;
+	struct rpc_call *call;
+	json_object *params;
+	rpc_method_fn read;
+};
+
+/* whether it was written or undone: what memory says now is what the disk says */
+static void read_late(void *arg, int error, const struct fault *why)
+{
+	struct late_read *l = arg;
+	struct fault f = FAULT_NONE;
+
+	if (l->read(l->call, l->params, l->d, &f) < 0)
+		rpc_error(l->call, "io.slotd.pool.Internal", NULL, "%s", f.text);
+	json_object_put(l->params);
+	rpc_call_unref(l->call);
+	free(l);
+}
+
+int read_committed(struct slotd *d, struct rpc_call *call, json_object *params, rpc_method_fn read,
+		   struct fault *f)
+{
+	struct late_read *l;
+
+	if (batch_is_empty(pools_batch(d->pools)))
+		return read(call, params, d, f);
+	l = calloc(1, sizeof(*l));
+	if (!l)
+		return fault_oom(f);
+	*l = (struct late_read){ d, rpc_call_ref(call), json_object_get(params), read };
+	batch_after(pools_batch(d->pools), read_late, l);
+	pools_commit_if_large(d->pools);
+	return 0;
+}
+
 struct late_answer {
 	struct rpc_call *call;
 	json_object *reply;

@@ -14,6 +14,20 @@
 	int method_##name(struct rpc_call *call, json_object *params, void *userdata, \
 			  struct fault *f)
 
+/* a method that only looks: at what is on disk, so after the commit of what this turn has changed */
+#define READ(name)                                                                            \
+	static int read_##name(struct rpc_call *call, json_object *params, void *userdata,    \
+			       struct fault *f);                                              \
+	METHOD(name)                                                                          \
+	{                                                                                     \
+		return read_committed(userdata, call, params, read_##name, f);                \
+	}                                                                                     \
+	static int read_##name(struct rpc_call *call, json_object *params, void *userdata,    \
+			       struct fault *f)
+
+int read_committed(struct slotd *d, struct rpc_call *call, json_object *params, rpc_method_fn read,
+		   struct fault *f);
+
 METHOD(acquire);
 METHOD(release);
 METHOD(renew);

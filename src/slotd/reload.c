@@ -55,14 +55,13 @@ static int take(struct slotd *d, struct fault *f)
 void reload(struct slotd *d)
 {
 	struct fault f = FAULT_NONE;
+	uint64_t now;
 
 	if (d->stopping)
 		return;
-	if (!d->conf_path) {
-		log_notice("there is no configuration file to read again");
-		return;
-	}
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)clock_boot_usec());
+	reload_watch(d); /* its directory may not have been there */
+	sd_event_now(d->event, CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%llu", (unsigned long long)now);
 	if (take(d, &f) < 0)
 		log_error("the configuration was not taken, the earlier one holds: %s", f.text);
 	else
@@ -78,8 +77,14 @@ static void on_change(struct watch *w, void *userdata)
 void reload_watch(struct slotd *d)
 {
 	struct fault f = FAULT_NONE;
+	int r;
 
-	if (d->conf_path &&
-	    watch_file(d->event, d->conf_path, SETTLE_USEC, on_change, d, &d->watch, &f) < 0)
+	if (d->watch)
+		return;
+	r = watch_file(d->event, d->conf_path, SETTLE_USEC, on_change, d, &d->watch, &f);
+	if (r == -ENOENT)
+		log_debug("reload", "no directory to watch for a configuration file file=%s",
+			  d->conf_path);
+	else if (r < 0)
 		log_warning("the configuration file is not watched, use SIGHUP: %s", f.text);
 }

@@ -53,6 +53,21 @@ class Autostart(Case):
             self.assert_exit(6, self.ctl(*args, cwd=self.repository))
         self.assertIsNone(self.pid())
 
+    def test_configuration_written_later_is_taken(self):
+        self.assert_exit(0, self.ctl("run", "--", "true", cwd=self.repository))
+        pid = self.pid()
+        git.write(self.path("config"), "slotd/slotd.yaml",
+                  "pools: { late: { path: %s } }\n" % git.make(self.path("late")))
+        os.kill(pid, signal.SIGHUP)  # nobody could watch a directory that was not there
+        self.until(lambda: "late" in self.pools(), "the file is read")
+        git.write(self.path("config"), "slotd/slotd.yaml",
+                  "pools: { later: { path: %s } }\n" % git.make(self.path("later")))
+        self.until(lambda: "later" in self.pools(), "its change is noticed")
+        self.assertEqual(self.pid(), pid)
+
+    def pools(self):
+        return {p["name"] for p in self.ctl("--json", "pool", "list").json()["pools"]}
+
     def test_no_create_makes_no_pool(self):
         done = self.ctl("acquire", "--no-create", cwd=self.repository)
         self.assert_exit(4, done)

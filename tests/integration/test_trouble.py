@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from support import git
+from support import git, slotctl
 from support.case import Case
 
 
@@ -94,6 +94,19 @@ class Stores(Case):
         self.assertIn(blob, error.message)
         self.until(lambda: slotd.slots("p") == {}, "nothing is left of them")
         self.assertEqual(git.worktrees(repository), [repository])
+
+    def test_health_says_what_is_stuck_with_exit_7(self):
+        slotd = self.one_pool(ready=1)
+        health = slotd.call("PingHealth")
+        self.assertEqual((health["ok"], health["stuck"]), (True, []))
+        slotd.stop()
+        os.rename(self.repository, self.path("away"))
+        slotd.start()
+        self.until(lambda: slotd.pool("p")["state"] == "broken", "the pool is broken")
+        done = self.assert_exit(7, slotctl.run("--socket", slotd.socket, "--json", "ping", "health"))
+        self.assertFalse(done.json()["ok"])
+        self.assertEqual([(s["what"], s["pool"]) for s in done.json()["stuck"]], [("pool", "p")])
+        self.assertIn(self.repository, done.json()["stuck"][0]["message"])
 
     def test_broken_pool_stays_broken_when_its_removal_is_refused(self):
         slotd = self.slotd()
