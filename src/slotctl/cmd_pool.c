@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "slotctl/cli.h"
+#include "slotctl/lacks.h"
 #include "slotctl/out.h"
 #include "slotctl/place.h"
 #include "slotd/slot.h"
@@ -75,7 +76,6 @@ static void print_number(const char *name, int64_t n)
 /* everything about a pool, a line each */
 static void print_pool(json_object *pool)
 {
-	json_object *unsupported = json_get_array(pool, "unsupported");
 	int64_t fetched_at = json_get_int(pool, "fetchedAtUsec", -1);
 	_cleanup_(freep) char *fetched = fetched_at < 0 ? NULL : out_ago(fetched_at);
 
@@ -96,13 +96,10 @@ static void print_pool(json_object *pool)
 		print_field("paused", "yes; 'slotctl pool resume' goes on");
 	if (json_get_bool(pool, "draining", false))
 		print_field("draining", "yes; slots go when they are released");
-	for (size_t i = 0; unsupported && i < json_object_array_length(unsupported); i++) {
-		json_object *u = json_object_array_get_idx(unsupported, i);
-		_cleanup_(freep) char *line =
-			text_printf("%s (%s): %s", out_field(u, "what"), out_field(u, "where"),
-				    out_field(u, "detail"));
+	for (size_t i = 0; i < lacks_count(pool); i++) {
+		_cleanup_(freep) char *sentence = lacks_sentence(pool, i);
 
-		print_field("lacks", line);
+		print_field("lacks", sentence);
 	}
 }
 

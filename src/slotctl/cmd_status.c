@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "slotctl/cli.h"
+#include "slotctl/lacks.h"
 #include "slotctl/out.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -61,13 +62,14 @@ static void add_pool(struct table *t, json_object *pool)
 	table_add(t, commit);
 }
 
-static void print_unsupported(const char *name, json_object *list)
+static void print_lacks(json_object *pool)
 {
-	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		json_object *u = json_object_array_get_idx(list, i);
+	for (size_t i = 0; i < lacks_count(pool); i++) {
+		_cleanup_(freep) char *sentence = lacks_sentence(pool, i);
 
-		out_line(stdout, OUT_YELLOW, "%s: slots have no %s yet (%s): %s", name,
-			 out_field(u, "what"), out_field(u, "where"), out_field(u, "detail"));
+		if (sentence)
+			out_line(stdout, OUT_YELLOW, "%s: lacks %s", out_field(pool, "name"),
+				 sentence);
 	}
 }
 
@@ -90,7 +92,7 @@ static void print_advice(json_object *pool)
 			 name);
 	if (json_get_int(pool, "waiting", 0) > 0)
 		out_line(stdout, OUT_PLAIN, "%s: who waits, and why: slotctl queue %s", name, name);
-	print_unsupported(name, json_get_array(pool, "unsupported"));
+	print_lacks(pool);
 }
 
 static void print_findings(int64_t findings)

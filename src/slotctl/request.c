@@ -9,6 +9,7 @@
 
 #include "slotctl/daemon.h"
 #include "slotctl/interrupt.h"
+#include "slotctl/lacks.h"
 #include "slotctl/place.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -122,16 +123,19 @@ static int add_pool(struct cli *cli, const char *name, const char *repository,
 		    const char *common_dir)
 {
 	json_object *params = json_object_new_object();
+	_cleanup_json_ json_object *reply = NULL;
 	int code;
 
 	json_set_string(params, "pool", name);
 	json_set_string(params, "path", repository);
 	json_set_int(params, "ready", 1);
-	cli_try_call(cli, "PoolAdd", params, NULL, &code);
-	if (code == 0)
+	cli_try_call(cli, "PoolAdd", params, &reply, &code);
+	if (code == 0) {
 		cli_note(cli, "made pool %s of %s", name, repository);
-	else if (code == -EEXIST && is_pool_of(cli, name, repository, common_dir))
+		lacks_tell(cli, json_get_object(reply, "pool"));
+	} else if (code == -EEXIST && is_pool_of(cli, name, repository, common_dir)) {
 		code = 0; /* somebody else was faster */
+	}
 	return code;
 }
 

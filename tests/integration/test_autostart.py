@@ -48,6 +48,15 @@ class Autostart(Case):
         self.assertEqual([(p["name"], p["path"]) for p in pools], [("repo", self.repository)])
         self.assertEqual(pools[0]["slotsReady"], 1)
 
+    def test_what_a_pool_made_by_the_way_lacks_is_said(self):
+        git.commit(self.repository, "large files", **{".gitattributes": "*.bin filter=lfs\n"})
+        done = self.assert_exit(0, self.ctl("run", "--", "true", cwd=self.repository))
+        self.assertRegex(done.err, r"(?m)^slotctl: pool repo lacks lfs \(.gitattributes\): ")
+        shown = self.assert_exit(0, self.ctl("pool", "show", "repo"))
+        self.assertRegex(shown.out, r"(?m)^lacks +lfs \(.gitattributes\): ")
+        again = self.assert_exit(0, self.ctl("run", "--", "true", cwd=self.repository))
+        self.assertNotIn("lfs", again.err)
+
     def test_quick_looks_do_not_start_one(self):
         for args in (("status",), ("slots",), ("ping",), ("acquire", "--no-start")):
             self.assert_exit(6, self.ctl(*args, cwd=self.repository))
