@@ -119,22 +119,32 @@ static const char *branch_objection(const char *branch, bool *ret_oom)
 	return filled ? ref_objection(filled) : NULL;
 }
 
-static const char *binding_objection(const char *values, const char *text)
+/* "process:4711", where a process can be named: how much of it is the word */
+static size_t word_length(const char *p, size_t len, bool with_pid)
+{
+	size_t word = strlen("process"), digits;
+
+	if (!with_pid || !text_has_prefix(p, "process:"))
+		return len;
+	digits = strspn(p + word + 1, "0123456789");
+	return digits > 0 && word + 1 + digits == len ? word : len;
+}
+
+static const char *binding_objection(const char *values, const char *text, bool with_pid)
 {
 	unsigned seen = 0;
 
 	for (const char *p = text;; p++) {
-		size_t len = strcspn(p, "+");
+		size_t len = strcspn(p, "+"), n = word_length(p, len, with_pid);
 		char word[16] = "";
 		int value;
 
-		if (len < sizeof(word))
-			memcpy(word, p, len);
+		if (n < sizeof(word))
+			memcpy(word, p, n);
 		value = conf_values_find(values, word);
 		if (value < 0)
 			return "a binding is one of ttl, process, connection and manual, or "
-			       "several "
-			       "joined by \"+\"";
+			       "several joined by \"+\"";
 		if (seen & 1u << value)
 			return "one binding stands in it twice";
 		seen |= 1u << value;
@@ -145,6 +155,21 @@ static const char *binding_objection(const char *values, const char *text)
 	if ((seen & 1u << conf_values_find(values, "manual")) && (seen & (seen - 1)))
 		return "\"manual\" stands alone: nothing but a release ends such a lease";
 	return NULL;
+}
+
+const char *conf_word_bind_objection(const char *bind)
+{
+	return binding_objection(conf_table_find(&conf_pool_keys, "lease.bind")->values, bind,
+				 true);
+}
+
+const char *conf_word_branch_objection(const char *branch)
+{
+	if (branch[0] == '\0')
+		return "it cannot be empty";
+	if (strcmp(branch, "HEAD") == 0)
+		return "git allows no branch that is called HEAD";
+	return ref_objection(branch);
 }
 
 const char *conf_word_url_objection(const char *url)
@@ -179,7 +204,7 @@ static const char *objection(const struct conf_key *key, const char *text, bool 
 	if (key->flags & CONF_REF_NAME)
 		return is_branch ? branch_objection(text, ret_oom) : ref_objection(text);
 	if (key->flags & CONF_BINDING)
-		return binding_objection(key->values, text);
+		return binding_objection(key->values, text, false);
 	if (strcmp(key->name, "url") == 0)
 		return conf_word_url_objection(text);
 	return NULL;

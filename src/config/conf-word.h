@@ -26,6 +26,12 @@ char *conf_word_clean_path(const char *path);
 /* is path equal to dir or below it? both clean */
 bool conf_word_is_below(const char *path, const char *dir);
 
+/* why git takes no branch of this name; NULL when it does */
+const char *conf_word_branch_objection(const char *branch);
+
+/* why an acquire cannot ask for this binding ("process:PID" is one, too); NULL when it can */
+const char *conf_word_bind_objection(const char *bind);
+
 /* why a URL cannot be cloned from; NULL when it can */
 const char *conf_word_url_objection(const char *url);
 

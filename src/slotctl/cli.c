@@ -93,6 +93,8 @@ static const char *own_error(enum exit_status status)
 		return "io.slotd.slotctl.Usage";
 	if (status == EXIT_STATUS_UNREACHABLE)
 		return "io.slotd.slotctl.Unreachable";
+	if (status == EXIT_STATUS_ABSENT)
+		return "io.slotd.slotctl.NotFound";
 	return "io.slotd.slotctl.Failed";
 }
 
@@ -133,14 +135,36 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 			format_age((uint64_t)retry_usec, text));
 }
 
+/* what can be wrong with a value that was fine for slotctl */
+static const char *objection(const char *parameter)
+{
+	static const struct {
+		const char *parameter, *why;
+	} reasons[] = {
+		{ "ref", "it is too long" },
+		{ "branch", "it is too long, or git allows no such name" },
+		{ "agent", "it is too long" },
+		{ "task", "it is too long" },
+		{ "key", "it is too long" },
+		{ "message", "it is too long" },
+		{ "meta", "all of it together is too long" },
+		{ "ttlUsec", "--ttl wants more than 0" },
+	};
+
+	for (size_t i = 0; parameter && i < ARRAY_SIZE(reasons); i++)
+		if (strcmp(reasons[i].parameter, parameter) == 0)
+			return reasons[i].why;
+	return "perhaps it is of another version; 'slotctl version' shows that";
+}
+
 /* Varlink's own errors carry no sentence: theirs is made here; NULL for all others */
 static char *explain(const char *error, json_object *parameters)
 {
 	const char *parameter = json_get_string(parameters, "parameter");
 
 	if (text_is_equal(error, "org.varlink.service.InvalidParameter"))
-		return text_printf("slotd does not accept this value of %s",
-				   parameter ? parameter : "a parameter");
+		return text_printf("slotd does not accept this value of %s: %s",
+				   parameter ? parameter : "a parameter", objection(parameter));
 	if (text_is_equal(error, "org.varlink.service.MethodNotFound"))
 		return text_printf(
 			"this slotd cannot do that; 'slotctl version' shows how old it is");
@@ -257,18 +281,16 @@ static void compare_versions(struct cli *cli)
 static enum exit_status fail_connect(struct cli *cli, int code)
 {
 	const char *message = slot_client_error_message(cli->client);
-	const char *remedy = "";
+	const char *remedy = cli->scope == DAEMON_USER ? "; start it with 'slotctl daemon start'"
+			     : cli->scope == DAEMON_SYSTEM ? "; start it with " SYSTEM_START
+							   : "";
 
-	if (cli->scope == DAEMON_USER)
-		remedy = "; start it with 'slotctl daemon start'";
-	else if (cli->scope == DAEMON_SYSTEM && code == -ECONNREFUSED)
-		remedy = "; start it with 'systemctl start slotd.socket'";
 	if (code == -ENOENT || code == -ECONNREFUSED)
 		return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "slotd does not run: %s at %s%s",
 				code == -ENOENT ? "there is no socket" : "nobody listens",
 				cli->socket, remedy);
-	return cli_fail(cli, exit_status_of(NULL, code), "%s%s",
-			*message ? message : strerror(-code), remedy);
+	return cli_fail(cli, exit_status_of(NULL, code), "%s",
+			*message ? message : strerror(-code));
 }
 
 enum exit_status cli_connect(struct cli *cli, bool may_start)

@@ -1,9 +1,11 @@
 /* slotctl pool and slot: what operators do to pools. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "config/conf.h"
 #include "slotctl/cli.h"
 #include "slotctl/lacks.h"
 #include "slotctl/out.h"
@@ -12,6 +14,7 @@
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/json.h"
+#include "util/parse.h"
 #include "util/text.h"
 
 static void add_pool(struct table *t, json_object *pool)
@@ -189,6 +192,47 @@ static enum exit_status add(struct cli *cli, json_object *params)
 	return status;
 }
 
+static void unref_confp(struct conf **c)
+{
+	conf_unref(*c);
+}
+
+/* what no slotd.yaml would allow is refused before a daemon is asked, or started */
+static enum exit_status check_pool(struct cli *cli, const char *name, const char *url,
+				   const char *path, json_object *params)
+{
+	_cleanup_(unref_confp) struct conf *conf = NULL;
+	struct conf_pool *pool = NULL;
+	struct fault f = FAULT_NONE;
+	int r;
+
+	r = conf_default(CONF_SCOPE_SYSTEM, &conf, &f);
+	if (r == 0)
+		r = conf_pool_new(conf, name, url, path, json_get_string(params, "ref"),
+				  json_get_int(params, "ready", -1),
+				  json_get_int(params, "max", -1), &pool, &f);
+	conf_pool_free(pool);
+	if (r < 0)
+		return cli_fail(cli, r == -EINVAL ? EXIT_STATUS_USAGE : EXIT_STATUS_FAILED, "%s",
+				f.text);
+	return EXIT_STATUS_DONE;
+}
+
+/* from the root; what cannot be looked into from here is the daemon's to judge */
+static enum exit_status find_path(struct cli *cli, const char *path, char **ret)
+{
+	char *real = realpath(path, NULL);
+
+	if (!real && (errno == ENOENT || errno == ENOTDIR))
+		return cli_fail(cli, EXIT_STATUS_ABSENT, "there is no repository at %s: %m", path);
+	if (!real && path[0] == '/')
+		real = strdup(path);
+	if (!real)
+		return cli_fail(cli, EXIT_STATUS_FAILED, "cannot find %s: %m", path);
+	*ret = real;
+	return EXIT_STATUS_DONE;
+}
+
 /* where the repository is, when no url was given: absolute, by default the one we are in */
 static enum exit_status set_source(struct cli *cli, json_object *params)
 {
@@ -202,9 +246,10 @@ static enum exit_status set_source(struct cli *cli, json_object *params)
 	if (json_get_string(params, "url"))
 		return EXIT_STATUS_DONE;
 	if (path) {
-		absolute = realpath(path, NULL);
-		if (!absolute)
-			return cli_fail(cli, EXIT_STATUS_FAILED, "cannot find %s: %m", path);
+		enum exit_status status = find_path(cli, path, &absolute);
+
+		if (status != EXIT_STATUS_DONE)
+			return status;
 	} else if (place_find(NULL, &place, &f) == 0) {
 		absolute = place_repository(&place);
 	}
@@ -218,9 +263,16 @@ static enum exit_status set_source(struct cli *cli, json_object *params)
 enum exit_status cmd_pool_add(struct cli *cli)
 {
 	_cleanup_json_ json_object *params = cli_take_fields(cli);
-	enum exit_status status = set_source(cli, params);
+	const char *name = cli_word(cli, 0), *why;
+	enum exit_status status;
 
-	json_set_string(params, "pool", cli_word(cli, 0));
+	if (parse_pool_name(name, &why) < 0)
+		return cli_fail(cli, EXIT_STATUS_USAGE, "\"%s\" is no pool name: %s", name, why);
+	json_set_string(params, "pool", name);
+	status = set_source(cli, params);
+	if (status == EXIT_STATUS_DONE)
+		status = check_pool(cli, name, json_get_string(params, "url"),
+				    json_get_string(params, "path"), params);
 	if (status == EXIT_STATUS_DONE)
 		status = cli_connect(cli, true);
 	return status == EXIT_STATUS_DONE ? add(cli, params) : status;
@@ -298,6 +350,10 @@ enum exit_status cmd_pool_resize(struct cli *cli)
 	if (json_object_object_length(cli->fields) == 0)
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"to what size? say --ready N, --max N or both");
+	/* only the sizes are looked at: any pool will do */
+	status = check_pool(cli, "pool", NULL, "/", cli->fields);
+	if (status != EXIT_STATUS_DONE)
+		return status;
 	status = change(cli, "PoolResize", &reply);
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply) || cli->quiet)
 		return status;

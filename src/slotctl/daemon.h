@@ -9,6 +9,9 @@
 #include "slotctl/cli.h"
 #include "util/fault.h"
 
+/* what starts the daemon of the system, for people */
+#define SYSTEM_START "'systemctl start slotd@USER.socket', where USER is whom the agents run as"
+
 /* what holds for the user's own daemon */
 struct daemon_paths {
 	char *socket;

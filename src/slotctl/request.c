@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/conf-word.h"
 #include "slotctl/daemon.h"
 #include "slotctl/interrupt.h"
 #include "slotctl/lacks.h"
@@ -180,12 +181,37 @@ static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 	return status;
 }
 
+/* what no daemon would accept is refused before one is asked, or started */
+static enum exit_status check_values(struct cli *cli)
+{
+	static const struct {
+		const char *field;
+		const char *(*objection)(const char *value);
+	} checks[] = {
+		{ "branch", conf_word_branch_objection },
+		{ "bind", conf_word_bind_objection },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(checks); i++) {
+		const char *value = json_get_string(cli->fields, checks[i].field);
+		const char *why = value && *value ? checks[i].objection(value) : NULL;
+
+		if (why)
+			return cli_fail(cli, EXIT_STATUS_USAGE, "--%s cannot be \"%s\": %s",
+					checks[i].field, value, why);
+	}
+	return EXIT_STATUS_DONE;
+}
+
 static enum exit_status build(struct cli *cli, struct place *place, struct slot_request **ret)
 {
+	enum exit_status status = check_values(cli);
 	struct fault f = FAULT_NONE;
 	struct slot_request *q;
 	int r;
 
+	if (status != EXIT_STATUS_DONE)
+		return status;
 	if (!cli_word(cli, 0)) {
 		r = place_find(NULL, place, &f);
 		if (r < 0)

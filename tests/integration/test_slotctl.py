@@ -64,6 +64,35 @@ class Help(Case):
                 self.assertEqual(done.out, "")
                 self.assertIn(word, done.err)
 
+    def test_wrong_values_are_exit_2_and_say_why_before_a_daemon_is_asked(self):
+        here = git.make(self.path("repository"))
+        for args, why in ((("pool", "add", "X"), "lower-case letter"), (("pool", "add", "a-1"), "number"),
+                          (("pool", "add", "q", "--url", "nonsense"), "https://"),
+                          (("pool", "add", "q", "--ready", "5", "--max", "2"), "above"),
+                          (("pool", "add", "q", "--max", "10001"), "10000"),
+                          (("pool", "add", "q", "--ref", "a..b"), "git allows no"),
+                          (("pool", "resize", "q", "--max", "0"), "1 to 10000"),
+                          (("pool", "resize", "q", "--ready", "5", "--max", "2"), "above"),
+                          (("acquire", "--branch", "a..b"), "git allows no \"..\""),
+                          (("run", "--branch", "a b", "--", "true"), "git allows no spaces"),
+                          (("acquire", "--branch", "HEAD"), "HEAD"),
+                          (("acquire", "--bind", "foo"), "ttl, process, connection and manual"),
+                          (("acquire", "--bind", "process:x"), "ttl, process, connection and manual"),
+                          (("acquire", "--bind", "ttl+manual"), "stands alone"),
+                          (("daemon", "log", "--lines", "100001"), "100000")):
+            with self.subTest(args=args):
+                done = self.assert_exit(2, self.run_plain(*args, cwd=here))
+                self.assertEqual(done.out, "")
+                self.assertIn(why, done.err)
+                self.assertEqual(self.run_plain("--json", *args, cwd=here).json()["error"],
+                                 "io.slotd.slotctl.Usage")
+
+    def test_path_that_is_not_there_is_exit_4(self):
+        for path in ("/nonexistent", "nonexistent", "/etc/passwd/x"):
+            done = self.assert_exit(4, self.run_plain("--json", "pool", "add", "q", "--path", path))
+            self.assertEqual(done.json()["error"], "io.slotd.slotctl.NotFound")
+            self.assertIn(path, done.err)
+
     def test_daemon_not_reachable_is_exit_6(self):
         for args in (("status",), ("ping",), ("slots",), ("release", "0" * 32), ("acquire", "--no-start", "p")):
             done = self.assert_exit(6, self.run_plain(*args))
@@ -137,6 +166,20 @@ class Commands(Case):
                 if status:
                     self.assertTrue(done.err.startswith("slotctl: "), done.err)
                     self.assertEqual(done.out, "")
+
+    def test_repository_that_is_not_there_is_exit_4_however_it_is_named(self):
+        slotd = self.slotd()
+        for source in (("--path", "/nonexistent"), ("--path", self.dir), ("--url", "file:///nonexistent"),
+                       ("--url", "/nonexistent"), ("--url", "file://" + self.dir)):
+            with self.subTest(source=source):
+                self.assert_exit(4, self.slotctl(slotd, "pool", "add", "q", *source))
+
+    def test_value_that_only_the_daemon_refuses_is_exit_2_and_says_why(self):
+        slotd = self.one_pool()
+        for args, why in ((("--ttl", "0"), "--ttl"), (("--task", "x" * 3000), "too long"),
+                          (("--branch", "x" * 3000), "too long"), (("--meta", "a=" + "x" * 9000), "too long")):
+            with self.subTest(args=args[0]):
+                self.assertIn(why, self.assert_exit(2, self.slotctl(slotd, "acquire", "p", *args)).err)
 
     def test_failure_with_json_is_one_document(self):
         slotd = self.one_pool()
