@@ -18,6 +18,7 @@
 
 #define STOP_USEC (40 * USEC_PER_SEC)
 #define LOG_LINES 20
+#define LOG_MAX	  100000
 
 /* the user's daemon, unless another one was named */
 static enum exit_status prepare(struct cli *cli)
@@ -98,7 +99,7 @@ enum exit_status cmd_daemon_start(struct cli *cli)
 	if (cli->scope != DAEMON_USER)
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"only your own daemon can be started by slotctl; the system's is "
-				"started by 'systemctl start slotd.socket'");
+				"started by " SYSTEM_START);
 	if (slot_client_connect(cli->client) < 0 && daemon_start(cli, &f) < 0)
 		return cli_fail(cli, EXIT_STATUS_UNREACHABLE, "%s", f.text);
 	status = ping(cli, &reply);
@@ -168,22 +169,42 @@ enum exit_status cmd_daemon_stop(struct cli *cli)
 	return status;
 }
 
+/* a line an entry */
+static json_object *split_lines(const char *lines)
+{
+	json_object *list = json_object_new_array();
+
+	while (*lines) {
+		size_t len = strcspn(lines, "\n");
+
+		json_object_array_add(list, json_object_new_string_len(lines, (int)len));
+		lines += len + (lines[len] == '\n');
+	}
+	return list;
+}
+
 enum exit_status cmd_daemon_log(struct cli *cli)
 {
 	_cleanup_(daemon_paths_deinit) struct daemon_paths paths = { 0 };
+	_cleanup_json_ json_object *doc = json_object_new_object();
 	_cleanup_(freep) char *lines = NULL;
 	struct fault f = FAULT_NONE;
 	int64_t n = cli_int(cli, "lines", LOG_LINES);
 
+	if (n > LOG_MAX)
+		return cli_fail(cli, EXIT_STATUS_USAGE, "--lines wants a number from 0 to %d",
+				LOG_MAX);
 	if (daemon_find_paths(&paths, &f) < 0)
 		return cli_fail(cli, EXIT_STATUS_FAILED, "%s", f.text);
 	if (access(paths.log, R_OK) < 0)
 		return cli_fail(cli, EXIT_STATUS_FAILED,
 				"%s: %m; where systemd runs it: journalctl --user -u slotd",
 				paths.log);
-	lines = daemon_read_log(paths.log, 0, n > 0 && n < 100000 ? (size_t)n : LOG_LINES);
+	lines = daemon_read_log(paths.log, 0, (size_t)n);
 	if (!lines)
 		return cli_fail(cli, EXIT_STATUS_FAILED, "cannot read %s: %m", paths.log);
-	fputs(lines, stdout);
+	json_set(doc, "lines", split_lines(lines));
+	if (!cli_print_json(cli, doc))
+		fputs(lines, stdout);
 	return EXIT_STATUS_DONE;
 }

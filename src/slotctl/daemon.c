@@ -147,9 +147,9 @@ char *daemon_read_log(const char *path, long from, size_t lines)
 	struct text t = { 0 };
 	size_t size = 0, n = 0;
 
-	if (!file || !ring || lines == 0 || fseek(file, from, SEEK_SET) < 0)
+	if (!file || !ring || fseek(file, from, SEEK_SET) < 0)
 		return NULL;
-	while (getline(&line, &size, file) >= 0) {
+	while (lines > 0 && getline(&line, &size, file) >= 0) {
 		line[strcspn(line, "\n")] = '\0';
 		free(ring[n % lines]);
 		ring[n++ % lines] = out_clean(line);

@@ -119,11 +119,27 @@ class Autostart(Case):
         self.assertTrue(pid)
         self.assertNotEqual(os.getsid(pid), process.pid)
 
+    def test_remedy_is_for_a_daemon_that_does_not_run_only(self):
+        done = self.assert_exit(6, self.ctl("status"))
+        self.assertIn("slotctl daemon start", done.err)
+        self.assert_exit(0, self.ctl("daemon", "start"))
+        done = self.assert_exit(6, self.ctl("--timeout", "1us", "status"))
+        self.assertIn("in time", done.err)
+        self.assertNotIn("daemon start", done.err)
+        done = slotctl.run("--system", "status", env=self.env)
+        if "there is no socket" in done.err:
+            self.assertIn("systemctl start slotd@USER.socket", done.err)
+
     def test_daemon_commands(self):
         self.assertNotEqual(self.ctl("daemon", "status").status, 0)
         self.assert_exit(0, self.ctl("daemon", "start"))
         self.assert_exit(0, self.ctl("daemon", "start"))
         self.assert_exit(0, self.ctl("daemon", "status"))
-        self.assertTrue(self.ctl("daemon", "log").out)
+        log = self.assert_exit(0, self.ctl("daemon", "log")).out.splitlines()
+        self.assertTrue(log)
+        shown = self.ctl("--json", "daemon", "log", "-n", "1").json()
+        self.assertEqual(shown, {"lines": log[-1:]})
+        self.assertEqual(self.assert_exit(0, self.ctl("daemon", "log", "--lines", "0")).out, "")
+        self.assertEqual(self.ctl("--json", "daemon", "log", "-n", "0").json(), {"lines": []})
         self.assert_exit(0, self.ctl("daemon", "stop"))
         self.assertIsNone(self.pid())
