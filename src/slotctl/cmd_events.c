@@ -26,7 +26,7 @@ static void print_event(json_object *e)
 	_cleanup_(freep) char *at = out_time(json_get_int(e, "atUsec", 0));
 	const char *slot = json_get_string(e, "slot"), *detail = json_get_string(e, "detail");
 
-	out_line(stdout, OUT_PLAIN, "%s  %6lld  %-18s  %-16s  %s", at,
+	out_line(stdout, OUT_PLAIN, "%s  %6lld  %-19s  %-16s  %s", at,
 		 (long long)json_get_int(e, "sequence", 0), out_field(e, "kind"),
 		 slot ? slot : out_field(e, "pool"), detail && detail[0] ? detail : "-");
 }

@@ -267,19 +267,17 @@ char *format_duration(uint64_t usec, char *ret)
 
 char *format_age(uint64_t usec, char *ret)
 {
-	const char *unit = "s";
-	uint64_t n = usec / USEC_PER_SEC;
+	static const struct {
+		uint64_t seconds;
+		const char *name;
+	} units[] = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } };
+	uint64_t seconds = usec / USEC_PER_SEC + (usec % USEC_PER_SEC >= USEC_PER_SEC / 2);
+	size_t i = 0;
 
-	if (usec >= 2 * USEC_PER_DAY) {
-		n = usec / USEC_PER_DAY;
-		unit = "d";
-	} else if (usec >= 2 * USEC_PER_HOUR) {
-		n = usec / USEC_PER_HOUR;
-		unit = "h";
-	} else if (usec >= 2 * USEC_PER_MIN) {
-		n = usec / USEC_PER_MIN;
-		unit = "min";
-	}
-	snprintf(ret, DURATION_TEXT_SIZE, "%llu %s", (unsigned long long)n, unit);
+	while (units[i].seconds > 1 && seconds < 2 * units[i].seconds)
+		i++;
+	snprintf(ret, DURATION_TEXT_SIZE, "%llu %s",
+		 (unsigned long long)((seconds + units[i].seconds / 2) / units[i].seconds),
+		 units[i].name);
 	return ret;
 }

@@ -54,7 +54,7 @@ int parse_slot_name(const char *name, size_t *ret_pool_len, uint64_t *ret_n);
 /* the shortest exact form, "1h30m"; below a second "250ms"; writes to ret, returns ret */
 char *format_duration(uint64_t usec, char *ret);
 
-/* for people: "3 s", "4 min", "2 h", "5 d"; writes to ret, returns ret */
+/* for people, rounded to the nearest: "3 s", "4 min", "2 h", "5 d"; writes to ret, returns ret */
 char *format_age(uint64_t usec, char *ret);
 
 #endif

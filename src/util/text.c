@@ -239,9 +239,10 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 	for (size_t i = 0; i < n; i++) {
 		size_t la = strlen(word), lb = strlen(candidates[i]);
 		size_t limit = (la > lb ? la : lb) / 3;
+		size_t least = word[0] == candidates[i][0] ? 2 : 1;
 		size_t d = edit_distance(word, candidates[i]);
 
-		if (d <= (limit < 2 ? 2 : limit) && d < best_distance && d < lb) {
+		if (d <= (limit < least ? least : limit) && d < best_distance && d < lb) {
 			best = candidates[i];
 			best_distance = d;
 		}

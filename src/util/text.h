@@ -63,8 +63,8 @@ bool text_has_suffix(const char *s, const char *suffix);
  * @word: what was typed
  * @candidates, @n: names to choose from
  *
- * Returns the candidate with the smallest edit distance, or NULL when none is near
- * (more than a third of the longer word's length, at least 2).
+ * Returns the candidate with the smallest edit distance, or NULL when none is near: at most
+ * a third of the longer word's length, or 2 where both begin alike, or 1.
  */
 const char *text_nearest(const char *word, const char *const *candidates, size_t n);
 

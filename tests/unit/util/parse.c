@@ -215,6 +215,13 @@ Test(parse, ages_are_for_people)
 	cr_expect(eq(str, format_age(4 * USEC_PER_MIN, text), S("4 min")));
 	cr_expect(eq(str, format_age(2 * USEC_PER_HOUR, text), S("2 h")));
 	cr_expect(eq(str, format_age(5 * USEC_PER_DAY, text), S("5 d")));
+	cr_expect(eq(str, format_age(4 * USEC_PER_HOUR - 1, text), S("4 h")));
+	cr_expect(eq(str, format_age(2 * USEC_PER_HOUR - 1, text), S("2 h")));
+	cr_expect(eq(str, format_age(149 * USEC_PER_SEC, text), S("2 min")));
+	cr_expect(eq(str, format_age(150 * USEC_PER_SEC, text), S("3 min")));
+	cr_expect(eq(str, format_age(USEC_PER_SEC / 2, text), S("1 s")));
+	format_age(UINT64_MAX, text);
+	cr_expect(strlen(text) < DURATION_TEXT_SIZE);
 }
 
 Test(parse, branch_name_is_what_git_takes)

@@ -120,8 +120,8 @@ Test(text, small_helpers)
 
 Test(text, the_nearest_is_what_was_meant)
 {
-	static const char *const words[] = { "ready", "max", "release", "renew",
-					     "shutdown_timeout" };
+	static const char *const words[] = { "ready", "max", "release", "renew", "shutdown_timeout",
+					     "pool" };
 	static const struct {
 		const char *word, *nearest;
 	} cases[] = {
@@ -130,6 +130,8 @@ Test(text, the_nearest_is_what_was_meant)
 		{ "renwe", "renew" }, { "shutdowntimeout", "shutdown_timeout" },
 		{ "quux", NULL },     { "", NULL },
 		{ "ma", "max" },      { "completely", NULL },
+		{ "foo", NULL },      { "polo", "pool" },
+		{ "ool", "pool" },    { "loop", NULL },
 	};
 	char endless[200];
 
