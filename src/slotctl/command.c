@@ -36,16 +36,17 @@ static const struct option acquire_options[] = {
 	{ "wait", 0, "DUR", OPTION_DURATION, "waitUsec",
 	  "wait so long when all slots are leased; default: only for one that is being made" },
 	{ "ttl", 0, "DUR", OPTION_DURATION, "ttlUsec",
-	  "the lease ends so long after its last renewal; default: the pool's" },
+	  "the lease ends so long after its last renewal, within what the pool allows; "
+	  "default: the pool's" },
 	{ "key", 0, "KEY", OPTION_STRING, "key", "same key and request, same lease" },
 	{ "priority", 0, "P", OPTION_PRIORITY, "priority",
 	  "critical, high, medium, low or a number; the greater is served first" },
-	{ "label", 0, "L", OPTION_LIST, "labels", "a label; may come again" },
+	{ "label", 0, "L", OPTION_LIST, "labels", "a label; may come again; no effect yet" },
 	{ "estimate", 0, "DUR", OPTION_DURATION, "estimateUsec",
-	  "how long the work will probably take" },
+	  "how long the work will probably take; no effect yet" },
 	{ "meta", 0, "K=V", OPTION_MAP, "meta", "a note of your own; may come again" },
 	{ "bind", 0, "HOW", OPTION_STRING, "bind",
-	  "what keeps the lease: ttl, process[:PID], connection, manual; joined by +" },
+	  "what keeps the lease: ttl (default) or manual; not yet: process[:PID], connection" },
 	{ "no-start", 0, NULL, OPTION_FLAG, NULL, "do not start the user's daemon" },
 	{ "no-create", 0, NULL, OPTION_FLAG, NULL, "do not make a pool for this repository" },
 	END,
@@ -63,7 +64,7 @@ static const struct option discard_option[] = {
 
 static const struct option release_options[] = {
 	{ "agent", 0, "ID", OPTION_STRING, "agent",
-	  "the holder's; lets SLOT or PATH name the lease" },
+	  "as given to acquire: lets SLOT or PATH name the lease from another shell" },
 	{ "force", 0, NULL, OPTION_FLAG, "force", "take it from a live holder (operators)" },
 	{ "no-wait", 0, NULL, OPTION_OFF, "wait", "do not wait until the slot is clean" },
 	END,
@@ -151,7 +152,10 @@ const struct command commands[] = {
 	  false,
 	  "give a slot back",
 	  "Ends the lease and returns the slot. Without an argument: SLOT_LEASE, else the slot "
-	  "of the working directory. Work that is not saved is not lost: the slot is isolated "
+	  "of the working directory. SLOT and PATH, and the working directory, are for the "
+	  "process that acquired and its descendants; from another shell give the lease, or "
+	  "--agent as in acquire, or set SLOT_LEASE from acquire --env. Work that is not saved is "
+	  "not lost: the slot is isolated "
 	  "and kept as it is, unless --discard is given.",
 	  { release_options, discard_option } },
 	{ "renew",
@@ -195,7 +199,7 @@ const struct command commands[] = {
 	  "Leases a slot, runs CMD in it with SLOT_PATH, SLOT_LEASE and the like in its "
 	  "environment, renews the lease meanwhile, and gives the slot back afterwards. Without "
 	  "CMD, on a terminal: $SHELL. Ends with CMD's own exit status, or with 5 when the lease "
-	  "was lost.",
+	  "was lost. Standard output is CMD's, also with --json.",
 	  { acquire_options, discard_option } },
 
 	{ "pool list",
@@ -351,7 +355,7 @@ const struct command commands[] = {
 	  0,
 	  false,
 	  "what your own slotd said",
-	  "Shows the end of the user's daemon's log.",
+	  "Shows the end of the user's daemon's log; with --json as {\"lines\":[...]}.",
 	  { log_options } },
 	{ "config check",
 	  OPERATORS,
@@ -424,7 +428,8 @@ const struct command commands[] = {
 	  0,
 	  false,
 	  "the history",
-	  "Prints what happened, in order; with --json one document a line.",
+	  "Prints what happened, in order; with --json one document, with --follow as well one a "
+	  "line.",
 	  { events_options } },
 	{ "ping",
 	  DIAGNOSIS,

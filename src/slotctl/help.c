@@ -105,9 +105,10 @@ void help_print_command(const struct command *c)
 
 void help_print_family(const char *first)
 {
+	const struct command *alone = command_find(first, NULL);
 	size_t len = strlen(first);
 
-	printf("Usage: slotctl %s COMMAND\n\n", first);
+	printf(alone ? "Usage: slotctl %s [COMMAND]\n\n" : "Usage: slotctl %s COMMAND\n\n", first);
 	for (const struct command *c = commands; c->name; c++)
 		if (strncmp(c->name, first, len) == 0 && (c->name[len] == ' ' || !c->name[len]))
 			print_command_line(c);
