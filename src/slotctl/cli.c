@@ -119,7 +119,6 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 	} remedies[] = {
 		{ "io.slotd.pool.Busy", "'slotctl leases' shows who holds them" },
 		{ "io.slotd.pool.QuotaReached", "'slotctl leases' shows what this agent holds" },
-		{ "io.slotd.pool.Unavailable", "'slotctl status' shows why" },
 		{ "io.slotd.pool.BranchInUse", "choose another --branch, or leave that one there" },
 	};
 	int64_t retry_usec = json_get_int(parameters, "retryAfterUsec", -1);
@@ -127,6 +126,11 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 
 	if (cli->json || cli->quiet)
 		return;
+	if (strcmp(error, "io.slotd.pool.NotPermitted") == 0 &&
+	    strcmp(cli->command->name, "release") == 0)
+		fprintf(stderr,
+			"slotctl: from another shell: slotctl release --agent NAME, as given to "
+			"acquire; or with SLOT_LEASE set, as acquire --env prints it\n");
 	for (size_t i = 0; i < ARRAY_SIZE(remedies); i++)
 		if (strcmp(remedies[i].error, error) == 0)
 			fprintf(stderr, "slotctl: %s\n", remedies[i].remedy);
@@ -173,6 +177,11 @@ static char *explain(const char *error, json_object *parameters)
 
 enum exit_status cli_fail_call(struct cli *cli, int code)
 {
+	return cli_fail_call_as(cli, code, NULL);
+}
+
+enum exit_status cli_fail_call_as(struct cli *cli, int code, const char *sentence)
+{
 	const char *error = slot_client_error_name(cli->client);
 	const char *message = slot_client_error_message(cli->client);
 	const char *text = slot_client_error_parameters_json(cli->client);
@@ -180,8 +189,8 @@ enum exit_status cli_fail_call(struct cli *cli, int code)
 	_cleanup_(freep) char *explained = explain(error, parameters);
 	enum exit_status status = exit_status_of(error, code);
 
-	if (explained)
-		message = explained;
+	if (sentence || explained)
+		message = sentence ? sentence : explained;
 	tell(cli, error ? error : own_error(status), *message ? message : strerror(-code),
 	     json_object_get(parameters));
 	if (error)

@@ -99,6 +99,9 @@ enum exit_status cli_call_list(struct cli *cli, const char *method, json_object 
 /* reports the failure of the last call on the client, and returns its exit status */
 enum exit_status cli_fail_call(struct cli *cli, int code);
 
+/* the same in other words; NULL: in the daemon's */
+enum exit_status cli_fail_call_as(struct cli *cli, int code, const char *sentence);
+
 /* reports a failure of slotctl's own; returns the status */
 __attribute__((format(printf, 3, 4))) enum exit_status
 cli_fail(struct cli *cli, enum exit_status status, const char *fmt, ...);

@@ -95,13 +95,24 @@ static void print_advice(json_object *pool)
 	print_lacks(pool);
 }
 
-static void print_findings(int64_t findings)
+/* each kind has its command: slots that are isolated, pools that have a problem */
+static void print_findings(int64_t findings, json_object *pools)
 {
+	bool isolated = false, broken = false;
+
+	for (size_t i = 0; pools && i < json_object_array_length(pools); i++) {
+		json_object *pool = json_object_array_get_idx(pools, i);
+
+		isolated = isolated || json_get_int(pool, "isolated", 0) > 0;
+		broken = broken || json_get_string(pool, "problem");
+	}
 	if (findings == 0)
 		out_line(stdout, OUT_GREEN, "no findings");
 	else
-		out_line(stdout, OUT_YELLOW, "%lld finding%s; see slotctl slots --state isolated",
-			 (long long)findings, findings == 1 ? "" : "s");
+		out_line(stdout, OUT_YELLOW, "%lld finding%s; see slotctl %s%s",
+			 (long long)findings, findings == 1 ? "" : "s",
+			 isolated ? "slots --state isolated" : "pool list",
+			 isolated && broken ? ", slotctl pool list" : "");
 }
 
 static void print_pools(json_object *pools)
@@ -137,6 +148,6 @@ enum exit_status cmd_status(struct cli *cli)
 			 out_field(reply, "version"),
 			 format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), age),
 			 cli->socket);
-	print_findings(json_get_int(reply, "findings", 0));
+	print_findings(json_get_int(reply, "findings", 0), json_get_array(reply, "pools"));
 	return EXIT_STATUS_DONE;
 }

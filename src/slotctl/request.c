@@ -161,6 +161,7 @@ static enum exit_status make_pool(struct cli *cli, const struct place *place)
 static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 			    const struct place *place, struct slot_lease **ret)
 {
+	_cleanup_(freep) char *nowhere = NULL;
 	enum exit_status status;
 	int r = slot_acquire(cli->client, q, ret);
 
@@ -175,10 +176,11 @@ static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 		interrupt_die();
 	if (r == 0)
 		return EXIT_STATUS_DONE;
-	status = cli_fail_call(cli, r);
-	if (r == -ENOENT && !cli_word(cli, 0) && !place->common_dir)
-		cli_note(cli, "here is no repository: name a POOL ('slotctl pool list')");
-	return status;
+	if (r == -ENOENT && !cli_word(cli, 0) && !place->common_dir && is_about_pool(cli))
+		nowhere = text_printf("%s is in no repository and in no slot: name a POOL; "
+				      "'slotctl pool list' shows them",
+				      place->directory);
+	return cli_fail_call_as(cli, r, nowhere);
 }
 
 /* what no daemon would accept is refused before one is asked, or started */

@@ -8,6 +8,7 @@ import subprocess
 from support import git, slotctl
 from support.case import Case
 from support.idl import Interface
+from support.paths import product
 
 COMMANDS = ["acquire", "release", "renew", "touch", "finish", "run", "status", "slots", "leases", "queue",
             "events", "ping", "pool list", "pool show", "pool add", "pool remove", "pool resize",
@@ -44,6 +45,7 @@ class Help(Case):
         self.assertEqual(len(texts), len(COMMANDS) + 2)
 
     def test_help_names_every_command_in_groups(self):
+        self.assertIn("slotctl ping [COMMAND]", self.run_plain("help", "ping").out)
         out = self.run_plain("--help").out
         for word in {c.split()[0] for c in COMMANDS} | {"Agents", "Operators", "Diagnosis"}:
             self.assertIn(word, out)
@@ -86,6 +88,16 @@ class Help(Case):
                 self.assertIn(why, done.err)
                 self.assertEqual(self.run_plain("--json", *args, cwd=here).json()["error"],
                                  "io.slotd.slotctl.Usage")
+
+    def test_what_nobody_meant_is_not_proposed(self):
+        for word in ("foo", "explain", "recover"):
+            self.assertNotIn("did you mean", self.assert_exit(2, self.run_plain(word)).err)
+
+    def test_what_has_no_effect_yet_is_marked_in_help(self):
+        lines = " ".join(self.run_plain("help", "acquire").out.split())
+        for option in ("--label L", "--estimate DUR"):
+            self.assertRegex(lines, option + " [^-]*no effect yet")
+        self.assertIn("not yet: process[:PID], connection", lines)
 
     def test_path_that_is_not_there_is_exit_4(self):
         for path in ("/nonexistent", "nonexistent", "/etc/passwd/x"):
@@ -197,6 +209,7 @@ class Commands(Case):
         self.assertIn("isolated", done.out + done.err)
         shown = self.ok(slotd, "status")
         self.assertIn("1", shown.out)
+        self.assertEqual(shown.out.splitlines()[-1], "1 finding; see slotctl slots --state isolated")
         self.assertIn("isolated", self.ok(slotd, "slots").out)
 
     def test_env_prints_exports_for_a_shell(self):
@@ -204,7 +217,7 @@ class Commands(Case):
         done = subprocess.run(
             ["sh", "-ec", 'eval "$(%s acquire p --env --task "a \'b\' $HOME")"; cd "$SLOT_PATH"; pwd;'
              ' echo "$SLOT_LEASE $SLOT_TOKEN $SLOT_POOL $SLOT_ID"; printf "%%s\n" "$SLOT_TASK";'
-             ' %s release' % ((slotctl.product("slotctl"),) * 2)],
+             ' %s release' % ((product("slotctl"),) * 2)],
             env={**slotctl.environment(slotd.socket), "HOME": "/x y"}, capture_output=True, text=True,
             timeout=60, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -232,10 +245,54 @@ class Commands(Case):
     def test_release_by_slot_or_path_of_somebody_else_is_exit_8(self):
         slotd = self.one_pool()
         lease = self.acquired_apart(slotd)
-        self.assert_exit(8, self.slotctl(slotd, "release", lease["slot"]))
+        done = self.assert_exit(8, self.slotctl(slotd, "release", lease["slot"]))
+        self.assertIn("--agent NAME", done.err)
+        self.assertIn("acquire --env", done.err)
         self.assert_exit(8, self.slotctl(slotd, "release", lease["path"]))
         self.assert_exit(8, self.slotctl(slotd, "release", lease["slot"], "--agent", "you"))
         self.ok(slotd, "release", lease["slot"], "--force")
+
+    def test_each_command_in_a_shell_of_its_own_as_the_manual_has_it(self):
+        slotd = self.one_pool()
+        for line in ("acquire p --agent agent-7 --env > %s", ". %s && slotctl renew", ". %s && slotctl release"):
+            script = line % self.path("agent-7.slot")
+            script = script.replace("slotctl", product("slotctl"))
+            done = subprocess.run(["sh", "-c", script if script[0] == "." else product("slotctl") + " " + script],
+                                  env=slotctl.environment(slotd.socket), capture_output=True, text=True,
+                                  timeout=60, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(slotd.leases(), {})
+        done = slotctl.run_apart("acquire", "p", "--agent", "agent-7", socket=slotd.socket)
+        self.assert_exit(0, slotctl.run_apart("release", "--agent", "agent-7", done.out.strip(),
+                                              socket=slotd.socket))
+        self.assertEqual(slotd.leases(), {})
+
+    def test_outside_of_any_repository_one_line_says_what_to_do(self):
+        slotd = self.one_pool()
+        for args in (("acquire",), ("run", "--", "true")):
+            done = self.assert_exit(4, self.slotctl(slotd, *args, cwd="/usr"))
+            self.assertRegex(done.err, r"\Aslotctl: /usr is in no repository.*name a POOL.*\n\Z")
+        self.assertIn("/usr", self.slotctl(slotd, "--json", "acquire", cwd="/usr").json()["message"])
+
+    def test_unavailable_is_explained_once(self):
+        slotd = self.one_pool()
+        self.ok(slotd, "pool", "pause", "p")
+        done = self.assert_exit(3, self.slotctl(slotd, "acquire", "p"))
+        self.assertEqual(done.err.count("\n"), 1, done.err)
+
+    def test_status_names_the_command_that_shows_its_findings(self):
+        slotd = self.slotd({"broken": {"url": "file:///nonexistent"}})
+        self.until(lambda: slotd.pool("broken")["problem"], "the pool has a problem")
+        last = self.ok(slotd, "status").out.splitlines()[-1]
+        self.assertEqual(last, "1 finding; see slotctl pool list")
+        self.assertIn("nonexistent", self.ok(slotd, "pool", "list").out)
+
+    def test_events_stand_in_columns(self):
+        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd.acquire("p", agent="a")
+        self.until(lambda: "lease_expiring_soon" in [e["kind"] for e in slotd.events()], "the warning")
+        lines = self.ok(slotd, "events").out.splitlines()
+        self.assertEqual([line for line in lines if line[48:50] != "  " or line[50] == " "], [])
 
     def test_pool_may_be_left_out_inside_the_repository_or_a_slot(self):
         slotd = self.one_pool()
