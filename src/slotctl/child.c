@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -32,7 +33,9 @@ int child_init(struct child *c, struct fault *f)
 {
 	sigset_t mask;
 
-	*c = (struct child){ .signal_fd = -1, .tty = isatty(STDIN_FILENO) ? STDIN_FILENO : -1 };
+	*c = (struct child){ .signal_fd = -1,
+			     .tty = isatty(STDIN_FILENO) ? STDIN_FILENO : -1,
+			     .parent = getpid() };
 	signal(SIGCHLD, SIG_DFL); /* ignored, there would be no exit status */
 	fill_mask(c, &mask);
 	sigprocmask(SIG_BLOCK, &mask, &c->before);
@@ -88,6 +91,19 @@ static void __attribute__((noreturn)) give_up(int fd, int status)
 	_exit(status);
 }
 
+/*
+ * A command whose slotctl was killed would go on in a slot that becomes somebody else's. Whoever
+ * ignores SIGTERM is left alone, but for one that has not even begun.
+ */
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() == parent)
+		return;
+	raise(SIGTERM); /* the parent was killed before that */
+	_exit(EXIT_STATUS_SIGNAL + SIGTERM);
+}
+
 static void __attribute__((noreturn))
 become_command(const struct child *c, char *const *argv, const char *directory,
 	       const struct request_variable v[REQUEST_VARIABLES], int failure_fd)
@@ -98,6 +114,7 @@ become_command(const struct child *c, char *const *argv, const char *directory,
 	if (foreground)
 		tcsetpgrp(c->tty, getpid()); /* SIGTTOU is still blocked */
 	sigprocmask(SIG_SETMASK, &c->before, NULL);
+	end_with(c->parent);
 	if (chdir(directory) < 0)
 		give_up(failure_fd, EXIT_STATUS_FAILED);
 	for (size_t i = 0; i < REQUEST_VARIABLES; i++) {

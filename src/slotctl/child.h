@@ -8,6 +8,9 @@
  * 3. when signal_fd is readable: child_process(), until child->ended
  * 4. child_deinit()
  *
+ * The kernel sends SIGTERM to the command when slotctl is killed; not to what the
+ * command has started, nor to a set-user-ID program.
+ *
  * Job control: the command runs in a process group of its own, which gets the
  * terminal while slotctl has it. When it stops, slotctl takes the terminal back and
  * stops as well; when slotctl is continued, so is the command.
@@ -27,6 +30,7 @@
 struct child {
 	pid_t pid; /* also its process group; 0: not started */
 	int signal_fd;
+	pid_t parent;	 /* slotctl: the command gets SIGTERM when it dies */
 	int tty;	 /* standard input, when it is a terminal; else -1 */
 	sigset_t before; /* the mask to give back */
 	bool ended;

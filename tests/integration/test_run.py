@@ -8,6 +8,7 @@ import time
 
 from support import git, slotctl
 from support.case import Case
+from support.daemon import children, is_alive
 from support.paths import product
 
 
@@ -102,6 +103,17 @@ class Run(Case):
             out, err = process.communicate(timeout=30)
             self.assertEqual((out, process.returncode), (b"got\n", 7), err)
         self.assert_given_back(slotd)
+
+    def test_slotctl_killed_ends_the_command(self):
+        slotd = self.one_pool()
+        for script in ("echo up; exec sleep 300",
+                       "trap 'echo term; exit 0' TERM; echo up; while :; do sleep 0.05; done"):
+            process = self.running(slotd, "sh", "-c", script, start_new_session=True)
+            (command,) = children(process.pid)
+            process.kill()
+            self.until(lambda: not is_alive(command), "the command has ended")
+            out, _ = process.communicate(timeout=30)
+            self.assertEqual(out, b"term\n" if "trap" in script else b"")
 
     def test_slotctl_killed_ends_the_lease(self):
         slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
