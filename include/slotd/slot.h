@@ -155,6 +155,12 @@ SLOT_API SLOT_CHECK int slot_client_new(const char *path, struct slot_client **r
  */
 SLOT_API SLOT_CHECK int slot_client_connect(struct slot_client *client);
 
+/**
+ * slot_client_ref - take another reference
+ * @client: not NULL
+ *
+ * Returns @client; each reference is dropped with slot_client_unref(). Cannot fail.
+ */
 SLOT_API struct slot_client *slot_client_ref(struct slot_client *client);
 
 /**
@@ -253,27 +259,28 @@ SLOT_API int slot_request_set_common_dir(struct slot_request *request, const cha
 SLOT_API int slot_request_set_ref(struct slot_request *request, const char *ref);
 /* a branch to check out, made when it is not there; default: the pool's, or none */
 SLOT_API int slot_request_set_branch(struct slot_request *request, const char *branch);
-/* who works, for people and for quotas */
+/* who works, for people (and for quotas, not yet) */
 SLOT_API int slot_request_set_agent(struct slot_request *request, const char *agent);
-/* what for; hand-over is kept by task */
+/* what for, for people (and for hand-over, not yet) */
 SLOT_API int slot_request_set_task(struct slot_request *request, const char *task);
 /* same key and same request, same lease; default: a random one for each slot_acquire() */
 SLOT_API int slot_request_set_key(struct slot_request *request, const char *key);
-/* what keeps the lease alive: "ttl", "process", "process:PID", "connection", "manual", joined
- * by "+"; default "ttl" */
+/* what keeps the lease alive: "ttl" (default) or "manual"; not yet, but -EOPNOTSUPP: "process",
+ * "process:PID", "connection", joined by "+" */
 SLOT_API int slot_request_set_bind(struct slot_request *request, const char *bind);
 /* how long to wait for a slot, microseconds; 0: not at all; default: the daemon's (60 s for
  * a slot that is being made) */
 SLOT_API int slot_request_set_wait_usec(struct slot_request *request, uint64_t wait_usec);
-/* time to live between two signs of life, microseconds; default and limits: the pool's */
+/* time to live between two signs of life, microseconds; default: the pool's, and what is beyond
+ * the pool's limits is moved to them */
 SLOT_API int slot_request_set_ttl_usec(struct slot_request *request, uint64_t ttl_usec);
 /* process that may release by slot or path later on: the caller (default) or an ancestor of it */
 SLOT_API int slot_request_set_holder(struct slot_request *request, int64_t pid);
-/* how long the work will probably take, microseconds */
+/* how long the work will probably take, microseconds; no effect yet */
 SLOT_API int slot_request_set_estimate_usec(struct slot_request *request, uint64_t estimate_usec);
 /* the greater is served first */
 SLOT_API int slot_request_set_priority(struct slot_request *request, int64_t priority);
-/* a label, after those that are there */
+/* a label, after those that are there; no effect yet */
 SLOT_API int slot_request_add_label(struct slot_request *request, const char *label);
 /* a note of the caller's own; the same name again replaces it */
 SLOT_API int slot_request_add_meta(struct slot_request *request, const char *name,
@@ -323,7 +330,7 @@ SLOT_API SLOT_CHECK int slot_renew(struct slot_client *client, struct slot_lease
 SLOT_API SLOT_CHECK int slot_touch(struct slot_client *client, struct slot_lease *lease);
 
 enum slot_release_flag {
-	SLOT_RELEASE_DISCARD = 1 << 0, /* do not save what is unsaved */
+	SLOT_RELEASE_DISCARD = 1 << 0, /* throw away what is unsaved */
 	SLOT_RELEASE_FORCE = 1 << 1,   /* from a live holder; operators only */
 	SLOT_RELEASE_NO_WAIT = 1 << 2, /* return when it is recorded, not when it is clean */
 };
@@ -332,8 +339,10 @@ enum slot_release_flag {
  * slot_release - give the slot back
  * @flags: of enum slot_release_flag, or 0
  *
- * What is unsaved is saved first; slot_client_reply_json() says where ("salvage"), and in
- * what "state" the slot is now. Afterwards, and after -ESTALE, the lease is not held;
+ * A slot that holds what is unsaved is isolated, and stays as it is, unless
+ * SLOT_RELEASE_DISCARD is given; that is success, too. slot_client_reply_json() says in what
+ * "state" the slot is now, and with "isolated" the "reason". (Saving such work elsewhere, and
+ * naming that in "salvage", is not done yet: it is null.) Afterwards, and after -ESTALE, the lease is not held;
  * its object stays until slot_lease_free(). When a repeated attempt hears that the lease
  * is gone, the lost one did it: that is success, and the reply holds "lease" only.
  *
