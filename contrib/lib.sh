@@ -3,7 +3,7 @@
 # needs bash. $TOP is the source tree.
 
 # packages that only contrib/check needs; the others build and run slotd
-CHECK_ONLY=' clang clang-format libclang-rt-dev libcriterion-dev llvm openssl systemd valgrind xxd '
+CHECK_ONLY=' clang libclang-rt-dev libcriterion-dev llvm openssl systemd valgrind '
 
 say()
 {
