@@ -3,7 +3,8 @@
 # needs bash. $TOP is the source tree.
 
 # packages that only contrib/check needs; the others build and run slotd
-CHECK_ONLY=' clang libclang-rt-dev libcriterion-dev llvm openssl systemd valgrind '
+CHECK_ONLY=' clang dropbear-bin libclang-rt-dev libcriterion-dev libnss-wrapper llvm openssh-client '
+CHECK_ONLY+='openssl systemd valgrind '
 
 say()
 {

@@ -1,6 +1,7 @@
 """Servers to clone from: git over HTTP with a token, and ssh."""
 
 import base64
+import getpass
 import http.server
 import os
 import shutil
@@ -12,6 +13,7 @@ import threading
 from support import wait
 
 BACKEND = "/usr/lib/git-core/git-http-backend"
+SSHD = "/usr/sbin/dropbear"
 
 
 class GitHandler(http.server.BaseHTTPRequestHandler):
@@ -100,26 +102,42 @@ def make_certificate(directory):
 
 
 class Ssh:
-    """An sshd of our own; key: the private key that may come in."""
+    """A dropbear of our own (openssh-server would be a service of the machine that runs the tests).
+
+    key: the private key that may come in. dropbear looks for it in the home of the user, so the C
+    library tells it another one.
+    """
 
     def __init__(self, directory):
         self.directory = directory
-        os.makedirs(directory, mode=0o700)
+        os.makedirs(os.path.join(directory, ".ssh"), mode=0o700)
+        os.chmod(directory, 0o700)
+        self.user = getpass.getuser()
         self.key = self.make_key("client")
         self.host_key = self.make_key("host")
-        shutil.copy(self.key + ".pub", self.path("authorized"))
+        subprocess.run(["dropbearconvert", "openssh", "dropbear", self.host_key, self.path("dropbear")],
+                       check=True, capture_output=True)
+        shutil.copy(self.key + ".pub", self.path(".ssh/authorized_keys"))
+        os.chmod(self.path(".ssh/authorized_keys"), 0o600)
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        with open(self.path("config"), "w", encoding="ascii") as f:
-            f.write("ListenAddress 127.0.0.1:%d\nHostKey %s\nAuthorizedKeysFile %s\nPidFile none\n"
-                    "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n"
-                    "AcceptEnv GIT_*\n" % (self.port, self.host_key, self.path("authorized")))
-        os.makedirs("/run/sshd", exist_ok=True)
         with open(self.path("log"), "wb") as log:
-            self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", self.path("config")],
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait.until(self.listens, "sshd listens")
+            self.process = subprocess.Popen(
+                [SSHD, "-F", "-E", "-s", "-p", "127.0.0.1:%d" % self.port,
+                 "-r", self.path("dropbear"), "-P", self.path("pid")],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env={**os.environ, **self.names()})
+        wait.until(self.listens, "dropbear listens")
+
+    def names(self):
+        """What makes libnss_wrapper say that the user is at home here."""
+        lines = {"passwd": "%s:x:%d:%d::%s:/bin/sh\n" % (self.user, os.getuid(), os.getgid(), self.directory),
+                 "group": "%s:x:%d:\n" % (self.user, os.getgid())}
+        for name, line in lines.items():
+            with open(self.path(name), "w", encoding="utf-8") as f:
+                f.write(line)
+        return {"LD_PRELOAD": "libnss_wrapper.so", "NSS_WRAPPER_PASSWD": self.path("passwd"),
+                "NSS_WRAPPER_GROUP": self.path("group")}
 
     def path(self, name):
         return os.path.join(self.directory, name)
@@ -139,8 +157,8 @@ class Ssh:
             f.write(line)
         return self.path(name)
 
-    def url(self, path, user):
-        return "ssh://%s@127.0.0.1:%d%s" % (user, self.port, path)
+    def url(self, path):
+        return "ssh://%s@127.0.0.1:%d%s" % (self.user, self.port, path)
 
     def close(self):
         self.process.terminate()
