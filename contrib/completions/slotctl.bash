@@ -54,7 +54,7 @@ _slotctl_commands() {
 _slotctl_value() {
 	case $1 in
 	--priority) echo 'critical high medium low' ;;
-	--bind) echo 'ttl process connection manual' ;;
+	--bind) echo 'ttl manual' ;;
 	--slot) _slotctl_names slot slots ;;
 	--state)
 		case $2 in

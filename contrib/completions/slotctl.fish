@@ -68,7 +68,7 @@ for command in acquire run
     complete -c slotctl -n "__slotctl_is $command" -l label -x -d 'a label'
     complete -c slotctl -n "__slotctl_is $command" -l estimate -x -d 'how long it will take'
     complete -c slotctl -n "__slotctl_is $command" -l meta -x -d 'a note, K=V'
-    complete -c slotctl -n "__slotctl_is $command" -l bind -xa 'ttl process connection manual'
+    complete -c slotctl -n "__slotctl_is $command" -l bind -xa 'ttl manual'
     complete -c slotctl -n "__slotctl_is $command" -l no-start -d 'do not start a daemon'
     complete -c slotctl -n "__slotctl_is $command" -l no-create -d 'do not make a pool'
 end

@@ -114,7 +114,12 @@ static const char *only_pool(struct cli *cli, json_object *list)
 
 	if (n == 1)
 		return out_field(json_object_array_get_idx(pools, 0), "name");
-	cli_fail(cli, EXIT_STATUS_USAGE, "which pool? there are %zu; see 'slotctl pool list'", n);
+	if (n == 0)
+		cli_fail(cli, EXIT_STATUS_USAGE,
+			 "there are no pools yet; make one: slotctl pool add NAME --url URL");
+	else
+		cli_fail(cli, EXIT_STATUS_USAGE,
+			 "which pool? there are %zu; see 'slotctl pool list'", n);
 	return NULL;
 }
 
