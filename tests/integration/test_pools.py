@@ -201,9 +201,11 @@ class Pools(Case):
         slotd = self.bare_slotd()
         many = os.path.join(slotd.state_dir, "stores", "q.new", "many")
         os.makedirs(many)  # takes long to delete
-        for n in range(30000):
+        for n in range(100000):
             os.close(os.open(os.path.join(many, str(n)), os.O_CREAT | os.O_WRONLY))
-        time.sleep(4)  # the child that copies the ledger, 2 s after the start, is not the one looked for
+        # the child that copies the ledger soon after the start is not the one looked for
+        self.until(lambda: os.path.exists(os.path.join(slotd.state_dir, "ledger.copy", "data.mdb"))
+                   and not children(slotd.process.pid), "the ledger is copied")
         with slotd.client() as adder:
             adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
             wait.until(lambda: "pool cannot be opened" in slotd.log(), "it fails", 30, 0)
