@@ -4,6 +4,7 @@ import os
 import pty
 import select
 import signal
+import subprocess
 import time
 
 from support import git, slotctl
@@ -68,11 +69,32 @@ class Run(Case):
         self.assertEqual((done.status, done.out), (0, "hello"))
         self.assertIn("oops\n", done.err)
 
-    def test_lease_is_bound_to_the_process_and_renewed_while_it_runs(self):
+    def wait_renewals(self, slotd, lease, more):
+        """Until a lease has been renewed so many times more; how often it was, all in all."""
+        wanted = slotd.leases()[lease]["renewals"] + more
+
+        def renewed():
+            count = slotd.leases()[lease]["renewals"]
+            return count if count >= wanted else None
+        return self.until(renewed, "%d renewals more" % more)
+
+    def end(self, process, status):
+        """Close the standard input of a command that waits for it; it ends with this status."""
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, status)
+
+    def test_lease_is_renewed_while_the_command_runs(self):
         slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
-        self.assert_exit(0, self.run_in(slotd, "sleep", "6"))
-        kinds = [e["kind"] for e in slotd.events()]
-        self.assertNotIn("expired", kinds)
+        process = self.running(slotd, "sh", "-c", "echo up; read line; exit 4", stdin=subprocess.PIPE)
+        (lease,) = slotd.leases()
+        # renewed at a third of its time: the fifth comes when ttl and grace would be over
+        self.wait_renewals(slotd, lease, 5)
+        self.end(process, 4)
+        self.assert_given_back(slotd)
+        kinds = [e["kind"] for e in slotd.events() if e["lease"] == lease]
+        self.assertGreaterEqual(kinds.count("lease_renewed"), 5, kinds)
+        self.assertNotIn("lease_expired", kinds)
+        self.assertEqual(kinds[-1], "lease_released")
 
     def test_unsaved_work_is_kept_and_said(self):
         slotd = self.one_pool()
@@ -143,11 +165,14 @@ class Run(Case):
 
     def test_restart_of_the_daemon_in_between_is_survived(self):
         slotd = self.one_pool(lease={"ttl": "4s", "grace": "4s", "min_ttl": "1s", "warn_before": "1s"})
-        process = self.running(slotd, "sh", "-c", "echo up; sleep 8; exit 9")
+        process = self.running(slotd, "sh", "-c", "echo up; read line; exit 9", stdin=subprocess.PIPE)
+        (lease,) = slotd.leases()
         slotd.restart()
-        process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 9)
+        self.assertIn(lease, slotd.leases())
+        self.wait_renewals(slotd, lease, 2)
+        self.end(process, 9)
         self.assert_given_back(slotd)
+        self.assertNotIn("lease_expired", [e["kind"] for e in slotd.events()])
 
     def test_nested_run_is_another_slot(self):
         slotd = self.one_pool()
