@@ -52,7 +52,7 @@ class OneAtATime(Case):
         fcntl.fcntl(fd, 37, struct.pack("hhqqi", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
         slotd.start()
         slotd.release(lease["lease"], wait=False)
-        time.sleep(1)
+        slotd.wait_log(r"a job waits until an earlier worker is gone lock=%s$" % lease["slot"])
         self.assertEqual(slotd.slot(lease["slot"])["state"], "cleaning")
         os.close(fd)
         slotd.wait_state(lease["slot"], "ready")
@@ -78,13 +78,39 @@ class Signals(Case):
         slotd.signal(signal.SIGINT)
         self.assertEqual(slotd.wait(), 0)
 
+    def stop_workers(self, slotd):
+        """SIGSTOP for every worker: what they do, or are given now, comes to no end."""
+        workers = slotd.workers()
+        self.assertTrue(workers, "no worker runs")
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+
+    def steps(self, slotd, mark):
+        """What the log says of the end since a mark."""
+        return [line.partition(": ")[2] for line in slotd.log()[mark:].split("\n")
+                if line.startswith("slotd: stop")]
+
     def test_steps_of_the_end_are_logged_in_order_with_their_counts(self):
-        slotd = self.one_pool()
-        slotd.acquire("p")
+        slotd = self.one_pool(ready=2, maximum=2, settings={"shutdown_timeout": "1s"})
+        main, follower, releaser, *waiters = (self.enterContext(slotd.client()) for _ in range(5))
+        leases = [main.call("Acquire", pool="p")["lease"] for _ in range(2)]
+        follower.send("Events", {"follow": True}, more=True)
+        self.stop_workers(slotd)
+        releaser.send("Release", {"lease": leases[0]})
+        for waiter in waiters:
+            waiter.send("Acquire", {"pool": "p", "waitUsec": 60 * SECOND})
+        self.until(lambda: len(main.call("Queue")["queue"]) == 2, "two wait")
+        self.until(lambda: main.call("PingHealth")["activeOperations"] == 1, "one job runs")
         mark = len(slotd.log())
         self.assertEqual(slotd.stop(), 0)
-        steps = [line for line in slotd.log()[mark:].split("\n") if re.search(r"\d", line)]
-        self.assertGreaterEqual(len(steps), 5, slotd.log()[mark:])
+        self.assertEqual(self.steps(slotd, mark), [
+            "stopping: no new connections; open count=5",
+            "stopping: who waited was refused count=2",
+            "stopping: running jobs may end count=1",
+            "stopping: jobs given up count=1",
+            "stopping: pending calls ended count=1",
+            "stopping: answers sent, not taken bytes=0",
+            "stopped"])
 
     def test_job_under_way_is_finished_or_undone(self):
         many = git.make_many(self.path("many.git"), 20000)
@@ -96,33 +122,41 @@ class Signals(Case):
         self.assert_invariants(slotd)
 
     def test_second_signal_ends_it_at_once_and_loses_nothing(self):
-        slotd = self.one_pool(settings={"shutdown_timeout": "60s"})
-        lease = slotd.acquire("p")
-        slotd.release(lease["lease"], wait=False)
-        held = slotd.acquire("p")
-        (worker, *_) = slotd.workers() or [None]
-        if worker:
-            os.kill(worker, signal.SIGSTOP)
-        slotd.release(held["lease"], wait=False)
-        kept = slotd.acquire("p", waitUsec=10 * SECOND)
+        slotd = self.one_pool(ready=2, maximum=2, settings={"shutdown_timeout": "60s"})
+        kept, given = slotd.acquire("p"), slotd.acquire("p")
+        slotd.wait_quiet()
+        self.stop_workers(slotd)
+        slotd.release(given["lease"], wait=False)
+        mark = len(slotd.log())
         slotd.signal(signal.SIGTERM)
-        slotd.wait_log(r"stopping")
+        slotd.wait_log(r"stopping: running jobs may end count=1$", after=mark)
+        time.sleep(0.5)  # a slotd that does not wait for its jobs would be gone
+        self.assertTrue(slotd.is_running(), "one signal was enough")
+        began = time.monotonic()
         slotd.signal(signal.SIGTERM)
-        slotd.wait(10)
+        self.assertEqual(slotd.wait(10), 0)
+        self.assertLess(time.monotonic() - began, 3)
+        self.assertIn("a second signal: leaving at once", slotd.log()[mark:])
+        self.assertNotIn("jobs given up", slotd.log()[mark:])
         slotd.start()
-        self.assertIn(kept["lease"], slotd.leases())
+        self.assertEqual(set(slotd.leases()), {kept["lease"]})
+        slotd.wait_state(given["slot"], "ready")
         self.assert_invariants(slotd)
 
     def test_shutdown_timeout_is_kept_even_with_a_stopped_worker(self):
         many = git.make_many(self.path("many.git"), 20000)
         slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False,
-                              settings={"shutdown_timeout": "2s"})
-        self.until(slotd.workers, "a worker runs")
-        for worker in slotd.workers():
-            os.kill(worker, signal.SIGSTOP)
+                              settings={"shutdown_timeout": "4s"})
+        self.until(lambda: slotd.pool("p")["creating"], "slots are being made")
+        self.stop_workers(slotd)
+        mark = len(slotd.log())
         began = time.monotonic()
-        slotd.stop()
-        self.assertLess(time.monotonic() - began, 10)
+        self.assertEqual(slotd.stop(), 0)
+        took = time.monotonic() - began
+        self.assertRegex(slotd.log()[mark:], r"stopping: jobs given up count=[12]\n")
+        # most of the time is the jobs', a part is kept for the steps after them
+        self.assertGreater(took, 2)
+        self.assertLess(took, 8)
 
     def test_whoever_waits_is_told_when_slotd_stops(self):
         names = ("a", "b", "c")
@@ -259,7 +293,8 @@ class Systemd(Case):
         s = self.notify_socket()
         slotd = self.slotd(start=False)
         slotd.start(env={"NOTIFY_SOCKET": self.path("notify")})
-        self.wait_message(s, "STATUS=")
+        seen = self.wait_message(s, "STATUS=")
+        self.assertRegex(seen[-1], r"(?m)^STATUS=\w")
 
     def test_socket_from_systemd_is_used_and_left_alone(self):
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
