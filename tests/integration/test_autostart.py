@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 
 from support import git, slotctl, wait
 from support.case import Case
@@ -114,7 +113,6 @@ class Autostart(Case):
             os.killpg(process.pid, signal.SIGHUP)
         except ProcessLookupError:
             pass
-        time.sleep(0.2)
         pid = self.pid()
         self.assertTrue(pid)
         self.assertNotEqual(os.getsid(pid), process.pid)
