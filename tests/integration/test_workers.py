@@ -1,13 +1,15 @@
 """Workers that die, hang or misbehave cost one job of one slot, and nothing else."""
 
+import errno
 import os
+import shutil
 import signal
-import threading
 import time
 
 from support import git
 from support.case import Case
 from support.daemon import is_alive
+from support.paths import product
 from support.runner import slow
 
 SECOND = 1000000
@@ -23,75 +25,113 @@ class Workers(Case):
         slotd.wait_ready("quick", 2)
         return slotd
 
+    def stop_workers_while(self, slotd, pool, state):
+        """SIGSTOP for all workers while a slot of the pool is in a state; their pids."""
+        self.until(lambda: slotd.pool(pool)[state], "a slot is %s" % state)
+        workers = slotd.workers()
+        for pid in workers:
+            os.kill(pid, signal.SIGSTOP)
+            self.addCleanup(self.let_go, pid)
+        self.assertTrue(slotd.pool(pool)[state], "the job was over before its worker was stopped")
+        return workers
+
     def test_stopped_worker_delays_nobody_else(self):
         slotd = self.two_pools()
         with slotd.client(timeout=120) as stuck:
             stuck.send("Acquire", {"pool": "slow"})
-            self.stop_worker_of(slotd, "slow")
+            pid = self.stop_worker_of(slotd, "slow")
+            self.until(lambda: slotd.pool("slow")["creating"], "the stopped worker has a job")
             began = time.monotonic()
             for _ in range(4):
                 lease = slotd.acquire("quick", ref="one", waitUsec=10 * SECOND)
                 slotd.release(lease["lease"])
             self.assertLess(time.monotonic() - began, 10)
+            self.assertEqual(slotd.pool("slow")["creating"], 1, "the job ended: its worker was not stopped")
+            self.let_go(pid)
+            self.assertEqual(stuck.result()["pool"], "slow")
 
     def test_killed_worker_s_job_is_done_by_a_fresh_one(self):
         many = git.make_many(self.path("many.git"), 20000)
         slotd = self.one_pool(many, ready=1, maximum=1, wait_ready=False)
-        (worker, *_) = self.until(slotd.workers, "a worker runs")
-        self.until(lambda: slotd.pool("p")["creating"], "a slot is being made")
-        os.kill(worker, signal.SIGKILL)
+        for worker in self.stop_workers_while(slotd, "p", "creating"):
+            os.kill(worker, signal.SIGKILL)
         slotd.wait_ready("p")
+        self.assertRegex(slotd.log(), r"killed by signal 9 .* during SlotCreate")
         self.assert_invariants(slotd)
 
-    def test_slot_whose_job_kills_every_worker_is_isolated_with_the_reason(self):
-        slotd = self.one_pool(ready=1, maximum=1)
+    def poisoned(self, **keys):
+        """A slotd with a lease whose workers are no workers from now on; (slotd, lease)."""
+        program = shutil.copy(product("slotd-worker"), self.path("slotd-worker"))
+        slotd = self.one_pool(ready=2, maximum=2, env={"SLOTD_WORKER": program}, **keys)
         lease = slotd.acquire("p")
-        stop = threading.Event()
+        slotd.wait_quiet()
 
-        def kill_all():
-            while not stop.is_set():
-                for pid in slotd.workers():
-                    try:
-                        os.kill(pid, signal.SIGKILL)
-                    except ProcessLookupError:
-                        pass
-                time.sleep(0.001)
-        killer = threading.Thread(target=kill_all)
-        killer.start()
-        try:
-            slotd.release(lease["lease"], wait=False)
-            info = slotd.wait_state(lease["slot"], "isolated", "ready")
-        finally:
-            stop.set()
-            killer.join()
-        if info["state"] == "isolated":
-            self.assertIn("worker", info["reason"])
-        self.assertTrue(slotd.call("Ping"))
+        def overwritten():
+            for pid in slotd.workers():
+                os.kill(pid, signal.SIGKILL)
+            try:
+                # in place: slotd has the file open, and starts what is in it
+                with open("/bin/false", "rb") as false, open(program, "r+b") as f:
+                    f.write(false.read())
+                    f.truncate()
+                return True
+            except OSError as e:
+                self.assertEqual(e.errno, errno.ETXTBSY)
+                return False
+        self.until(overwritten, "no worker runs any more")
+        return slotd, lease
+
+    def assert_isolated_after(self, attempts, slotd, lease):
+        slotd.release(lease["lease"], wait=False)
+        info = slotd.wait_state(lease["slot"], "isolated")
+        self.assertEqual(info["reason"], "cannot look for unsaved work: %d workers lost over it, the last: "
+                         "the worker exited with status 1" % attempts)
+        lost = [line for line in slotd.log().split("\n") if "exited with status 1 during SlotCheck" in line]
+        self.assertEqual(len(lost), attempts)
         self.assertNotIn(lease["lease"], slotd.leases())
+        # the other slot needs no worker
+        self.assertEqual(slotd.pool("p")["ready"], 1)
+        self.assertNotEqual(slotd.acquire("p")["slot"], lease["slot"])
+
+    def test_slot_whose_job_kills_every_worker_is_isolated_with_the_reason(self):
+        slotd, lease = self.poisoned()
+        self.assert_isolated_after(3, slotd, lease)
+
+    def test_number_of_workers_that_may_be_lost_is_the_strategy_s(self):
+        slotd, lease = self.poisoned(settings={"strategies": {"quick": {"retry": {"attempts": 2}}}},
+                                     strategy="quick")
+        self.assert_isolated_after(2, slotd, lease)
 
     def test_killed_worker_while_preparing_does_not_lose_the_request(self):
         many = git.make_many(self.path("many"), 20000)
+        git.run(many, "tag", "many", "main")
         git.fast_import(many, [(b"100644", b"other/%d" % n, b"x") for n in range(5000)])
         slotd = self.one_pool(many, ready=1, maximum=1)
         with slotd.client(timeout=120) as c:
-            c.send("Acquire", {"pool": "p", "branch": "topic"})
-            self.until(lambda: self.kill_busy(slotd) or slotd.leases(), "a worker was killed, or too late")
+            c.send("Acquire", {"pool": "p", "branch": "topic", "ref": "many"})
+            for worker in self.stop_workers_while(slotd, "p", "preparing"):
+                os.kill(worker, signal.SIGKILL)
             lease = c.result()
+        self.assertRegex(slotd.log(), r"killed by signal 9 .* during SlotPrepare")
         self.assertTrue(git.is_clean(lease["path"]))
         self.assertEqual(git.text(lease["path"], "symbolic-ref", "HEAD"), "refs/heads/topic")
+        self.assertEqual(git.head(lease["path"]), git.head(many, "many"))
         slotd.release(lease["lease"])
         self.assert_invariants(slotd)
 
-    def kill_busy(self, slotd):
-        if not slotd.pool("p")["preparing"]:
-            return False
-        for pid in slotd.workers():
-            os.kill(pid, signal.SIGKILL)
-        return True
+    # what a worker may find in its environment; SLOTD_DEBUG and what follows matter to tests only
+    ENVIRONMENT = {"LANG", "HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
+                   "TZ", "http_proxy", "https_proxy", "no_proxy", "JOURNAL_STREAM",
+                   "SLOTD_DEBUG", "SLOTD_CRASH_FILE", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}
+
+    def names_in_environment(self, pid):
+        with open("/proc/%d/environ" % pid, "rb") as f:
+            return {item.split(b"=")[0].decode() for item in f.read().split(b"\0") if item}
 
     def test_worker_is_confined(self):
         many = git.make_many(self.path("many.git"), 20000)
-        slotd = self.one_pool(many, ready=1, maximum=1, wait_ready=False)
+        slotd = self.one_pool(many, ready=1, maximum=1, wait_ready=False,
+                              env={"GIT_DIR": self.path("elsewhere"), "LD_PRELOAD": "", "PYTHONPATH": "/x"})
         (worker, *_) = self.until(slotd.workers, "a worker runs")
 
         def confined():
@@ -101,9 +141,8 @@ class Workers(Case):
         with open("/proc/%d/limits" % worker, encoding="ascii") as f:
             limits = f.read()
         self.assertRegex(limits, r"Max core file size\s+0\s")
-        with open("/proc/%d/environ" % worker, "rb") as f:
-            names = {item.split(b"=")[0] for item in f.read().split(b"\0")}
-        self.assertFalse(names & {b"GIT_DIR", b"LD_PRELOAD", b"SLOTD_TEST_MARK", b"PYTHONPATH"})
+        self.assertLess({"GIT_DIR", "LD_PRELOAD", "PYTHONPATH"}, self.names_in_environment(slotd.process.pid))
+        self.assertEqual(self.names_in_environment(worker) - self.ENVIRONMENT, set())
         descriptors = os.listdir("/proc/%d/fd" % worker)
         self.assertLess(len(descriptors), 40)
 
