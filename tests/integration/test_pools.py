@@ -42,10 +42,15 @@ class Pools(Case):
         slotd = self.bare_slotd()
         with slotd.client() as c:
             replies = list(c.call_more("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1))
-        self.assertEqual(replies[-1]["pool"]["name"], "q")
+        self.assertEqual((replies[-1]["pool"]["name"], replies[-1]["progress"]), ("q", None))
+        self.assertGreaterEqual(len(replies), 2, "no progress was told")
+        seen = []
         for reply in replies[:-1]:
             self.assertIsNone(reply["pool"])
-            self.assertTrue(reply["progress"]["phase"])
+            progress = reply["progress"]
+            seen.append((("connecting", "receiving", "resolving").index(progress["phase"]), progress["done"]))
+            self.assertLessEqual(progress["done"], progress["total"])
+        self.assertEqual(seen, sorted(seen), "it only ever goes on")
         self.assertEqual(slotd.call("PoolShow", pool="q")["pool"]["head"], git.head(origin, "main"))
 
     def test_pool_add_of_nothing_fails_clearly_and_leaves_nothing(self):

@@ -1,5 +1,6 @@
 """Slots of all kinds of repositories, with git as the witness."""
 
+import itertools
 import os
 import shutil
 
@@ -215,13 +216,20 @@ class Repositories(Case):
     def test_readers_beside_the_creation_of_slots_never_fail(self):
         source = git.make(self.path("repository"))
         slotd = self.slotd()
-        slotd.call("PoolAdd", pool="p", path=source, ready=1, max=12)
-        slotd.call("PoolResize", pool="p", ready=12)
+        slotd.call("PoolAdd", pool="p", path=source, ready=1, max=100)
+        slotd.wait_ready("p")
         config = git.read(source, ".git/config")
-        while slotd.pool("p")["ready"] < 12:
-            git.run(source, "worktree", "list")
-            git.run(source, "fsck", "--connectivity-only")
-            git.run(source, "fetch", "-q", ".", "main")
+        reads, slots = 0, 1
+        while reads < 30:
+            slots += 6
+            self.assertLessEqual(slots, 100, "slots are made before anybody can look: %d reads" % reads)
+            slotd.call("PoolResize", pool="p", ready=slots)
+            for command in itertools.cycle((("worktree", "list"), ("fsck", "--connectivity-only"),
+                                            ("fetch", "-q", ".", "main"))):
+                if slotd.pool("p")["ready"] == slots:
+                    break
+                git.run(source, *command)
+                reads += 1
         self.assertEqual(git.read(source, ".git/config"), config)
         self.assert_invariants(slotd)
 
