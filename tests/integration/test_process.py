@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-import re
+import shutil
 import signal
 import socket
 import struct
@@ -222,6 +222,39 @@ class Restart(Case):
             slotd.start()
         checker.check()
 
+    def test_kills_during_one_cleaning_are_no_attempts_of_it(self):
+        many = git.make_many(self.path("many.git"), 20000)
+        slotd = self.one_pool(many, ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        for name in os.listdir(lease["path"]):
+            if name != ".git":
+                shutil.rmtree(os.path.join(lease["path"], name))
+        slotd.release(lease["lease"], discard=True, wait=False)
+        # more often than a job may fail
+        for _ in range(5):
+            pid = self.until(lambda: self.worker_on(slotd, lease["slot"]), "a worker cleans")
+            os.kill(pid, signal.SIGSTOP)
+            self.assertEqual(self.worker_on(slotd, lease["slot"]), pid, "the job was over before it was stopped")
+            slotd.kill()
+            slotd.start()
+        slotd.wait_state(lease["slot"], "ready")
+        self.assertNotIn("slot_isolated", [e["kind"] for e in slotd.events()])
+        self.assertNotIn("attempts=", slotd.log())
+        self.assert_invariants(slotd)
+
+    @staticmethod
+    def worker_on(slotd, slot):
+        """The pid of the worker that has a slot's lock, None if there is none."""
+        lock = os.path.join(slotd.state_dir, "locks", slot)
+        for pid in slotd.workers():
+            try:
+                for fd in os.listdir("/proc/%d/fd" % pid):
+                    if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == lock:
+                        return pid
+            except OSError:
+                continue
+        return None
+
     def test_unfinished_creation_is_finished_at_the_next_start(self):
         many = git.make_many(self.path("many.git"), 20000)
         slotd = self.one_pool(many, ready=2, maximum=2, wait_ready=False)
@@ -241,6 +274,14 @@ class Binary(Case):
                                 check=True).stdout
         self.assertIn("git2", worker)
         self.assertNotIn("lmdb", worker)
+
+    def test_slotctl_has_libslot_inside(self):
+        needed = subprocess.run(["ldd", product("slotctl")], capture_output=True, text=True,
+                                check=True).stdout
+        self.assertIn("json-c", needed)
+        self.assertNotIn("libslot", needed)
+        for library in ("git2", "lmdb"):
+            self.assertNotIn(library, needed)
 
     def test_help_and_version(self):
         for option in ("--help", "-h", "--version"):
