@@ -1,5 +1,6 @@
 """Renewal, signs of life, the declared end, and expiry with grace."""
 
+import signal
 import time
 
 from support import git
@@ -30,6 +31,26 @@ class Leases(Case):
         shown = slotd.leases()[lease["lease"]]
         self.assertEqual((shown["progress"], shown["message"], shown["renewals"]), (40, "half way", 2))
         self.assertEqual(shown["status"], "renewed")
+
+    def test_calls_that_come_at_once_share_a_commit(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")["lease"]
+        slotd.wait_quiet()
+        clients = [self.enterContext(slotd.client()) for _ in range(40)]
+        for c in clients:
+            c.call("Ping")
+        commits = slotd.call("PingHealth")["ledger"]["commits"]
+        slotd.signal(signal.SIGSTOP)
+        for c in clients:
+            c.send("Renew", {"lease": lease})
+        slotd.signal(signal.SIGCONT)
+        self.assertEqual(sorted(c.result()["renewals"] for c in clients), list(range(1, 41)))
+        # a turn that takes too long is committed in parts
+        commits = slotd.call("PingHealth")["ledger"]["commits"] - commits
+        self.assertIn(commits, range(1, 14))
+        slotd.kill()
+        slotd.start()
+        self.assertEqual(slotd.leases()[lease]["renewals"], 40)
 
     def test_listing_is_what_the_interface_says(self):
         slotd = self.one_pool()

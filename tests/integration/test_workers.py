@@ -119,6 +119,22 @@ class Workers(Case):
         slotd.release(lease["lease"])
         self.assert_invariants(slotd)
 
+    def test_worker_is_the_program_of_slotd_s_start_though_another_has_its_name(self):
+        program = shutil.copy(product("slotd-worker"), self.path("slotd-worker"))
+        slotd = self.one_pool(ready=1, maximum=1, env={"SLOTD_WORKER": program})
+        earlier = slotd.workers()
+        lease = slotd.acquire("p")
+        os.rename(shutil.copy("/bin/false", self.path("upgrade")), program)
+        for pid in earlier:
+            os.kill(pid, signal.SIGKILL)
+        self.until(lambda: not any(is_alive(pid) for pid in earlier), "they end")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")
+        workers = slotd.workers()
+        self.assertTrue(workers)
+        self.assertFalse(set(workers) & set(earlier))
+        for pid in workers:
+            self.assertEqual(os.readlink("/proc/%d/exe" % pid), program + " (deleted)")
+
     # what a worker may find in its environment; SLOTD_DEBUG and what follows matter to tests only
     ENVIRONMENT = {"LANG", "HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
                    "TZ", "http_proxy", "https_proxy", "no_proxy", "JOURNAL_STREAM",
