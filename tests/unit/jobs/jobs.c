@@ -159,21 +159,56 @@ Test(jobs, killed_worker_is_a_lost_job_and_the_next_one_works)
 	world_close(&w);
 }
 
-Test(jobs, stopped_worker_is_killed_at_its_deadline)
+/* a worker that has answered before, and answers nothing from now on */
+static void make_stopped_worker(struct world *w)
 {
 	struct outcome o = { 0 };
+	struct job *job = start(w->site, "one", false, 0, &o);
+	pid_t pid = worker_of(w, job)->pid;
+
+	cr_assert(run_until(w, &o.told, 1, 20 * USEC_PER_SEC));
+	cr_assert_eq(jobs_count_workers(w->jobs), 1);
+	cr_assert_eq(kill(pid, SIGSTOP), 0);
+}
+
+Test(jobs, stopped_worker_is_killed_at_its_deadline)
+{
+	struct outcome o = { 0 }, p = { 0 };
+	uint64_t before;
+	struct world w;
+	struct job *job;
+	pid_t pid;
+
+	world_open(&w, 2);
+	make_stopped_worker(&w);
+	before = clock_boot_usec();
+	job = start(w.site, "one", false, 300 * USEC_PER_MSEC, &o);
+	pid = worker_of(&w, job)->pid;
+	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
+	cr_expect_eq(o.outcome, JOB_LATE);
+	cr_expect_geq(clock_boot_usec() - before, 300 * USEC_PER_MSEC);
+	cr_expect_eq(kill(pid, 0), -1, "the job is over when its worker is reaped");
+	start(w.site, "one", false, 0, &p);
+	cr_assert(run_until(&w, &p.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(p.outcome, JOB_REFUSED, "a fresh worker answers");
+	world_close(&w);
+}
+
+Test(jobs, worker_that_does_not_greet_is_killed)
+{
+	struct outcome o = { 0 };
+	uint64_t before;
 	struct world w;
 	struct job *job;
 
 	world_open(&w, 2);
-	job = start(w.site, "one", false, 300 * USEC_PER_MSEC, &o);
-	worker_of(&w, job);
-	while (job->worker->state == WORKER_STARTING)
-		sd_event_run(w.event, 1000);
-	if (!o.told)
-		kill(job->worker->pid, SIGSTOP);
-	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
-	cr_expect(o.outcome == JOB_LATE || o.outcome == JOB_REFUSED);
+	before = clock_boot_usec();
+	job = start(w.site, "one", false, 0, &o);
+	kill(worker_of(&w, job)->pid, SIGSTOP);
+	cr_assert_eq(job->worker->state, WORKER_STARTING);
+	cr_assert(run_until(&w, &o.told, 1, 2 * WORKER_HELLO_USEC));
+	cr_expect_eq(o.outcome, JOB_LATE);
+	cr_expect_geq(clock_boot_usec() - before, WORKER_HELLO_USEC);
 	world_close(&w);
 }
 
