@@ -141,22 +141,23 @@ Test(together, parallel_creation_of_many_slots_needs_no_shared_lock)
 		     "test -z \"$(git -C $s status --porcelain)\" || exit 1; done"));
 }
 
-/* one call that is killed after a while; true when it had answered before */
-static bool killed_call(const char *method, const char *params, long usec)
+/* calls that killed_call() made, and those of them that were not answered any more */
+static int n_calls, n_midway;
+
+/* one call that is killed after a while */
+static void killed_call(const char *method, const char *params, long usec)
 {
-	struct worker_end victim;
 	struct timespec delay = { 0, usec * 1000 };
-	int status;
+	struct worker_end victim;
 
 	worker_start(&victim, NULL);
 	worker_call(&victim, "Hello", "{'protocol': 1}");
 	worker_send(&victim, method, json_tokener_parse(params), any_lock());
 	nanosleep(&delay, NULL);
 	kill(victim.pid, SIGKILL);
-	waitpid(victim.pid, &status, 0);
-	frame_buf_deinit(&victim.frames);
-	close(victim.fd);
-	return WIFEXITED(status);
+	n_midway += worker_receive(&victim, method) == NULL;
+	n_calls++;
+	worker_kill(&victim);
 }
 
 static const char *json_of(const char *quoted)
@@ -174,59 +175,101 @@ static void must(json_object *o, const char *what)
 	cr_assert(o && !w.error[0], "%s: %s %s", what, w.error, w.message);
 }
 
+/* a call that nobody disturbs; how long it takes, in microseconds */
+static long timed_call(const char *method, const char *params)
+{
+	struct timespec from, to;
+
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	must(worker_call(&w, method, "%s", params), method);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	return (to.tv_sec - from.tv_sec) * 1000000L + (to.tv_nsec - from.tv_nsec) / 1000;
+}
+
+/* the @i-th of @n moments of something that takes so long; the last lie behind its end */
+static long moment(long took, int i, int n)
+{
+	long usec = took * (2 * i + 1) * 6 / (2 * n * 5);
+
+	return usec < 900000 ? usec : 900000;
+}
+
+/* most must have been killed before they had answered, or nothing was tested */
+static void assert_killed_midway(void)
+{
+	cr_assert_geq(n_midway, n_calls / 3, "only %d of %d calls were killed midway", n_midway,
+		      n_calls);
+}
+
+#define JOB_KILLS 24
+
 Test(together, a_job_killed_at_any_time_is_done_by_the_next_worker)
 {
+	char create[512], prepare[512], clean[512], remove[512];
+	long create_usec, prepare_usec, clean_usec, remove_usec;
 	struct slot slot;
-	char params[512];
 
 	slot_create(&w, "a-1", &slot);
-	for (int i = 0; i < 24; i++) {
-		long usec = 500L + 1500L * i;
-
-		snprintf(params, sizeof(params), "{'slot': 'a-1', 'commit': '%s'}", slot.commit);
-		killed_call("SlotCreate", json_of(params), usec);
+	snprintf(create, sizeof(create), "{'slot': 'a-1', 'commit': '%s'}", slot.commit);
+	snprintf(prepare, sizeof(prepare), "{%s, 'ref': 'topic', 'branch': 'k'}",
+		 slot_params(&slot));
+	snprintf(clean, sizeof(clean), "{%s, 'commit': '%s', 'discard': false}", slot_params(&slot),
+		 slot.commit);
+	snprintf(remove, sizeof(remove), "{%s, 'discard': false}", slot_params(&slot));
+	prepare_usec = timed_call("SlotPrepare", prepare);
+	clean_usec = timed_call("SlotClean", clean);
+	remove_usec = timed_call("SlotRemove", remove);
+	create_usec = timed_call("SlotCreate", create);
+	for (int i = 0; i < JOB_KILLS; i++) {
+		killed_call("SlotCreate", json_of(create), moment(create_usec, i, JOB_KILLS));
 		cr_assert(sh("git -C s.git worktree list >/dev/null && git -C s.git branch >/dev/null"));
 		slot_create(&w, "a-1", &slot);
 		assert_clean_at(&slot, slot.commit);
-		snprintf(params, sizeof(params), "{%s, 'ref': 'topic', 'branch': 'k%d'}",
+		snprintf(prepare, sizeof(prepare), "{%s, 'ref': 'topic', 'branch': 'k%d'}",
 			 slot_params(&slot), i);
-		killed_call("SlotPrepare", json_of(params), usec / 2);
-		must(worker_call(&w, "SlotPrepare", "%s", params), "SlotPrepare");
+		killed_call("SlotPrepare", json_of(prepare), moment(prepare_usec, i, JOB_KILLS));
+		must(worker_call(&w, "SlotPrepare", "%s", prepare), "SlotPrepare");
 		assert_clean_at(&slot, sh_text("git -C o rev-parse topic"));
-		snprintf(params, sizeof(params), "{%s, 'commit': '%s', 'discard': false}",
+		snprintf(clean, sizeof(clean), "{%s, 'commit': '%s', 'discard': false}",
 			 slot_params(&slot), slot.commit);
-		killed_call("SlotClean", json_of(params), usec / 2);
-		must(worker_call(&w, "SlotClean", "%s", params), "SlotClean");
+		killed_call("SlotClean", json_of(clean), moment(clean_usec, i, JOB_KILLS));
+		must(worker_call(&w, "SlotClean", "%s", clean), "SlotClean");
 		assert_clean_at(&slot, slot.commit);
-		snprintf(params, sizeof(params), "{%s, 'discard': false}", slot_params(&slot));
-		killed_call("SlotRemove", json_of(params), usec / 2);
+		snprintf(remove, sizeof(remove), "{%s, 'discard': false}", slot_params(&slot));
+		killed_call("SlotRemove", json_of(remove), moment(remove_usec, i, JOB_KILLS));
 		cr_assert(sh("git -C s.git worktree list >/dev/null"));
-		must(worker_call(&w, "SlotRemove", "%s", params), "SlotRemove");
+		must(worker_call(&w, "SlotRemove", "%s", remove), "SlotRemove");
 		cr_assert_str_eq(sh_text("find slots s.git/slotd s.git/worktrees -mindepth 1; "
 					 "find s.git -name '*.lock'"),
 				 "", "%s", sh_text("find slots s.git -newer s.git/config"));
 	}
 	cr_assert(sh("git -C s.git fsck"));
+	assert_killed_midway();
 }
+
+#define STORE_KILLS 12
 
 Test(together, a_clone_or_fetch_killed_at_any_time_is_done_by_the_next_worker)
 {
-	char params[256];
+	char open[256], fetch[256];
+	long open_usec, fetch_usec;
 
-	for (int i = 0; i < 12; i++) {
-		long usec = 2000L + 4000L * i;
-
-		snprintf(params, sizeof(params), "{'url': '%s/o', 'fresh': true}", fixture_dir);
-		killed_call("StoreOpen", json_of(params), usec);
-		must(worker_call(&w, "StoreOpen", "%s", params), "StoreOpen");
+	snprintf(open, sizeof(open), "{'url': '%s/o', 'fresh': true}", fixture_dir);
+	snprintf(fetch, sizeof(fetch), "{'url': '%s/o', 'ref': 'main'}", fixture_dir);
+	open_usec = timed_call("StoreOpen", open);
+	cr_assert(sh("git -C o commit -q --allow-empty -m before"));
+	fetch_usec = timed_call("StoreFetch", fetch);
+	for (int i = 0; i < STORE_KILLS; i++) {
+		killed_call("StoreOpen", json_of(open), moment(open_usec, i, STORE_KILLS));
+		must(worker_call(&w, "StoreOpen", "%s", open), "StoreOpen");
 		cr_assert(sh("git -C o commit -q --allow-empty -m %d && git -C s.git fsck", i));
-		snprintf(params, sizeof(params), "{'url': '%s/o', 'ref': 'main'}", fixture_dir);
-		killed_call("StoreFetch", json_of(params), usec / 2);
+		killed_call("StoreFetch", json_of(fetch), moment(fetch_usec, i, STORE_KILLS));
 		/* a ref's lock of the killed one is let alone until nobody can hold it */
 		sh("find s.git/refs -name '*.lock' -exec touch -d '-20 sec' {} + ; "
 		   "test ! -e s.git/slotd/fetching || touch -d '-30 sec' s.git/slotd/fetching");
-		must(worker_call(&w, "StoreFetch", "%s", params), "StoreFetch");
+		must(worker_call(&w, "StoreFetch", "%s", fetch), "StoreFetch");
 		cr_assert(sh("test $(git -C s.git rev-parse origin/main) = $(git -C o rev-parse main) && "
 			     "git -C s.git fsck && test -z \"$(ls s.git/slotd)\""));
 	}
+	assert_killed_midway();
 }
