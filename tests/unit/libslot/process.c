@@ -2,14 +2,17 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fixture.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 TestSuite(process, .fini = fixture_stop, .timeout = 60);
 
@@ -89,23 +92,79 @@ Test(process, a_cancel_before_the_call_ends_it_and_only_that_one)
 	cr_assert(peer_finish(&peer));
 }
 
+static sem_t kicked;
+
+static void on_kick(int signal)
+{
+	sem_post(&kicked);
+}
+
 static void *cancel_from_thread(void *unused)
 {
-	usleep(20000);
+	while (sem_wait(&kicked) < 0)
+		;
 	slot_client_cancel(client);
 	return NULL;
 }
 
 Test(process, another_thread_can_end_a_call_between_two_attempts)
 {
+	/* the first attempt ends with a hang-up, the second lies far away */
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_CLOSE }, { PEER_KICK }, { PEER_END },
+	};
+	_cleanup_(freep) char *called = NULL;
+	uint64_t before = clock_boot_usec();
 	pthread_t thread;
 
-	peer_prepare(&peer);
-	fixture_open();
+	sem_init(&kicked, 0, 0);
+	on_usr1(on_kick);
+	fixture_start(steps);
 	slot_client_set_await_daemon(client, true);
+	cr_assert(eq(int, slot_client_set_retry(client, 50000 * MS, 0, 20000 * MS, 20000 * MS), 0));
 	cr_assert(eq(int, pthread_create(&thread, NULL, cancel_from_thread, NULL), 0));
-	cr_expect(eq(int, slot_client_connect(client), -ECANCELED));
+	cr_expect(eq(int, slot_call(client, "Ping", NULL, NULL), -ECANCELED));
+	cr_expect(lt(u64, clock_boot_usec() - before, 10000 * MS));
 	pthread_join(thread, NULL);
+	cr_assert(peer_finish(&peer));
+	called = fixture_method(0);
+	cr_expect(eq(str, called, (char *)"io.slotd.pool.Ping"));
+}
+
+/* the descriptors that are open, as bits */
+static uint64_t open_descriptors(void)
+{
+	uint64_t set = 0;
+
+	for (int fd = 0; fd < 64; fd++)
+		if (fcntl(fd, F_GETFD) >= 0)
+			set |= (uint64_t)1 << fd;
+	return set;
+}
+
+Test(process, no_descriptor_goes_to_a_program_that_the_caller_starts)
+{
+	static const struct peer_step steps[] = {
+		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, "{}" }, { PEER_AWAIT_END }, { PEER_END },
+	};
+	uint64_t before, own;
+	int n = 0;
+
+	peer_start(&peer, steps);
+	before = open_descriptors();
+	fixture_open();
+	cr_assert(eq(int, slot_call(client, "Ping", NULL, NULL), 0));
+	own = open_descriptors() & ~before;
+	for (int fd = 0; fd < 64; fd++) {
+		if (!(own >> fd & 1))
+			continue;
+		n++;
+		cr_expect(fcntl(fd, F_GETFD) & FD_CLOEXEC, "descriptor %d", fd);
+	}
+	cr_expect(ge(int, n, 3)); /* the socket, the epoll set, what wakes it */
+	slot_client_unref(TAKE(client));
+	cr_expect(eq(u64, open_descriptors() & ~before, 0));
+	cr_assert(peer_finish(&peer));
 }
 
 /* is there anything for the caller's loop to do? */
