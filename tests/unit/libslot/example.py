@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import unittest
 
 BUILD, PROGRAM = sys.argv[1:3]
@@ -51,4 +52,7 @@ class Example(Case):
 if __name__ == "__main__":
     if "vgpreload" in os.environ.get("LD_PRELOAD", ""):
         sys.exit(0)  # the daemon under valgrind is another test's business
-    unittest.main(argv=sys.argv[:1])
+    with tempfile.TemporaryDirectory(prefix="slotd-test-") as directory:
+        os.chmod(directory, 0o755)
+        os.environ["SLOTD_TEST_DIR"] = directory
+        unittest.main(argv=sys.argv[:1])
