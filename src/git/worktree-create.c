@@ -117,8 +117,23 @@ static bool has_administration(const struct birth *b)
 	       is_there(b->slotd_fd, b->names.new_) || is_there(b->slotd_fd, b->names.old);
 }
 
+/* an administration of this name for a directory elsewhere: a slot of another slotd, past or present */
+static bool is_anothers(const struct birth *b)
+{
+	_cleanup_(closep) int fd = fs_open_beneath(b->worktrees_fd, b->names.admin,
+						   O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	_cleanup_(freep) char *gitdir = NULL;
+	size_t len = strcspn(b->names.gitdir, "\n");
+
+	return fd >= 0 && admin_read_at(fd, "gitdir", &gitdir, NULL) == 0 &&
+	       (strlen(gitdir) != len || memcmp(gitdir, b->names.gitdir, len) != 0);
+}
+
 static int check_place(const struct birth *b, struct fault *f)
 {
+	if (is_anothers(b))
+		return fault(f, -ENOTUNIQ, "worktrees/%s is the slot of another slotd",
+			     b->names.admin);
 	if (!is_there(b->slots_fd, b->slot) || has_administration(b))
 		return 0;
 	return fault(f, -ENOTUNIQ, "%s is there already and is no slot of this repository",
@@ -287,13 +302,12 @@ static int check_slot(struct birth *b, uint64_t dev, uint64_t ino, struct fault 
 	return 0;
 }
 
-static int bury(struct birth *b, bool was_made, struct fault *f)
+static int bury(struct birth *b, bool keep_place, struct fault *f)
 {
-	bool is_ours = was_made || has_administration(b);
 	int r = unpublish(b, f);
 
 	CRASH_POINT("worktree.remove.unpublished");
-	if (r == 0 && is_ours)
+	if (r == 0 && !keep_place)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
 	CRASH_POINT("worktree.remove.slot");
 	if (r == 0)
@@ -315,5 +329,8 @@ int worktree_remove(struct repo *repo, int slots_fd, const char *slots_path, con
 
 	if (r == 0)
 		r = check_slot(&b, dev, ino, f);
-	return r == 0 ? bury(&b, ino != 0, f) : r;
+	if (r < 0 || (ino == 0 && is_anothers(&b)))
+		return r;
+	/* never made, because something was in its place: that stays */
+	return bury(&b, ino == 0 && !has_administration(&b), f);
 }

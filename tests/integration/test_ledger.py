@@ -143,6 +143,20 @@ class Damage(Case):
                 Checker(slotd).check()
                 slotd.stop()
 
+    def test_state_that_is_lost_altogether_costs_no_work(self):
+        slotd = self.prepared(False)
+        git.write(self.held["path"], "README", "the holder's\n")
+        commit = git.commit(self.held["path"], "on no branch", staged="more of it\n")
+        shutil.rmtree(slotd.state_dir)
+        slotd.start()
+        slotd.wait_quiet()
+        for path, content in ((self.held["path"], b"the holder's\n"),
+                              (os.path.join(slotd.slots_dir, "p", self.dirty), b"unsaved\n")):
+            self.assertEqual(git.read(path, "README"), content, path)
+        self.assertEqual(git.head(self.held["path"]), commit)
+        taken = slotd.acquire("p", waitUsec=60000000)
+        self.assertNotIn(taken["slot"], (self.held["slot"], self.dirty))
+
     def test_fresh_start_is_no_damage(self):
         slotd = self.slotd()
         self.assertFalse(glob.glob(os.path.join(slotd.state_dir, "ledger.damaged-*")))

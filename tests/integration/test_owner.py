@@ -62,6 +62,17 @@ class Owner(Case):
         self.second.release(lease["lease"])
         self.second.wait_state(lease["slot"], "ready")
 
+    def test_slots_of_a_state_that_is_gone_are_not_written_over(self):
+        lease = self.first.acquire("p")
+        commit = git.commit(lease["path"], "on no branch", more="work\n")
+        self.first.kill()
+        shutil.rmtree(self.first.state_dir)
+        self.add(self.second)
+        self.second.call("PoolResize", pool="p", ready=2)
+        self.second.wait_ready("p", 2)
+        self.assertEqual(git.head(lease["path"]), commit)
+        self.assertIn(lease["path"], git.worktrees(self.repository))
+
     def test_removed_pool_gives_its_repository_free(self):
         self.first.pools = {}
         self.first.write_config()

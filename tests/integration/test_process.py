@@ -235,7 +235,7 @@ class Restart(Case):
         for _ in range(5):
             pid = self.until(lambda: self.worker_on(slotd, lease["slot"]), "a worker cleans")
             os.kill(pid, signal.SIGSTOP)
-            self.assertEqual(self.worker_on(slotd, lease["slot"]), pid, "the job was over before it was stopped")
+            self.assertEqual(self.worker_on(slotd, lease["slot"]), pid, "the job was over too early")
             slotd.kill()
             slotd.start()
         slotd.wait_state(lease["slot"], "ready")

@@ -37,16 +37,17 @@ class Workers(Case):
 
     def test_stopped_worker_delays_nobody_else(self):
         slotd = self.two_pools()
+        self.until(lambda: slotd.pool("slow")["state"] == "active", "the store is open")
         with slotd.client(timeout=120) as stuck:
             stuck.send("Acquire", {"pool": "slow"})
+            self.until(lambda: slotd.pool("slow")["creating"], "a slot is being made")
             pid = self.stop_worker_of(slotd, "slow")
-            self.until(lambda: slotd.pool("slow")["creating"], "the stopped worker has a job")
             began = time.monotonic()
             for _ in range(4):
                 lease = slotd.acquire("quick", ref="one", waitUsec=10 * SECOND)
                 slotd.release(lease["lease"])
             self.assertLess(time.monotonic() - began, 10)
-            self.assertEqual(slotd.pool("slow")["creating"], 1, "the job ended: its worker was not stopped")
+            self.assertEqual(slotd.pool("slow")["creating"], 1, "the job was over before it was stopped")
             self.let_go(pid)
             self.assertEqual(stuck.result()["pool"], "slow")
 
@@ -136,8 +137,8 @@ class Workers(Case):
             self.assertEqual(os.readlink("/proc/%d/exe" % pid), program + " (deleted)")
 
     # what a worker may find in its environment; SLOTD_DEBUG and what follows matter to tests only
-    ENVIRONMENT = {"LANG", "HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR",
-                   "TZ", "http_proxy", "https_proxy", "no_proxy", "JOURNAL_STREAM",
+    ENVIRONMENT = {"LANG", "HOME", "USER", "LOGNAME", "PATH", "SSH_AUTH_SOCK", "SSL_CERT_FILE",
+                   "SSL_CERT_DIR", "TZ", "http_proxy", "https_proxy", "no_proxy", "JOURNAL_STREAM",
                    "SLOTD_DEBUG", "SLOTD_CRASH_FILE", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS"}
 
     def names_in_environment(self, pid):

@@ -103,6 +103,7 @@ static void *cancel_from_thread(void *unused)
 {
 	while (sem_wait(&kicked) < 0)
 		;
+	usleep(50000); /* the signal woke the call: it goes to sleep again */
 	slot_client_cancel(client);
 	return NULL;
 }
@@ -145,7 +146,8 @@ static uint64_t open_descriptors(void)
 Test(process, no_descriptor_goes_to_a_program_that_the_caller_starts)
 {
 	static const struct peer_step steps[] = {
-		{ PEER_ACCEPT }, { PEER_READ }, { PEER_SEND, "{}" }, { PEER_AWAIT_END }, { PEER_END },
+		{ PEER_ACCEPT },    { PEER_READ }, { PEER_SEND, "{}" },
+		{ PEER_AWAIT_END }, { PEER_END },
 	};
 	uint64_t before, own;
 	int n = 0;
