@@ -233,28 +233,15 @@ class Restart(Case):
         slotd.release(lease["lease"], discard=True, wait=False)
         # more often than a job may fail
         for _ in range(5):
-            pid = self.until(lambda: self.worker_on(slotd, lease["slot"]), "a worker cleans")
+            pid = self.until(lambda: slotd.worker_on(lease["slot"]), "a worker cleans")
             os.kill(pid, signal.SIGSTOP)
-            self.assertEqual(self.worker_on(slotd, lease["slot"]), pid, "the job was over too early")
+            self.assertEqual(slotd.worker_on(lease["slot"]), pid, "the job was over too early")
             slotd.kill()
             slotd.start()
         slotd.wait_state(lease["slot"], "ready")
         self.assertNotIn("slot_isolated", [e["kind"] for e in slotd.events()])
         self.assertNotIn("attempts=", slotd.log())
         self.assert_invariants(slotd)
-
-    @staticmethod
-    def worker_on(slotd, slot):
-        """The pid of the worker that has a slot's lock, None if there is none."""
-        lock = os.path.join(slotd.state_dir, "locks", slot)
-        for pid in slotd.workers():
-            try:
-                for fd in os.listdir("/proc/%d/fd" % pid):
-                    if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == lock:
-                        return pid
-            except OSError:
-                continue
-        return None
 
     def test_unfinished_creation_is_finished_at_the_next_start(self):
         many = git.make_many(self.path("many.git"), 20000)

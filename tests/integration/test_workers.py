@@ -40,8 +40,9 @@ class Workers(Case):
         self.until(lambda: slotd.pool("slow")["state"] == "active", "the store is open")
         with slotd.client(timeout=120) as stuck:
             stuck.send("Acquire", {"pool": "slow"})
-            self.until(lambda: slotd.pool("slow")["creating"], "a slot is being made")
-            pid = self.stop_worker_of(slotd, "slow")
+            pid = self.until(lambda: slotd.worker_on("slow-1"), "a slot is being made")
+            os.kill(pid, signal.SIGSTOP)
+            self.addCleanup(self.let_go, pid)
             began = time.monotonic()
             for _ in range(4):
                 lease = slotd.acquire("quick", ref="one", waitUsec=10 * SECOND)

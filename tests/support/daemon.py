@@ -121,6 +121,18 @@ class Slotd:
         """Pids of its workers."""
         return [pid for pid in children(self.process.pid) if program(pid) == "slotd-worker"]
 
+    def worker_on(self, slot):
+        """The pid of the worker that has a slot's lock, None if there is none."""
+        lock = os.path.join(self.state_dir, "locks", slot)
+        for pid in self.workers():
+            try:
+                for fd in os.listdir("/proc/%d/fd" % pid):
+                    if os.readlink("/proc/%d/fd/%s" % (pid, fd)) == lock:
+                        return pid
+            except OSError:
+                continue
+        return None
+
     # --- talk
 
     def client(self, timeout=60):
