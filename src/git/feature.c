@@ -152,8 +152,8 @@ static int look_at_tree(struct search *s, git_tree *tree)
 	s->has_gitmodules = git_tree_entry_byname(tree, ".gitmodules") != NULL;
 	if (s->has_gitmodules)
 		r = tell(s, "submodules", ".gitmodules",
-			 "submodules stay empty directories in slots; run git submodule update "
-			 "--init there");
+			 "submodules stay empty directories in slots; after git submodule update "
+			 "--init a slot is given back with --discard only");
 	if (r < 0)
 		return r;
 	rc = git_tree_walk(tree, GIT_TREEWALK_PRE, look_at_entry, s);

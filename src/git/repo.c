@@ -15,6 +15,7 @@
 #include "git/odb.h"
 #include "git/vet.h"
 #include "util/cleanup.h"
+#include "util/log.h"
 #include "util/text.h"
 
 struct repo {
@@ -59,6 +60,16 @@ static bool set_options(void)
 	       git_libgit2_opts(GIT_OPT_SET_CACHE_MAX_SIZE, (ssize_t)32 << 20) == 0;
 }
 
+/* as other programs do: libgit2 itself knows only the places that it was built with */
+static void trust_what_the_environment_says(void)
+{
+	const char *file = getenv("SSL_CERT_FILE"), *dir = getenv("SSL_CERT_DIR");
+
+	if ((file || dir) && git_libgit2_opts(GIT_OPT_SET_SSL_CERT_LOCATIONS, file, dir) < 0)
+		log_warning("certificates cannot be read from SSL_CERT_FILE or SSL_CERT_DIR: %s",
+			    git_error_last() ? git_error_last()->message : "");
+}
+
 int repo_global_init(struct fault *f)
 {
 	int rc = git_libgit2_init();
@@ -67,6 +78,7 @@ int repo_global_init(struct fault *f)
 		return git_fault(f, rc, "libgit2 does not start");
 	if (!no_outside_config() || !set_options())
 		return git_fault(f, GIT_ERROR, "libgit2 refuses an option");
+	trust_what_the_environment_says();
 	return 0;
 }
 

@@ -28,15 +28,9 @@ static int count(struct repo *repo, const git_oid *tip, size_t *ret, struct faul
 	return r == 0 ? reach_run(reach, ret, &newest, f) : r;
 }
 
-static int tell(const char *name, size_t commits, int (*fn)(const char *what, void *userdata),
-		void *userdata, struct fault *f)
+static const char *short_name(const char *name)
 {
-	const char *shown = text_has_prefix(name, "refs/heads/") ? name + strlen("refs/heads/") :
-								   name;
-	_cleanup_(freep) char *what = text_printf("%s (%zu %s)", shown, commits,
-						  commits == 1 ? "commit" : "commits");
-
-	return what ? fn(what, userdata) : fault_oom(f);
+	return text_has_prefix(name, "refs/heads/") ? name + strlen("refs/heads/") : name;
 }
 
 static int look_at(struct repo *repo, git_reference *ref,
@@ -51,7 +45,7 @@ static int look_at(struct repo *repo, git_reference *ref,
 	    text_has_prefix(name, "refs/slotd/pin/"))
 		return 0;
 	r = count(repo, tip, &commits, f);
-	return r < 0 || commits == 0 ? r : tell(name, commits, fn, userdata, f);
+	return r < 0 || commits == 0 ? r : fn(short_name(name), userdata);
 }
 
 int store_unpushed(struct repo *repo, int (*fn)(const char *what, void *userdata), void *userdata,

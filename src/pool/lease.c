@@ -250,6 +250,8 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	lease->rec.sequence = pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid,
 					  "%s%s%s", rec.agent, rec.branch[0] ? " on " : "",
 					  rec.branch);
+	log_info("lease given slot=%s agent=%s token=%llu", slot->rec.name, rec.agent,
+		 (unsigned long long)rec.token);
 	batch_put_lease(p->batch, &lease->rec);
 	return lease;
 }
@@ -323,8 +325,8 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	struct pools *p = slot->pool->pools;
 	uint64_t sequence;
 
-	sequence = pools_event(p, event_of(how), slot->pool, slot, lease, uid, "%s%s",
-			       discard ? "discard " : "", detail);
+	sequence = pools_event(p, event_of(how), slot->pool, slot, lease, uid, "%s%s%s",
+			       discard ? "discard" : "", discard && detail[0] ? " " : "", detail);
 	log_info("lease over: %s slot=%s agent=%s token=%llu", event_of(how), slot->rec.name,
 		 lease->rec.agent, (unsigned long long)lease->rec.token);
 	batch_save(p->batch, &lease->ended, sizeof(lease->ended));

@@ -116,15 +116,18 @@ void events_announce(void *userdata)
 	}
 }
 
-void events_close(struct slotd *d)
+unsigned events_close(struct slotd *d)
 {
 	struct follower *fo, *tmp;
+	unsigned n = 0;
 
 	list_for_each_safe(fo, tmp, &d->followers, link) {
 		rpc_reply(fo->call, json_set(json_object_new_object(), "events",
 					     json_object_new_array()));
 		follower_free(fo);
+		n++;
 	}
+	return n;
 }
 
 static uint64_t limit_of(json_object *params, bool follow)

@@ -22,12 +22,13 @@
 static void finish(struct slotd *d)
 {
 	struct fault f = FAULT_NONE;
-	unsigned failed;
+	unsigned failed, watches = d->watch != NULL;
 	size_t left;
 
 	watch_free(d->watch);
 	d->watch = NULL;
-	events_close(d);
+	log_info("stopping: streams and watches ended count=%u", watches + events_close(d));
+	log_info("stopping: last changes are recorded count=%zu", batch_count(pools_batch(d->pools)));
 	if (pools_commit(d->pools, &f) < 0)
 		log_error("the last changes could not be recorded: %s", f.text);
 	failed = rpc_service_fail_calls(d->service, "io.slotd.pool.ShuttingDown",

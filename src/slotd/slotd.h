@@ -73,6 +73,6 @@ void shutdown_deinit(struct slotd *d);
 /* methods.c and methods-*.c */
 int methods_register(struct slotd *d, struct fault *f);
 void events_announce(void *userdata); /* struct slotd: new events can be read */
-void events_close(struct slotd *d);
+unsigned events_close(struct slotd *d);
 
 #endif

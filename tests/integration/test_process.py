@@ -109,6 +109,8 @@ class Signals(Case):
             "stopping: who waited was refused count=2",
             "stopping: running jobs may end count=1",
             "stopping: jobs given up count=1",
+            "stopping: streams and watches ended count=2",
+            "stopping: last changes are recorded count=0",
             "stopping: pending calls ended count=1",
             "stopping: answers sent, not taken bytes=0",
             "stopped"])

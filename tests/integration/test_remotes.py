@@ -14,12 +14,12 @@ class Remote(Case):
         self.addCleanup(server.close)
         return server
 
-    def pool(self, url, **credentials):
+    def pool(self, url, env=None, **credentials):
         """A slotd whose pool "p" is cloned from a url."""
         pool = {"url": url, "slots": {"ready": 1, "max": 2}, "fetch": {"timeout": "3s"}}
         if credentials:
             pool["credentials"] = credentials
-        return self.slotd({"p": pool})
+        return self.slotd({"p": pool}, env=env)
 
     def problem(self, slotd, seconds=60):
         """Why the pool could not be made."""
@@ -71,6 +71,13 @@ class Http(Remote):
             slotd.call("PoolAdd", pool="q", url="http://bob:s3cret@127.0.0.1:1/x.git")
         self.assertNotIn("s3cret", slotd.log())
         self.assertNotIn("s3cret", str(slotd.events()))
+
+    def test_certificate_that_the_environment_trusts_is_taken(self):
+        certificate = servers.make_certificate(self.dir)
+        server = self.serve(servers.Http(self.path("served"), certificate=certificate))
+        # mbedTLS, which Debian's libgit2 uses, compares names and not addresses
+        url = server.url("origin/.git").replace("127.0.0.1", "localhost")
+        self.assert_works(self.pool(url, env={"SSL_CERT_FILE": certificate[0]}))
 
     def test_certificate_that_nobody_knows_is_refused(self):
         certificate = servers.make_certificate(self.dir)
