@@ -185,7 +185,6 @@ uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
 
 /* store.c */
 int pool_open_site(struct pool *pool, struct fault *f);
-int pool_drop_slots_dir(struct pool *pool); /* unless something is in it; -errno */
 void pool_open_store(struct pool *pool);
 void pool_look_at_refs(struct pool *pool);
 void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
@@ -239,8 +238,13 @@ void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const c
 void waiter_requeue(struct waiter *w);
 void waiter_prepared(struct waiter *w, const struct job_result *result);
 
-/* start.c */
+/* place.c */
+int pool_make_slots_dir(struct pool *pool, struct fault *f); /* -EUSERS: another slotd has it */
+int pool_drop_slots_dir(struct pool *pool); /* unless something is in it; -errno */
 void pool_adopt_directories(struct pool *pool, const char *reason); /* of slots nobody knows */
+void slot_inquire(struct slot *slot, const char *why); /* a record that may not be believed */
+
+/* start.c */
 int pools_load(struct pools *p, bool rebuilt, struct fault *f);
 int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f);
 void pools_bring_back(struct pools *p, const char *name); /* a pool has gone: does the file want it? */

@@ -4,7 +4,6 @@
  * One job at a time works on a store as a whole. A clone is made in <store>.new and appears
  * under its name by one rename, so what has the name is complete.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,56 +37,6 @@ static bool exists(const char *path)
 
 /* --- where its workers work --- */
 
-/* <slots_dir>/.<pool>.slotd: the state directory of who has <slots_dir>/<pool> */
-static char *slots_dir_mark(const struct pool *pool)
-{
-	return text_printf("%s/.%s.slotd", pool->pools->conf->slots_dir, pool->rec.name);
-}
-
-/* whose slots are in there: what another slotd made is not ours to judge */
-static int claim_slots_dir(struct pool *pool, struct fault *f)
-{
-	_cleanup_(freep) char *mark = slots_dir_mark(pool);
-	const char *mine = pool->pools->conf->state_dir;
-	_cleanup_(freep) char *whose = NULL, *lock = NULL;
-	int r;
-
-	if (!mark)
-		return fault_oom(f);
-	r = fs_read_file_at(AT_FDCWD, mark, PATH_MAX, &whose, NULL);
-	if (r < 0 && r != -ENOENT)
-		return fault_errno(f, r, "cannot read %s", mark);
-	if (r == 0 && strcmp(whose, mine) == 0)
-		return 0;
-	lock = text_printf("%s/lock", whose ? whose : "");
-	if (r == 0 && lock && access(lock, F_OK) == 0)
-		return fault(f, -EUSERS,
-			     "%s holds slots of the slotd of %s; give one of them another slots_dir, "
-			     "or delete %s if that slotd is gone for good",
-			     pool->slots_dir, whose, mark);
-	r = fs_write_file_at(AT_FDCWD, mark, mine, strlen(mine), 0644);
-	return r < 0 ? fault_errno(f, r, "cannot write %s", mark) : 0;
-}
-
-static int make_slots_dir(struct pool *pool, struct fault *f)
-{
-	int r = fs_mkdir_all(pool->slots_dir, 0755, f);
-
-	if (r < 0)
-		return r;
-	fs_spread_children(pool->slots_dir);
-	return claim_slots_dir(pool, f);
-}
-
-int pool_drop_slots_dir(struct pool *pool)
-{
-	_cleanup_(freep) char *mark = slots_dir_mark(pool);
-
-	if (mark)
-		(void)unlink(mark);
-	return rmdir(pool->slots_dir) < 0 ? -errno : 0;
-}
-
 /* a clone that was never finished is done in a directory of its own */
 static int clone_dir(struct pool *pool, char **ret, struct fault *f)
 {
@@ -109,7 +58,7 @@ static void close_site(struct pool *pool)
 
 static int open_site(struct pool *pool, const char *store, struct fault *f)
 {
-	int r = make_slots_dir(pool, f);
+	int r = pool_make_slots_dir(pool, f);
 
 	if (r < 0)
 		return r;
@@ -659,85 +608,5 @@ int pool_fetch(struct pool *pool, pool_done_fn fn, void *userdata, struct pool_w
 		return refuse(ret_refusal, "Internal", "out of memory");
 	pool->fetch_wanted = true;
 	pool_run_store_jobs(pool);
-	return 0;
-}
-
-/* --- making one at run time --- */
-
-static int check_new(struct pools *p, const char *name, const char *url, const char *path,
-		     const char *ref, struct refusal *ret)
-{
-	struct pool *other = pools_find(p, name);
-
-	if (other && other->rec.from_file)
-		return refuse(ret, "Exists", "pool %s exists; it is defined in %s:%u", name,
-			      p->conf->file, other->conf->line);
-	if (other)
-		return refuse(ret, "Exists", "pool %s exists; choose another name", name);
-	if (map_find(p->by_name, name))
-		return refuse(ret, "Conflict", "pool %s is just being removed; try again", name);
-	if ((url && strlen(url) >= PATH_SIZE) || (path && strlen(path) >= PATH_SIZE) ||
-	    (ref && strlen(ref) >= REF_SIZE))
-		return refuse(ret, "Unsupported", "url, path or ref is too long");
-	list_for_each(other, &p->pools, link)
-		if (path && !other->gone && strcmp(other->rec.path, path) == 0)
-			return refuse(ret, "Exists", "%s is the repository of pool %s already", path,
-				      other->rec.name);
-	return 0;
-}
-
-static void undo_add(void *arg)
-{
-	struct refusal no = { 0 };
-
-	refuse(&no, "LedgerFailed", "the pool could not be recorded; nothing was changed");
-	pool_refuse_waiters(arg, &no);
-	pool_tell(arg, ASK_OPEN, &no);
-	pool_free(arg);
-}
-
-static void open_after_commit(void *arg, int error, const struct fault *why)
-{
-	struct pool *pool = arg;
-
-	if (error)
-		return; /* freed by undo_add() */
-	pool->fresh = false;
-	pool_run_store_jobs(pool);
-}
-
-int pool_add(struct pools *p, const char *name, const char *url, const char *path, const char *ref,
-	     int64_t ready, int64_t max, uint32_t uid, pool_progress_fn progress, pool_done_fn fn,
-	     void *userdata, struct pool_waiter **ret, struct refusal *ret_refusal)
-{
-	struct pool_record rec = { .state = POOL_STATE_OPENING, .ready = (int32_t)ready,
-				   .max = (int32_t)max };
-	struct conf_pool *probe = NULL;
-	struct fault f = FAULT_NONE;
-	_cleanup_(freep) char *shown = text_redact_url(url ? url : path ? path : "");
-	struct pool *pool;
-
-	if (conf_pool_new(p->conf, name, url, path, ref, ready, max, &probe, &f) < 0)
-		return refuse(ret_refusal, "Conflict", "%s", f.text);
-	conf_pool_free(probe);
-	if (check_new(p, name, url, path, ref, ret_refusal) < 0)
-		return -ECANCELED;
-	snprintf(rec.name, sizeof(rec.name), "%s", name);
-	snprintf(rec.url, sizeof(rec.url), "%s", url ? url : "");
-	snprintf(rec.path, sizeof(rec.path), "%s", path ? path : "");
-	snprintf(rec.ref, sizeof(rec.ref), "%s", ref ? ref : "");
-	rec.created_usec = clock_wall_usec();
-	pool = pool_new(p, &rec, &f);
-	if (!pool)
-		return refuse(ret_refusal, "Internal", "%s", f.text);
-	if (pool_ask(pool, ASK_OPEN, progress, fn, userdata, ret) < 0) {
-		pool_free(pool);
-		return refuse(ret_refusal, "Internal", "out of memory");
-	}
-	pool->fresh = true;
-	batch_undo(p->batch, undo_add, pool);
-	pool_put(pool);
-	pools_event(p, "pool_added", pool, NULL, NULL, uid, "%s", shown ? shown : "");
-	batch_after(p->batch, open_after_commit, pool);
 	return 0;
 }

@@ -36,18 +36,19 @@ class Start(Scenario):
 
 
 class AcquirePlain(Scenario):
+    pool = "p"
     request = {}
 
     def prepare(self):
         self.key = self.w.fresh("key")
 
     def act(self):
-        self.lease = self.w.call("Acquire", pool="p", key=self.key, agent="a", waitUsec=60000000,
-                                 **self.request)
+        self.lease = self.w.call("Acquire", pool=self.pool, key=self.key, agent="a",
+                                 waitUsec=60000000, **self.request)
 
     def verify(self):
         self.w.checker.granted(self.lease)
-        again = self.w.call("Acquire", pool="p", key=self.key, agent="a", **self.request)
+        again = self.w.call("Acquire", pool=self.pool, key=self.key, agent="a", **self.request)
         self.expect((again["lease"], again["token"]) == (self.lease["lease"], self.lease["token"]),
                     "the same key gave another lease")
         self.expect(self.lease["lease"] in self.w.slotd.leases(), "the lease is lost")
@@ -85,6 +86,25 @@ class AcquireExistingBranch(AcquireBranch):
     def prepare(self):
         super().prepare()
         git.run(self.w.repository, "branch", self.request["branch"], "HEAD~1")
+
+
+class AcquireFewerFiles(AcquirePlain):
+    """A commit that lacks files which the slot has."""
+
+    def prepare(self):
+        super().prepare()
+        self.request = {"ref": self.w.fresh("tag")}
+        git.run(self.w.repository, "tag", self.request["ref"])
+        git.commit(self.w.repository, "more", **{self.w.fresh("only-here"): "x"})
+        self.w.rest()
+
+    def verify(self):
+        super().verify()
+        self.expect(self.lease["head"] == git.head(self.w.repository, self.request["ref"]), "wrong commit")
+
+
+class AcquireBranchOfClone(AcquireBranch):
+    pool = "u"
 
 
 class ReleaseClean(Scenario):
@@ -140,6 +160,13 @@ class ReleaseRefused(ReleaseClean):
             self.expect(git.read(self.lease["path"], name) == b"precious\n", name + " is lost")
 
 
+class ReleaseForced(ReleaseClean):
+    """By the name of the slot; nobody may mean the next holder when it is repeated."""
+
+    def act(self):
+        self.w.call_or(("LeaseGone",), "Release", lease=self.lease["slot"], force=True)
+
+
 class Finish(ReleaseClean):
     def act(self):
         self.w.call_or(("LeaseGone",), "Finish", lease=self.lease["lease"], state="done")
@@ -159,6 +186,17 @@ class Renew(Scenario):
                     "the count is wrong")
 
 
+class Touch(Scenario):
+    def prepare(self):
+        self.lease = self.w.acquire()
+
+    def act(self):
+        self.w.call("Touch", lease=self.lease["lease"])
+
+    def verify(self):
+        self.expect(self.lease["lease"] in self.w.slotd.leases(), "the lease is lost")
+
+
 class Expiry(Scenario):
     def prepare(self):
         self.lease = self.w.acquire("brief")
@@ -170,6 +208,16 @@ class Expiry(Scenario):
 
     def verify(self):
         self.expect(self.w.slotd.slot(self.lease["slot"])["state"] == "ready", "the slot is not ready")
+
+
+class ExpiryUnsaved(Expiry):
+    def prepare(self):
+        super().prepare()
+        git.write(self.lease["path"], "precious", "mine\n")
+
+    def verify(self):
+        self.expect(self.w.slotd.slot(self.lease["slot"])["state"] == "isolated", "it is not kept")
+        self.expect(git.read(self.lease["path"], "precious") == b"mine\n", "work is lost")
 
 
 class PoolAddPath(Scenario):
@@ -232,6 +280,33 @@ class PoolRemoveUrl(PoolRemovePath):
         self.expect(any(name.startswith(self.name) for name in removed), "the store is gone")
 
 
+class PoolRemoveDelete(PoolRemoveUrl):
+    def remove(self):
+        self.w.call_or(("NotFound", "Conflict"), "PoolRemove", pool=self.name, deleteStore=True)
+        wait.until(lambda: self.name not in {p["name"] for p in self.w.call("PoolList")["pools"]},
+                   "the pool is gone")
+        self.forget_slots()
+
+    def verify(self):
+        stores = os.listdir(os.path.join(self.w.slotd.state_dir, "stores"))
+        self.expect(self.name + ".git" not in stores, "the store is still there")
+
+
+class PoolPause(Scenario):
+    """Paused, resumed, drained and filled again."""
+
+    def act(self):
+        for method in ("PoolPause", "PoolResume", "PoolDrain", "PoolResume"):
+            self.w.call(method, pool="brief")
+
+    def verify(self):
+        pool = self.w.slotd.pool("brief")
+        self.expect((pool["paused"], pool["draining"]) == (False, False), "it does not serve")
+        # its ready slot may have been shed, or not: that one was taken back in time
+        self.w.slotd.wait_ready("brief", 1)
+        self.w.checker.slots = {s for s in self.w.checker.slots if not s.startswith("brief-")}
+
+
 class Fetch(Scenario):
     def prepare(self):
         self.tip = git.commit(self.w.origin, "more", README=self.w.fresh("content"))
@@ -285,6 +360,13 @@ class SlotRemove(Scenario):
         self.expect(self.path not in git.worktrees(self.w.repository), "the worktree is still there")
 
 
+class SlotRemovePacked(SlotRemove):
+    """What slotd keeps of the slot among the refs has been packed by somebody's gc."""
+
+    def change(self, lease):
+        git.run(self.w.repository, "pack-refs", "--all")
+
+
 class SlotRemoveDiscard(SlotRemove):
     discard = True
 
@@ -328,6 +410,28 @@ class Rebuild(Scenario):
         self.expect(self.held["lease"] in self.w.slotd.leases(), "a lease of the copy is lost")
 
 
+class LedgerCopy(Scenario):
+    """The copy is made by a child, which may be killed as well; one that is whole is always there."""
+
+    def prepare(self):
+        self.w.slotd.copy_ledger()
+        self.w.acquire(bind="manual")
+
+    def act(self):
+        self.w.slotd.restart()
+        mark = len(self.w.slotd.log())
+        copy = os.path.join(self.w.slotd.state_dir, "ledger.copy", "data.mdb")
+        before = os.stat(copy).st_mtime_ns
+        wait.until(lambda: os.stat(copy).st_mtime_ns != before or
+                   "copy of the ledger failed" in self.w.slotd.log()[mark:] or
+                   not self.w.slotd.is_running(), "the ledger is copied, or the copy has failed")
+
+    def verify(self):
+        self.w.slotd.stop()
+        shutil.rmtree(os.path.join(self.w.slotd.state_dir, "ledger"))
+        self.w.revive()
+
+
 class RebuildMissing(Rebuild):
     def prepare(self):
         super().prepare()
@@ -335,9 +439,10 @@ class RebuildMissing(Rebuild):
 
 
 SCENARIOS = {cls.__name__: cls for cls in (
-    Start, AcquirePlain, AcquireRef, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
-    ReleaseClean, ReleaseDiscard, ReleaseRefused, Finish, Renew, Expiry, PoolAddPath, PoolAddUrl,
-    PoolRemovePath, PoolRemoveUrl, Fetch, SlotAdd, SlotRemove, SlotRemoveDiscard, Resize, Rebuild,
+    Start, AcquirePlain, AcquireRef, AcquireFewerFiles, AcquireBranchOfClone, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
+    ReleaseClean, ReleaseDiscard, ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
+    ExpiryUnsaved, PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
+    Fetch, SlotAdd, SlotRemove, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
     RebuildMissing)}
 
 __all__ = ["SCENARIOS", "Error"]
