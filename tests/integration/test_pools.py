@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import threading
 
 from support import git, servers, wait
@@ -232,12 +233,13 @@ class Pools(Case):
 
     def test_who_waits_for_a_pool_that_cannot_be_made_is_told(self):
         slotd = self.bare_slotd()
+        silent = socket.create_server(("127.0.0.1", 0))
         with slotd.client() as adder, slotd.client() as waiting:
-            adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
-            worker = self.stop_worker_of(slotd, "q")
+            adder.send("PoolAdd", {"pool": "q", "url": "http://127.0.0.1:%d/x" % silent.getsockname()[1]})
+            self.until(lambda: slotd.call("PoolList")["pools"], "the pool is being opened")
             waiting.send("Acquire", {"pool": "q", "waitUsec": 60000000})
             self.until(lambda: slotd.pool("q")["waiting"] == 1, "it waits")
-            self.let_go(worker)
+            silent.close()
             self.assert_error("Unavailable", waiting.result)
             with self.assertRaises(Error):
                 adder.result()
