@@ -94,7 +94,8 @@ def run(build, tally, pool, logs, names, under_valgrind=False):
             if os.path.exists(old):
                 os.unlink(old)
         argv = (VALGRIND if under_valgrind else []) + command
-        tasks.append((name, argv, log, {**os.environ, **env, **sanitizer_env(prefix)},
+        mark = {"SLOTD_UNDER_VALGRIND": "1"} if under_valgrind else {}
+        tasks.append((name, argv, log, {**os.environ, **env, **sanitizer_env(prefix), **mark},
                       600 if under_valgrind else 120))
 
     def on_end(task, returncode, seconds):
