@@ -77,7 +77,10 @@ static bool is_tab_at(const struct builder *b, const yaml_mark_t *mark)
 	}
 	if (!line || (size_t)(end - line) <= mark->column)
 		return false;
-	return strspn(line, " \t") >= mark->column && line[mark->column] == '\t';
+	for (size_t i = 0; i < mark->column; i++)
+		if (line[i] != ' ' && line[i] != '\t')
+			return false;
+	return line[mark->column] == '\t';
 }
 
 static int report_syntax(struct builder *b)
