@@ -250,8 +250,9 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	lease->rec.sequence = pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid,
 					  "%s%s%s", rec.agent, rec.branch[0] ? " on " : "",
 					  rec.branch);
-	log_info("lease given slot=%s agent=%s token=%llu", slot->rec.name, rec.agent,
-		 (unsigned long long)rec.token);
+	/* not by default: a log on the ledger's disk makes the next commit wait for it */
+	log_debug("lease", "lease given slot=%s agent=%s token=%llu", slot->rec.name, rec.agent,
+		  (unsigned long long)rec.token);
 	batch_put_lease(p->batch, &lease->rec);
 	return lease;
 }
