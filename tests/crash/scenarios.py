@@ -62,7 +62,7 @@ class AcquireRef(AcquirePlain):
 
     def verify(self):
         super().verify()
-        self.expect(self.lease["head"] == git.head(self.w.repository, "main~1"), "wrong commit")
+        self.expect(self.lease["head"] == git.head(self.w.repository, "one^{commit}"), "wrong commit")
 
 
 class AcquireBranch(AcquirePlain):
