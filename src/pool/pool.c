@@ -417,6 +417,8 @@ void pool_refill(struct pool *pool)
 	if (pool->gone || pool->rec.state != POOL_STATE_ACTIVE || !pool->site ||
 	    pool->pools->stopping)
 		return;
+	if (pool->disk_low)
+		(void)pool_disk_is_low(pool); /* room may have come back, though no slot is wanted */
 	if (pool_is_draining(pool)) {
 		shed(pool, 0);
 		return;
