@@ -280,7 +280,7 @@ Test(tree_hostile, a_change_in_the_same_instant_as_the_index_is_found)
 /* a namespace of our own: what is mounted goes with the process. Not everybody may have one */
 static bool may_mount(void)
 {
-	return unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0;
+	return unshare(CLONE_NEWNS) == 0 && mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0;
 }
 
 Test(tree_hostile, a_mount_is_reported_and_never_crossed)
@@ -305,7 +305,7 @@ Test(tree_hostile, a_mount_is_reported_and_never_crossed)
 		cr_assert(sh("test -f '%s' || mkdir -p '%s'; echo dirty > s/a", mounts[i].at,
 			     mounts[i].at));
 		cr_assert_eq(mount(in_dir(i < 3 ? "victim" : "victim/f1"), in_dir(mounts[i].at),
-				   NULL, MS_BIND, NULL),
+				   "none", MS_BIND, NULL),
 			     0);
 		found = sweep_text("HEAD", true);
 		cr_expect_str_eq(found, mounts[i].found, "%s: %s", mounts[i].at, found);

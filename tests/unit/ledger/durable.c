@@ -161,7 +161,7 @@ Test(durable, a_map_that_cannot_grow_fails_the_batch_and_the_next_one_works)
 static bool mount_small(const char *dir)
 {
 	return geteuid() == 0 && unshare(CLONE_NEWNS) == 0 &&
-	       mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
 	       mount("slotd-test", dir, "tmpfs", 0, "size=4m") == 0;
 }
 

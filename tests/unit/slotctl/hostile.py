@@ -97,6 +97,9 @@ def main():
         daemon = Daemon(path)
         for number, daemon.message in enumerate(MESSAGES):
             for index, command in enumerate(COMMANDS):
+                # under valgrind, where a start takes half a second, every other pair
+                if "SLOTD_UNDER_VALGRIND" in os.environ and (number + index // 2) % 2:
+                    continue
                 as_json = (number + index) % 2 == 0
                 line = [slotctl, "--socket", path, "--timeout", "5"]
                 line += ["--json"] * as_json + command.split()
