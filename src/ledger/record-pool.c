@@ -14,6 +14,7 @@ static const struct field pool_fields[] = {
 	BOOL(pool_record, from_file),
 	BOOL(pool_record, paused),
 	BOOL(pool_record, draining),
+	BOOL(pool_record, delete_store),
 	RANGE(pool_record, state, POOL_STATE_OPENING, POOL_STATE_REMOVING),
 	STRING(pool_record, problem),
 	STRING(pool_record, common_dir),

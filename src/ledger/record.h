@@ -54,6 +54,7 @@ struct pool_record {
 	int32_t ready, max;   /* as asked for at run time; -1: the default or the file's */
 	bool from_file;
 	bool paused, draining;
+	bool delete_store; /* removing: and its store with it */
 	uint8_t state; /* enum pool_state */
 	char problem[REASON_SIZE];
 	char common_dir[PATH_SIZE]; /* of the store; empty until opened */

@@ -192,6 +192,7 @@ void pool_close_store(struct pool *pool);
 
 /* remove.c */
 void pool_removal_step(struct pool *pool);
+void pools_finish_deletions(struct pools *p); /* of stores, begun before a restart */
 void pool_removal_abandon(struct pool *pool); /* tells who waits that slotd stops */
 void pool_drop(struct pool *pool); /* its record goes, the object after the commit */
 /* deletes a directory in a child process, then calls fn (may be NULL) */

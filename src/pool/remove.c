@@ -22,9 +22,11 @@
 #include "util/log.h"
 #include "util/text.h"
 
+#define REMOVED_DIR "removed"
+#define DELETING    ".deleting" /* at the end of a store's name in there */
+
 struct removal {
 	enum pool_state was; /* what the pool goes back to when something keeps it */
-	bool delete_store;
 	bool recorded; /* that it goes; before, nothing is done about it */
 	bool listed; /* the store's last job is over */
 	bool over;
@@ -189,6 +191,7 @@ static void take_back(struct pool *pool)
 	       slot->rec.name, slot->rec.reason, slot->rec.name);
 	pool_edit(pool);
 	pool->rec.state = pool->removal->was;
+	pool->rec.delete_store = false;
 	pool_put(pool);
 	pools_event(pool->pools, "pool_remove_failed", pool, NULL, NULL, UID_SLOTD, "%s",
 		    no.why.text);
@@ -240,18 +243,23 @@ static void say_goodbye(struct pool *pool)
 		pools_look_later(pool->pools, USEC_PER_SEC);
 }
 
-/* <state_dir>/removed/<pool>-<time>.git; one that has moved already is fine */
+/*
+ * <state_dir>/removed/<pool>-<time>.git; one that has moved already is fine. What is to be deleted
+ * says so by its name: the pool's record is gone when that ends, and after a crash the next start
+ * goes on with it.
+ */
 static int move_store(struct pool *pool, struct fault *f)
 {
-	_cleanup_(freep) char *dir = text_printf("%s/removed", pool->pools->conf->state_dir);
+	_cleanup_(freep) char *dir = text_printf("%s/" REMOVED_DIR, pool->pools->conf->state_dir);
 	_cleanup_(freep) char *to = NULL;
 	struct removal *rm = pool->removal;
 	int r;
 
 	if (!dir)
 		return fault_oom(f);
-	to = text_printf("%s/%s-%llu.git", dir, pool->rec.name,
-			 (unsigned long long)(clock_wall_usec() / USEC_PER_SEC));
+	to = text_printf("%s/%s-%llu.git%s", dir, pool->rec.name,
+			 (unsigned long long)(clock_wall_usec() / USEC_PER_SEC),
+			 pool->rec.delete_store ? DELETING : "");
 	if (!to)
 		return fault_oom(f);
 	r = fs_mkdir_all(dir, 0700, f);
@@ -265,11 +273,30 @@ static int move_store(struct pool *pool, struct fault *f)
 	}
 	CRASH_POINT("pool.remove.after-rename");
 	fs_sync_dir_at(AT_FDCWD, dir);
-	rm->result.deleted = rm->delete_store;
-	if (rm->delete_store)
+	rm->result.deleted = pool->rec.delete_store;
+	if (pool->rec.delete_store)
 		return tree_delete_start(pool->pools, to, NULL, NULL);
 	rm->result.store = TAKE(to);
 	return 0;
+}
+
+void pools_finish_deletions(struct pools *p)
+{
+	_cleanup_(freep) char *dir = text_printf("%s/" REMOVED_DIR, p->conf->state_dir);
+	DIR *d = dir ? opendir(dir) : NULL;
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		_cleanup_(freep) char *path = NULL;
+
+		if (!text_has_suffix(e->d_name, DELETING))
+			continue;
+		path = text_printf("%s/%s", dir, e->d_name);
+		if (!path || tree_delete_start(p, path, NULL, NULL) < 0)
+			log_warning("a store that is to be deleted stays path=%s/%s", dir, e->d_name);
+	}
+	if (d)
+		closedir(d);
 }
 
 /* its clone had not come to its end */
@@ -322,7 +349,7 @@ void pool_removal_step(struct pool *pool)
 	if (pool->gone || pool->rec.state != POOL_STATE_REMOVING)
 		return;
 	if (!pool->removal) {
-		pool->removal = calloc(1, sizeof(*pool->removal)); /* begun before a restart */
+		pool->removal = removal_new(pool); /* begun before a restart */
 		if (pool->removal)
 			pool->removal->recorded = true;
 	}
@@ -382,7 +409,6 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 	rm = removal_new(pool);
 	if (!rm)
 		return refuse(ret_refusal, "Internal", "out of memory");
-	rm->delete_store = delete_store;
 	rm->fn = fn;
 	rm->userdata = userdata;
 	pool->removal = rm;
@@ -390,6 +416,7 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 	pool_refuse_waiters(pool, &no);
 	pool_edit(pool);
 	pool->rec.state = POOL_STATE_REMOVING;
+	pool->rec.delete_store = delete_store;
 	pool_put(pool);
 	batch_after(pool->pools->batch, removal_recorded, pool);
 	pools_event(pool->pools, "pool_removing", pool, NULL, NULL, uid, "%s",

@@ -295,6 +295,7 @@ int pools_start(struct pools *p, bool rebuilt, struct fault *f)
 	take_up_all(&l);
 	list_for_each(pool, &p->pools, link)
 		start_pool(pool, rebuilt);
+	pools_finish_deletions(p);
 	r = pools_commit(p, f);
 	list_for_each(pool, &p->pools, link)
 		pool_look_at_slots(pool);

@@ -288,8 +288,10 @@ class PoolRemoveDelete(PoolRemoveUrl):
         self.forget_slots()
 
     def verify(self):
-        stores = os.listdir(os.path.join(self.w.slotd.state_dir, "stores"))
-        self.expect(self.name + ".git" not in stores, "the store is still there")
+        for name in ("stores", "removed"):
+            path = os.path.join(self.w.slotd.state_dir, name)
+            wait.until(lambda: not any(n.startswith(self.name) for n in os.listdir(path)),
+                       "nothing of it is left in " + name)
 
 
 class PoolPause(Scenario):

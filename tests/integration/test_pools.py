@@ -254,6 +254,48 @@ class Pools(Case):
         self.assertTrue(gone["deleted"])
         self.assertEqual(os.listdir(os.path.join(slotd.state_dir, "stores")), [])
 
+    def remove_cut_short(self, **parameters):
+        """A removal whose slot cannot go yet, and a slotd killed meanwhile."""
+        origin = git.make_bare(self.path("origin.git"))
+        slotd = self.bare_slotd()
+        slotd.call("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1)
+        slotd.wait_ready("q")
+        self.stop_worker_of(slotd, "q")
+        with slotd.client() as remover:
+            remover.send("PoolRemove", {"pool": "q", **parameters})
+            self.until(lambda: slotd.pool("q")["removing"] == 1, "its slot goes")
+            slotd.kill()
+        return slotd
+
+    def test_delete_is_remembered_across_a_crash(self):
+        slotd = self.remove_cut_short(deleteStore=True)
+        slotd.start()
+        self.until(lambda: not slotd.call("PoolList")["pools"], "the pool is gone")
+        for name in ("stores", "removed"):
+            self.until(lambda: os.listdir(os.path.join(slotd.state_dir, name)) == [],
+                       "nothing is left in " + name)
+
+    def test_deletion_that_was_interrupted_goes_on(self):
+        slotd = self.bare_slotd()
+        slotd.stop()
+        removed = os.path.join(slotd.state_dir, "removed")
+        for name in ("q-1.git", "q-2.git.deleting"):
+            os.makedirs(os.path.join(removed, name, "objects/pack"))
+        slotd.start()
+        self.until(lambda: os.listdir(removed) == ["q-1.git"], "what was to go is gone, no more")
+
+    def test_removal_that_is_given_up_after_a_crash_leaves_the_pool_as_it_was(self):
+        slotd = self.remove_cut_short()
+        path = os.path.join(slotd.slots_dir, "q", "q-1")
+        git.write(path, "mine", "not saved\n")
+        slotd.start()
+        self.until(lambda: slotd.pool("q")["isolated"] == 1, "the slot is kept")
+        self.until(lambda: slotd.call("PoolShow", pool="q")["pool"]["state"] == "active",
+                   "and its pool")
+        slotd.restart()
+        self.assertEqual(slotd.pool("q")["isolated"], 1)
+        self.assertEqual(git.read(path, "mine"), b"not saved\n")
+
     def test_remove_refuses_unsaved_work(self):
         slotd = self.bare_slotd()
         self.add(slotd, ready=1, max=1)

@@ -160,7 +160,7 @@ struct pool_record pool_full(void)
 	FILL(r.ref);
 	r.ready = INT32_MAX;
 	r.max = -1;
-	r.from_file = r.paused = r.draining = true;
+	r.from_file = r.paused = r.draining = r.delete_store = true;
 	r.state = POOL_STATE_REMOVING;
 	FILL(r.problem);
 	FILL(r.common_dir);
