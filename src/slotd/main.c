@@ -97,8 +97,9 @@ static int load_conf(struct slotd *d, const struct options *o, struct fault *f)
 	if (!d->conf_path)
 		return fault_oom(f);
 	r = conf_load(d->conf_path, d->scope, &d->conf, &faults, f);
-	if (r == -ENOENT && o->user && !o->config) {
-		/* a user's daemon does without; one that is written later is taken */
+	if (r == -ENOENT && !o->config) {
+		/* the defaults do, and pools can be added at run time; a file that is written later is taken */
+		log_info("there is no configuration, the defaults hold file=%s", d->conf_path);
 		conf_faults_deinit(&faults);
 		return conf_default(d->scope, &d->conf, f);
 	}
