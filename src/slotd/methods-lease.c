@@ -103,7 +103,8 @@ static struct pool *pool_for_acquire(struct slotd *d, struct rpc_call *call, jso
 	if (!pool)
 		rpc_error(call, "io.slotd.pool.NotFound",
 			  json_set_string(json_object_new_object(), "what", "pool"),
-			  "no pool has the repository of %s", directory ? directory : common_dir);
+			  "no pool has the repository of %s; make one: slotctl pool add NAME --path DIR",
+			  directory ? directory : common_dir);
 	return pool;
 }
 

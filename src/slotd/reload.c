@@ -37,6 +37,10 @@ static int take(struct slotd *d, struct fault *f)
 	int r;
 
 	r = conf_load(d->conf_path, d->scope, &conf, &faults, f);
+	if (r == -ENOENT && !d->conf->file) { /* there was none at the start either */
+		conf_faults_deinit(&faults);
+		r = conf_default(d->scope, &conf, f);
+	}
 	log_faults(&faults);
 	conf_faults_deinit(&faults);
 	if (r == 0)

@@ -128,6 +128,13 @@ class Autostart(Case):
         if "there is no socket" in done.err:
             self.assertIn("systemctl start slotd@USER.socket", done.err)
 
+    def test_reload_without_a_configuration_keeps_the_defaults(self):
+        self.assert_exit(0, self.ctl("daemon", "start"))
+        os.kill(self.pid(), signal.SIGHUP)
+        wait.until(lambda: "the configuration was read again" in self.ctl("daemon", "log").out,
+                   "it was reloaded", 30)
+        self.assertNotIn("was not taken", self.ctl("daemon", "log").out)
+
     def test_daemon_commands(self):
         self.assertNotEqual(self.ctl("daemon", "status").status, 0)
         self.assert_exit(0, self.ctl("daemon", "start"))
