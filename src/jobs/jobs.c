@@ -62,7 +62,6 @@ int jobs_new(sd_event *event, const char *state_dir, const char *worker_path, un
 	list_init(&j->waiting[0]);
 	list_init(&j->waiting[1]);
 	list_init(&j->workers);
-	jobs_set_workers(j, workers);
 	j->worker_fd = open(worker_path, O_RDONLY | O_CLOEXEC);
 	if (j->worker_fd < 0) {
 		r = fault_errno(f, -errno, "cannot open the worker program %s", worker_path);
@@ -82,6 +81,7 @@ int jobs_new(sd_event *event, const char *state_dir, const char *worker_path, un
 		r = fault_errno(f, r, "cannot add to the event loop");
 		goto out;
 	}
+	jobs_set_workers(j, workers);
 	*ret = TAKE(j);
 	r = 0;
 out:
@@ -92,6 +92,7 @@ out:
 void jobs_set_workers(struct jobs *j, unsigned workers)
 {
 	j->max_workers = workers < 2 ? 2 : workers;
+	jobs_look(j);
 }
 
 static void job_free(struct job *job)
@@ -396,12 +397,31 @@ static bool job_try(struct jobs *j, struct job *job)
 	return true;
 }
 
+/* after max_workers was lowered: what works comes to its end, and is not given more */
+static void end_surplus(struct jobs *j)
+{
+	struct worker *w, *wt;
+	unsigned n = 0;
+
+	list_for_each(w, &j->workers, link)
+		n += w->state == WORKER_STARTING || w->state == WORKER_BUSY || w->state == WORKER_IDLE;
+	list_for_each_safe(w, wt, &j->workers, link) {
+		if (n <= j->max_workers)
+			return;
+		if (w->state == WORKER_IDLE) {
+			worker_end(w);
+			n--;
+		}
+	}
+}
+
 static int on_dispatch(sd_event_source *s, void *userdata)
 {
 	struct jobs *j = userdata;
 	struct job *job, *jt;
 	bool again;
 
+	end_surplus(j);
 	/* a done function may start or cancel jobs: begin anew after each that left */
 	do {
 		again = false;

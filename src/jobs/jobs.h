@@ -85,6 +85,7 @@ int jobs_new(sd_event *event, const char *state_dir, const char *worker_path, un
 /* kills what runs; no done function is called; accepts NULL */
 void jobs_free(struct jobs *j);
 
+/* a running job is left alone; above the new number, a worker ends with the job that it has */
 void jobs_set_workers(struct jobs *j, unsigned workers);
 
 /* idle workers end, waiting jobs are cancelled in the next turn, nothing new starts; returns how

@@ -346,12 +346,13 @@ static void run_handler(struct rpc_call *call, const struct rpc_method *m, json_
 static bool is_over_limit(struct rpc_call *call)
 {
 	unsigned limit = call->service->limits.pending_per_uid;
+	unsigned pending = service_get_account(call->service, call->conn->peer.uid)->pending;
 
-	if (limit == 0 ||
-	    service_get_account(call->service, call->conn->peer.uid)->pending <= limit)
+	if (limit == 0 || pending <= limit)
 		return false;
 	rpc_error(call, ERROR_LIMIT_REACHED, NULL,
-		  "this user has %u calls that wait for their answer", limit);
+		  "this user has %u calls that wait for their answer, and may have %u", pending - 1,
+		  limit);
 	return true;
 }
 

@@ -89,7 +89,10 @@ int rpc_service_new(sd_event *event, const char *vendor, const char *product, co
 void rpc_service_free(struct rpc_service *s);
 
 /**
- * rpc_service_set_limits - for connections that come from now on
+ * rpc_service_set_limits - for what comes from now on; may be called again at any time
+ *
+ * How many there may be holds for the next connection and the next call: what is there already
+ * stays, though it be too many now. What is said of messages holds for the next connections.
  *
  * Without it: 64 KiB and depth 16 a call, 16 MiB queued, 64 connections and 256
  * unanswered calls a uid, 10 s for the rest of a message. A uid's calls count until they

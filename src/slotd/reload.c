@@ -49,6 +49,7 @@ static int take(struct slotd *d, struct fault *f)
 		r = pools_reload(d->pools, conf, f);
 	if (r == 0) {
 		jobs_set_workers(d->jobs, count_workers(conf));
+		server_set_limits(d, conf);
 		conf_unref(d->conf);
 		d->conf = conf_ref(conf);
 	}

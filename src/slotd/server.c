@@ -181,24 +181,30 @@ static int add_listeners(struct slotd *d, struct fault *f)
 	return r < 0 ? r : add_listener(d, fd, f);
 }
 
-int server_open(struct slotd *d, struct fault *f)
+void server_set_limits(struct slotd *d, const struct conf *conf)
 {
 	struct rpc_limits limits = {
-		.message_bytes = d->conf->limits.message_bytes,
+		.message_bytes = conf->limits.message_bytes,
 		.depth = 16,
 		.out_bytes = OUT_BYTES,
-		.connections_per_uid = d->conf->limits.connections_per_uid,
-		.pending_per_uid = d->conf->limits.pending_per_uid,
+		.connections_per_uid = conf->limits.connections_per_uid,
+		.pending_per_uid = conf->limits.pending_per_uid,
 		.connections = CONNECTIONS,
 		.read_usec = READ_USEC,
 	};
+
+	rpc_service_set_limits(d->service, &limits);
+}
+
+int server_open(struct slotd *d, struct fault *f)
+{
 	int r;
 
 	r = rpc_service_new(d->event, "slotd", "slotd", SLOTD_VERSION, "https://slotd.invalid/", d,
 			    &d->service, f);
 	if (r < 0)
 		return r;
-	rpc_service_set_limits(d->service, &limits);
+	server_set_limits(d, d->conf);
 	r = methods_register(d, f);
 	if (r == 0)
 		r = rpc_service_check(d->service, f);

@@ -56,6 +56,7 @@ unsigned count_workers(const struct conf *conf);
 
 /* server.c */
 int server_open(struct slotd *d, struct fault *f);
+void server_set_limits(struct slotd *d, const struct conf *conf); /* who is connected stays */
 void server_stop_listening(struct slotd *d);
 void server_close(struct slotd *d);
 

@@ -2,9 +2,10 @@
 
 import json
 import os
+import select
 
 from support import git
-from support.case import Case
+from support.case import Case, Closed, Error
 from support.paths import TOP
 
 
@@ -64,6 +65,67 @@ class Config(Case):
         slotd.pools["p"]["slots"] = {"ready": 3, "max": 3}
         self.put(slotd, json.dumps(slotd.config()))
         slotd.wait_ready("p", 3)
+
+    def test_changed_limits_take_effect_and_drop_nobody(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        clients = [slotd.client() for _ in range(3)]
+        for c in clients:
+            c.send("Acquire", {"pool": "p", "waitUsec": 60000000})
+        self.until(lambda: slotd.pool("p")["waiting"] == 3, "they wait")
+        steady = slotd.client()
+        steady.call("Ping")
+        slotd.settings["limits"] = {"connections_per_uid": 3, "pending_per_uid": 3, "message": "4KiB"}
+        mark = len(slotd.log())
+        self.put(slotd, json.dumps(slotd.config()))
+        slotd.wait_log("was read again", after=mark)
+        with self.assertRaises(Error) as caught:
+            steady.call("Ping")
+        self.assertEqual(caught.exception.name, "LimitReached")
+        self.assertIn("3 calls", caught.exception.message)
+        with slotd.client() as extra:
+            self.assertEqual(extra.receive()["error"], "io.slotd.pool.LimitReached")
+        # those who were there are served
+        clients.pop().close()
+        self.until(lambda: self.answers(steady), "a place is free")
+        steady.call("Release", lease=lease["lease"], wait=False)
+        ready, _, _ = select.select([c.socket for c in clients], [], [], 60)
+        self.assertTrue(ready, "nobody got the slot")
+        for c in clients:
+            if c.socket in ready:
+                self.assertEqual(c.result()["pool"], "p")
+        # a shorter message holds for who comes now
+        clients.pop().close()
+        with self.until(lambda: self.newcomer(slotd), "a connection is taken") as late:
+            late.send("Acquire", {"pool": "x" * 5000})
+            self.assertEqual(late.receive()["error"], "io.slotd.pool.InvalidMessage")
+        self.assert_error("NotFound", steady.call, "Acquire", pool="x" * 5000)
+        # and more may come when more are allowed
+        slotd.settings["limits"] = {"connections_per_uid": 20}
+        mark = len(slotd.log())
+        self.put(slotd, json.dumps(slotd.config()))
+        slotd.wait_log("was read again", after=mark)
+        crowd = [slotd.client() for _ in range(10)]
+        for c in crowd:
+            c.call("Ping")
+            c.close()
+
+    @staticmethod
+    def answers(client):
+        try:
+            return client.call("Ping")
+        except Error:
+            return None
+
+    @staticmethod
+    def newcomer(slotd):
+        client = slotd.client()
+        try:
+            client.call("Ping")
+            return client
+        except (Error, Closed):
+            client.close()
+            return None
 
     def test_changed_directories_and_socket_need_a_restart(self):
         for key in ("state_dir", "slots_dir", "socket"):

@@ -252,6 +252,39 @@ Test(jobs, one_place_is_never_given_to_background_jobs)
 	world_close(&w);
 }
 
+Test(jobs, number_of_workers_may_change_and_ends_no_job)
+{
+	struct outcome o[4] = { 0 }, p = { 0 };
+	const char *locks[4] = { "a", "b", "c", "d" };
+	struct job *jobs[4];
+	struct world w;
+
+	world_open(&w, 2);
+	for (int i = 0; i < 4; i++)
+		jobs[i] = start(w.site, locks[i], false, 0, &o[i]);
+	for (int i = 0; i < 2; i++)
+		kill(worker_of(&w, jobs[i])->pid, SIGSTOP);
+	jobs_set_workers(w.jobs, 4);
+	for (int i = 2; i < 4; i++)
+		kill(worker_of(&w, jobs[i])->pid, SIGSTOP);
+	cr_assert_eq(jobs_count_running(w.jobs), 4, "there is room for those that waited");
+	jobs_set_workers(w.jobs, 2);
+	start(w.site, "e", false, 0, &p);
+	kill(jobs[0]->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &o[0].told, 1, 20 * USEC_PER_SEC));
+	cr_expect_not(run_until(&w, &p.told, 1, 300 * USEC_PER_MSEC), "three are still too many");
+	for (int i = 1; i < 4; i++)
+		kill(jobs[i]->worker->pid, SIGCONT);
+	for (int i = 1; i < 4; i++) {
+		cr_assert(run_until(&w, &o[i].told, 1, 20 * USEC_PER_SEC));
+		cr_expect_eq(o[i].outcome, JOB_REFUSED, "each came to its own end");
+	}
+	cr_assert(run_until(&w, &p.told, 1, 20 * USEC_PER_SEC));
+	while (jobs_count_workers(w.jobs) > 2)
+		sd_event_run(w.event, 20000);
+	world_close(&w);
+}
+
 Test(jobs, lock_of_an_earlier_worker_is_waited_for)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };

@@ -633,6 +633,31 @@ Test(service, a_uid_with_too_many_unanswered_calls_is_refused_until_one_is_answe
 	ASSERT_ANSWER(c, ECHO("a"), ECHOED("a"));
 }
 
+Test(service, a_lower_limit_drops_nobody_and_refuses_until_there_are_fewer)
+{
+	struct fault f = FAULT_NONE;
+	int fds[2];
+
+	_cleanup_(closep) int a = dial();
+	_cleanup_(closep) int b = dial();
+	_cleanup_(closep) int c = dial();
+	put_message(a, "{\"method\":\"io.slotd.test.Keep\"}");
+	put_message(b, "{\"method\":\"io.slotd.test.Keep\"}");
+	settle(t.event, TURN_USEC);
+	limit((struct rpc_limits){ .connections_per_uid = 1, .pending_per_uid = 1 });
+	cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM, 0, fds)));
+	cr_assert(eq(int, rpc_conn_new(t.service, fds[0], &f), -EDQUOT));
+	close(fds[1]);
+	ASSERT_CONTAINS(ask(c, ECHO("a")), "this user has 2 calls that wait for their answer, and may "
+					   "have 1");
+	rpc_reply(t.kept[0], NULL);
+	rpc_reply(t.kept[1], NULL);
+	settle(t.event, TURN_USEC);
+	cr_assert(eq(str, (char *)get_message(a), (char *)"{\"parameters\":{}}"));
+	cr_assert(eq(str, (char *)get_message(b), (char *)"{\"parameters\":{}}"));
+	ASSERT_ANSWER(c, ECHO("a"), ECHOED("a"));
+}
+
 Test(service, a_peer_that_does_not_read_is_cut_at_the_bound)
 {
 	_cleanup_(freep) char *text = calloc(1, 40001);
