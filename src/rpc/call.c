@@ -77,11 +77,20 @@ void call_orphan(struct rpc_call *call)
 {
 	rpc_gone_fn gone = TAKE(call->gone);
 
+	call->room = NULL;
 	if (!gone)
 		return;
 	rpc_call_ref(call);
 	gone(call, call->gone_userdata);
 	rpc_call_unref(call);
+}
+
+void call_tell_room(struct rpc_call *call)
+{
+	rpc_room_fn room = TAKE(call->room);
+
+	if (room)
+		room(call->room_userdata);
 }
 
 /* --- what a handler may ask --- */
@@ -115,6 +124,17 @@ void rpc_call_on_gone(struct rpc_call *call, rpc_gone_fn fn, void *userdata)
 {
 	call->gone = fn;
 	call->gone_userdata = userdata;
+}
+
+bool rpc_call_has_room(const struct rpc_call *call)
+{
+	return rpc_call_is_gone(call) || conn_has_room(call->conn);
+}
+
+void rpc_call_on_room(struct rpc_call *call, rpc_room_fn fn, void *userdata)
+{
+	call->room = fn;
+	call->room_userdata = userdata;
 }
 
 /* --- answers --- */
@@ -166,6 +186,7 @@ static void finish(struct rpc_call *call, json_object *message)
 	if (!call->is_answered) {
 		call->is_answered = true;
 		call->gone = NULL;
+		call->room = NULL;
 		call_detach(call);
 		if (!call->is_oneway)
 			conn_send(c, message);

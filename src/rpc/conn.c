@@ -4,10 +4,10 @@
  * It serves one call at a time and one message a turn of the loop, so that nobody who
  * pipelines keeps others waiting: what is buffered is dispatched by a deferred source.
  * While a call waits for its answer nothing is read, and only a hang-up is watched for
- * (the kernel reports that one unasked). A peer that has shut down only its sending half
- * still gets its answer. Everything that ends a connection outside of the loop's own
- * dispatch marks it broken and leaves the rest to the loop, so that no answer calls back
- * into the one who gives it.
+ * (the kernel reports that one unasked). Nor is anything read while the peer leaves too much
+ * unread of what it was sent. A peer that has shut down only its sending half still gets its
+ * answer. Everything that ends a connection outside of the loop's own dispatch marks it broken
+ * and leaves the rest to the loop, so that no answer calls back into the one who gives it.
  */
 #include "rpc/service-private.h"
 
@@ -56,6 +56,8 @@ static void leave_service(struct rpc_conn *c)
 	list_del(&c->link);
 	s->n_conns--;
 	account->conns--;
+	account->out_bytes -= c->counted_out;
+	c->counted_out = 0;
 	service_settle_account(account);
 	if (s->conn_gone)
 		s->conn_gone(c->id, s->userdata);
@@ -86,9 +88,16 @@ void conn_close(struct rpc_conn *c)
 static int on_again(sd_event_source *source, void *userdata);
 static int on_late(sd_event_source *source, uint64_t usec, void *userdata);
 
+bool conn_has_room(const struct rpc_conn *c)
+{
+	size_t limit = c->service->limits.out_bytes;
+
+	return limit == 0 || frame_pending(&c->frames) <= limit;
+}
+
 static bool conn_reads(const struct rpc_conn *c)
 {
-	return !c->call && !c->ending && !c->broken && !c->service->stopped;
+	return !c->call && !c->ending && !c->broken && !c->service->stopped && conn_has_room(c);
 }
 
 /* one deadline for a whole message: it is not moved by further bytes */
@@ -159,10 +168,48 @@ void conn_arm(struct rpc_conn *c)
 
 /* --- out --- */
 
+/* what is queued on a broken one is as good as gone */
+static struct rpc_account *count_out(struct rpc_conn *c)
+{
+	struct rpc_account *account = service_get_account(c->service, c->peer.uid);
+	size_t bytes = c->broken ? 0 : frame_pending(&c->frames);
+
+	account->out_bytes = account->out_bytes - c->counted_out + bytes;
+	c->counted_out = bytes;
+	return account;
+}
+
 static void conn_break(struct rpc_conn *c)
 {
 	c->broken = true;
+	count_out(c);
 	conn_arm(c);
+}
+
+static void conn_cut(struct rpc_conn *c, const char *why)
+{
+	log_warning("a connection is cut: %s uid=%u pid=%d", why, c->peer.uid, c->peer.pid);
+	conn_break(c);
+}
+
+static struct rpc_conn *find_greatest(struct rpc_service *s, uid_t uid)
+{
+	struct rpc_conn *c, *greatest = NULL;
+
+	list_for_each (c, &s->conns, link)
+		if (c->peer.uid == uid && (!greatest || c->counted_out > greatest->counted_out))
+			greatest = c;
+	return greatest;
+}
+
+/* the one that reads least pays for it, not the one that happened to ask last */
+static void keep_to_limit(struct rpc_conn *c)
+{
+	size_t limit = c->service->limits.out_bytes_per_uid;
+	struct rpc_account *account = count_out(c);
+
+	while (limit > 0 && account->out_bytes > limit)
+		conn_cut(find_greatest(c->service, c->peer.uid), "its peer does not read");
 }
 
 size_t conn_flush(struct rpc_conn *c)
@@ -173,6 +220,7 @@ size_t conn_flush(struct rpc_conn *c)
 		log_debug("rpc", "%s conn=%" PRIu64, f.text, c->id);
 		conn_break(c);
 	}
+	count_out(c);
 	return frame_pending(&c->frames);
 }
 
@@ -184,14 +232,14 @@ int conn_send(struct rpc_conn *c, json_object *message)
 		return -EPIPE;
 	r = frame_queue(&c->frames, message);
 	if (r < 0) {
-		log_warning("a connection is cut: %s uid=%u pid=%d",
-			    r == -ENOBUFS ? "its peer does not read" : "out of memory", c->peer.uid,
-			    c->peer.pid);
-		conn_break(c);
+		conn_cut(c, "out of memory");
 		return r;
 	}
 	conn_flush(c);
-	return c->broken ? -EPIPE : 0;
+	if (c->broken)
+		return -EPIPE;
+	keep_to_limit(c);
+	return c->broken ? -ENOBUFS : 0;
 }
 
 /* --- in --- */
@@ -263,8 +311,10 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 {
 	_cleanup_(conn_unrefp) struct rpc_conn *c = conn_ref(userdata);
 
-	if (revents & EPOLLOUT)
-		conn_flush(c);
+	if (revents & EPOLLOUT && conn_flush(c) == 0 && c->call && !c->broken)
+		call_tell_room(c->call);
+	if (!c->service)
+		return 0;
 	if (revents & EPOLLIN && conn_reads(c) && !c->unread)
 		take_in(c);
 	else if (revents & (EPOLLHUP | EPOLLERR) && !conn_reads(c))
@@ -351,7 +401,7 @@ static int conn_prepare(struct rpc_conn *c, const struct rpc_limits *limits, str
 
 	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) < 0)
 		return fault_errno(f, -errno, "cannot make a socket non-blocking");
-	if (frame_buf_init(&c->frames, limits->message_bytes, limits->depth, limits->out_bytes) < 0)
+	if (frame_buf_init(&c->frames, limits->message_bytes, limits->depth, 0) < 0)
 		return fault_oom(f);
 	return peer_identify(c->fd, &c->peer, f);
 }

@@ -31,6 +31,7 @@ struct rpc_account {
 	uid_t uid;
 	unsigned conns;
 	unsigned pending;
+	size_t out_bytes; /* unwritten on all its connections */
 	struct list link; /* service.accounts */
 };
 
@@ -60,6 +61,7 @@ struct rpc_conn {
 	struct frame_buf frames;
 	struct rpc_call *call; /* the one without its answer; not owned */
 	bool unread;	       /* the buffer may hold a whole message */
+	size_t counted_out;    /* of what is unwritten, the bytes that its account knows of */
 	bool ending;	       /* no further message is taken; close when all is written */
 	bool broken;	       /* the stream is over; close as soon as the loop comes by */
 	sd_event_source *io;
@@ -80,6 +82,8 @@ struct rpc_call {
 	bool is_withdrawn; /* answered by the service in the handler's place */
 	rpc_gone_fn gone;
 	void *gone_userdata;
+	rpc_room_fn room;
+	void *room_userdata;
 };
 
 /* --- service.c --- */
@@ -114,6 +118,9 @@ int conn_send(struct rpc_conn *c, json_object *message);
 /* bytes unwritten; writes what the socket takes first */
 size_t conn_flush(struct rpc_conn *c);
 
+/* is there so little unwritten that more may be added? */
+bool conn_has_room(const struct rpc_conn *c);
+
 /* --- call.c --- */
 
 /* serves one message; taken over */
@@ -127,6 +134,9 @@ void call_withdraw(struct rpc_call *call, const char *error, const char *message
 
 /* its connection goes: tells whoever asked to be told */
 void call_orphan(struct rpc_call *call);
+
+/* its connection has room: the same */
+void call_tell_room(struct rpc_call *call);
 
 /* its service goes */
 void call_detach(struct rpc_call *call);

@@ -14,7 +14,8 @@
 static const struct rpc_limits default_limits = {
 	.message_bytes = FRAME_MESSAGE_BYTES,
 	.depth = FRAME_DEPTH,
-	.out_bytes = 16 * 1024 * 1024,
+	.out_bytes = 1024 * 1024,
+	.out_bytes_per_uid = 64 * 1024 * 1024,
 	.connections_per_uid = 64,
 	.pending_per_uid = 256,
 	.read_usec = 10 * USEC_PER_SEC,

@@ -9,6 +9,12 @@
  *
  * What is no call (not JSON, too long, too deep, no method) is answered with
  * io.slotd.pool.InvalidMessage, and the connection goes on. "upgrade" is refused.
+ *
+ * What a peer does not read has to be kept for it, so it gets no more: while more than
+ * out_bytes wait, none of its calls is read, and a stream that asks rpc_call_has_room() stands
+ * still until rpc_call_on_room(). One reply may be as long as it is; only when the connections of
+ * one uid together have more than out_bytes_per_uid unread is the one with the most cut.
+ *
  * In builds with assertions a reply that breaks its interface aborts.
  *
  * A connection is gone when its peer has closed it or died. One that shut down only
@@ -69,7 +75,8 @@ struct rpc_method {
 struct rpc_limits {
 	size_t message_bytes;		/* of one call */
 	int depth;
-	size_t out_bytes;		/* queued on one connection; beyond it the connection is cut */
+	size_t out_bytes;		/* unread on one connection: it gets no more; 0: no limit */
+	size_t out_bytes_per_uid;	/* on all of them: the greatest is cut; 0: no limit */
 	unsigned connections_per_uid;	/* 0: no limit */
 	unsigned pending_per_uid;	/* calls without their answer; 0: no limit */
 	unsigned connections;		/* in all; 0: no limit */
@@ -94,8 +101,8 @@ void rpc_service_free(struct rpc_service *s);
  * How many there may be holds for the next connection and the next call: what is there already
  * stays, though it be too many now. What is said of messages holds for the next connections.
  *
- * Without it: 64 KiB and depth 16 a call, 16 MiB queued, 64 connections and 256
- * unanswered calls a uid, 10 s for the rest of a message. A uid's calls count until they
+ * Without it: 64 KiB and depth 16 a call, 1 MiB unread on a connection and 64 MiB of a uid, 64
+ * connections and 256 unanswered calls a uid, 10 s for the rest of a message. A uid's calls count until they
  * are answered or freed, also when their connection has gone.
  */
 void rpc_service_set_limits(struct rpc_service *s, const struct rpc_limits *limits);
@@ -165,8 +172,16 @@ void rpc_call_on_gone(struct rpc_call *call, rpc_gone_fn fn, void *userdata);
 void rpc_reply(struct rpc_call *call, json_object *params);
 
 /* one of several answers; only when rpc_call_wants_more(); @params taken over.
- * -ENOBUFS: the peer does not read, its connection was cut */
+ * -ENOBUFS: too much was unread, the connection was cut */
 int rpc_reply_more(struct rpc_call *call, json_object *params);
+
+/* does the peer read what it is sent? a stream that may be long asks before each reply */
+bool rpc_call_has_room(const struct rpc_call *call);
+
+/* told once, from the loop, when there is room again; to be asked for while there is none. NULL: no
+ * longer */
+typedef void (*rpc_room_fn)(void *userdata);
+void rpc_call_on_room(struct rpc_call *call, rpc_room_fn fn, void *userdata);
 
 /**
  * rpc_error - answer with an error

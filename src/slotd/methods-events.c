@@ -1,4 +1,10 @@
-/* The history, read and followed. */
+/*
+ * The history, read and followed.
+ *
+ * A stream goes only as far as its reader: what is not read yet stays in the ledger, and not in
+ * memory, so a follower that stands still costs nothing and misses nothing but what events.keep
+ * lets go meanwhile.
+ */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +17,9 @@
 #define MOST_LIMIT    100000
 #define BURST	      1000 /* events sent to one follower in a row */
 
-/* a call that wants to hear of what happens */
+/* a call that wants to hear of what has happened, or of what happens */
 struct follower {
-	struct list link; /* slotd.followers */
+	struct list link; /* slotd.followers; of a stream */
 	struct slotd *d;
 	struct rpc_call *call;
 	uint64_t since;	    /* sequence of the last event looked at */
@@ -21,6 +27,8 @@ struct follower {
 	char slot[NAME_SIZE];
 	json_object *list; /* what is collected for a single reply; NULL: streamed */
 	uint64_t sent, limit;
+	bool follows; /* goes on when all has been sent */
+	bool paused;  /* until its reader has read */
 };
 
 static json_object *event_to_json(struct follower *fo, const struct event_record *e)
@@ -58,6 +66,9 @@ static int on_event(const struct event_record *e, void *userdata)
 	struct follower *fo = userdata;
 	json_object *entry, *list;
 
+	fo->paused = !fo->list && !rpc_call_has_room(fo->call);
+	if (fo->paused)
+		return -ECANCELED;
 	fo->since = e->sequence;
 	if (e->at_usec < fo->since_usec || !may_see(fo, e) ||
 	    (fo->slot[0] && strcmp(fo->slot, e->slot) != 0))
@@ -79,6 +90,7 @@ static void follower_free(struct follower *fo)
 {
 	list_del(&fo->link);
 	rpc_call_on_gone(fo->call, NULL, NULL);
+	rpc_call_on_room(fo->call, NULL, NULL);
 	rpc_call_unref(fo->call);
 	json_object_put(fo->list);
 	free(fo);
@@ -89,12 +101,13 @@ static void on_follower_gone(struct rpc_call *call, void *userdata)
 	follower_free(userdata);
 }
 
-/* all that there is from since on, or up to the limit */
+/* all that there is from since on, or up to the limit, or as much as is read */
 static int send_events(struct follower *fo, struct fault *f)
 {
 	uint64_t before;
 	int r;
 
+	fo->paused = false;
 	do {
 		before = fo->since;
 		r = ledger_read_events(pools_ledger(fo->d->pools), fo->since, BURST, on_event, fo, f);
@@ -102,18 +115,43 @@ static int send_events(struct follower *fo, struct fault *f)
 	return r == -ECANCELED || r == -ENOBUFS ? 0 : r;
 }
 
+static void finish(struct follower *fo)
+{
+	rpc_reply(fo->call, json_set(json_object_new_object(), "events",
+				     fo->list ? json_object_get(fo->list) : json_object_new_array()));
+	follower_free(fo);
+}
+
+static void on_room(void *userdata);
+
+/* as far as it goes for now; who has all that he asked for is gone afterwards */
+static void go_on(struct follower *fo)
+{
+	struct fault f = FAULT_NONE;
+
+	if (send_events(fo, &f) < 0) {
+		rpc_error(fo->call, "io.slotd.pool.LedgerFailed", NULL, "%s", f.text);
+		follower_free(fo);
+	} else if (fo->paused) {
+		rpc_call_on_room(fo->call, on_room, fo);
+	} else if (!fo->follows) {
+		finish(fo);
+	}
+}
+
+static void on_room(void *userdata)
+{
+	go_on(userdata);
+}
+
 void events_announce(void *userdata)
 {
 	struct slotd *d = userdata;
-	struct fault f = FAULT_NONE;
 	struct follower *fo, *tmp;
 
-	list_for_each_safe(fo, tmp, &d->followers, link) {
-		if (send_events(fo, &f) < 0) {
-			rpc_error(fo->call, "io.slotd.pool.LedgerFailed", NULL, "%s", f.text);
-			follower_free(fo);
-		}
-	}
+	list_for_each_safe(fo, tmp, &d->followers, link)
+		if (!fo->paused)
+			go_on(fo);
 }
 
 unsigned events_close(struct slotd *d)
@@ -122,10 +160,15 @@ unsigned events_close(struct slotd *d)
 	unsigned n = 0;
 
 	list_for_each_safe(fo, tmp, &d->followers, link) {
-		rpc_reply(fo->call, json_set(json_object_new_object(), "events",
-					     json_object_new_array()));
-		follower_free(fo);
 		n++;
+		if (fo->follows) {
+			finish(fo);
+			continue;
+		}
+		/* not the end of what was asked for */
+		rpc_error(fo->call, "io.slotd.pool.ShuttingDown", NULL,
+			  "slotd is stopping; ask again in a moment");
+		follower_free(fo);
 	}
 	return n;
 }
@@ -144,7 +187,6 @@ METHOD(events)
 	bool follow = json_get_bool(params, "follow", false);
 	struct slotd *d = userdata;
 	struct follower *fo;
-	int r;
 
 	if (follow && !rpc_call_wants_more(call)) {
 		rpc_error(call, "org.varlink.service.ExpectedMore", NULL,
@@ -165,18 +207,11 @@ METHOD(events)
 	fo->since_usec = (uint64_t)json_get_int(params, "sinceAtUsec", 0);
 	fo->limit = limit_of(params, follow);
 	fo->list = rpc_call_wants_more(call) ? NULL : json_object_new_array();
-	r = send_events(fo, f);
-	if (r < 0) {
-		follower_free(fo);
-		return r;
-	}
-	if (follow && !d->stopping) {
+	fo->follows = follow && !d->stopping;
+	if (!fo->list) {
 		list_append(&d->followers, &fo->link);
 		rpc_call_on_gone(call, on_follower_gone, fo);
-		return 0;
 	}
-	rpc_reply(call, json_set(json_object_new_object(), "events",
-				 fo->list ? json_object_get(fo->list) : json_object_new_array()));
-	follower_free(fo);
+	go_on(fo);
 	return 0;
 }

@@ -46,7 +46,8 @@ static void on_pool_progress(json_object *progress, void *userdata)
 	struct pool_call *pc = userdata;
 	json_object *o;
 
-	if (!rpc_call_wants_more(pc->call))
+	/* what was not read in time is of yesterday: the next one says more */
+	if (!rpc_call_wants_more(pc->call) || !rpc_call_has_room(pc->call))
 		return;
 	o = json_set(json_object_new_object(), "pool", NULL);
 	(void)rpc_reply_more(pc->call, json_set(o, "progress", json_object_get(progress)));

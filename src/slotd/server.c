@@ -17,7 +17,8 @@
 #include "util/text.h"
 
 #define READ_USEC	 (10 * USEC_PER_SEC)
-#define OUT_BYTES	 (64u << 20)
+#define OUT_BYTES	 (1u << 20)
+#define OUT_BYTES_OF_UID (64u << 20)
 #define CONNECTIONS	 4096
 #define LISTEN_PAUSE_USEC (100 * USEC_PER_MSEC)
 
@@ -187,6 +188,7 @@ void server_set_limits(struct slotd *d, const struct conf *conf)
 		.message_bytes = conf->limits.message_bytes,
 		.depth = 16,
 		.out_bytes = OUT_BYTES,
+		.out_bytes_per_uid = OUT_BYTES_OF_UID,
 		.connections_per_uid = conf->limits.connections_per_uid,
 		.pending_per_uid = conf->limits.pending_per_uid,
 		.connections = CONNECTIONS,

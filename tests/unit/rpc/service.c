@@ -18,6 +18,7 @@ static const char test_idl[] = "interface io.slotd.test\n"
 			       "method Fail() -> ()\n"
 			       "method Forget() -> ()\n"
 			       "method Who() -> (uid: int, pid: int, alive: bool)\n"
+			       "method Flow(n: int, text: string) -> (i: int, text: ?string)\n"
 			       "method Close() -> ()\n";
 
 #define TURN_USEC 20000 /* after so long without an event nothing more is expected */
@@ -32,6 +33,9 @@ static struct {
 	unsigned n_echoed;
 	unsigned n_conns_gone;
 	int stream_result;
+	struct rpc_call *flow; /* a stream that goes as fast as it is read */
+	char *flow_text;
+	int64_t flow_i, flow_n;
 	bool more;
 	char order[64]; /* first letters of echoed texts */
 } t;
@@ -82,6 +86,36 @@ static int stream(struct rpc_call *call, json_object *params, void *userdata, st
 	return 0;
 }
 
+static json_object *flow_reply(void)
+{
+	json_object *o = json_set_int(json_object_new_object(), "i", t.flow_i++);
+
+	return json_set_string(o, "text", t.flow_text);
+}
+
+static void flow_on(void *userdata)
+{
+	while (t.flow_i < t.flow_n && rpc_call_has_room(t.flow))
+		t.stream_result = rpc_reply_more(t.flow, flow_reply());
+	if (t.flow_i < t.flow_n) {
+		rpc_call_on_room(t.flow, flow_on, NULL);
+		return;
+	}
+	rpc_reply(t.flow, flow_reply());
+	rpc_call_unref(TAKE(t.flow));
+}
+
+static int flow(struct rpc_call *call, json_object *params, void *userdata, struct fault *f)
+{
+	free(t.flow_text);
+	t.flow_text = strdup(json_get_string(params, "text"));
+	t.flow_n = json_get_int(params, "n", 0);
+	t.flow_i = 0;
+	t.flow = rpc_call_ref(call);
+	flow_on(NULL);
+	return 0;
+}
+
 static int fail(struct rpc_call *call, json_object *params, void *userdata, struct fault *f)
 {
 	return fault(f, -EIO, "the disk is on fire");
@@ -114,8 +148,9 @@ static int close_all(struct rpc_call *call, json_object *params, void *userdata,
 }
 
 static const struct rpc_method methods[] = {
-	{ "Echo", echo }, { "Keep", keep },	{ "Stream", stream },	{ "Fail", fail },
-	{ "Who", who },	  { "Forget", forget }, { "Close", close_all }, { 0 },
+	{ "Echo", echo },	{ "Keep", keep }, { "Stream", stream },
+	{ "Fail", fail },	{ "Who", who },	  { "Forget", forget },
+	{ "Close", close_all }, { "Flow", flow }, { 0 },
 };
 
 static void on_conn_gone(uint64_t id, void *userdata)
@@ -139,6 +174,8 @@ static void teardown(void)
 {
 	while (t.n_kept > 0)
 		rpc_call_unref(t.kept[--t.n_kept]);
+	rpc_call_unref(t.flow);
+	free(t.flow_text);
 	rpc_service_free(t.service);
 	sd_event_unref(t.event);
 }
@@ -648,8 +685,9 @@ Test(service, a_lower_limit_drops_nobody_and_refuses_until_there_are_fewer)
 	cr_assert(zero(int, socketpair(AF_UNIX, SOCK_STREAM, 0, fds)));
 	cr_assert(eq(int, rpc_conn_new(t.service, fds[0], &f), -EDQUOT));
 	close(fds[1]);
-	ASSERT_CONTAINS(ask(c, ECHO("a")), "this user has 2 calls that wait for their answer, and may "
-					   "have 1");
+	ASSERT_CONTAINS(ask(c, ECHO("a")),
+			"this user has 2 calls that wait for their answer, and may "
+			"have 1");
 	rpc_reply(t.kept[0], NULL);
 	rpc_reply(t.kept[1], NULL);
 	settle(t.event, TURN_USEC);
@@ -658,68 +696,150 @@ Test(service, a_lower_limit_drops_nobody_and_refuses_until_there_are_fewer)
 	ASSERT_ANSWER(c, ECHO("a"), ECHOED("a"));
 }
 
-Test(service, a_peer_that_does_not_read_is_cut_at_the_bound)
+static char *call_with_text(const char *method, int n, size_t len)
 {
-	_cleanup_(freep) char *text = calloc(1, 40001);
-	_cleanup_(freep) char *call = NULL;
+	_cleanup_(freep) char *text = calloc(1, len + 1);
 
-	limit((struct rpc_limits){ .out_bytes = 100000 });
+	memset(text, 'x', len);
+	return text_printf("{\"method\":\"io.slotd.test.%s\",\"more\":true,"
+			   "\"parameters\":{\"n\":%d,\"text\":\"%s\"}}",
+			   method, n, text);
+}
+
+/* reads one message, however long it takes to come; its length */
+static size_t await_message(int fd)
+{
+	size_t n = 0;
+	char byte;
+
+	for (;;) {
+		settle(t.event, 0);
+		while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1) {
+			if (!byte)
+				return n;
+			n++;
+		}
+	}
+}
+
+Test(service, of_one_uid_the_connection_with_most_unread_is_cut)
+{
+	_cleanup_(freep) char *much = call_with_text("Stream", 40, 40000);
+	_cleanup_(freep) char *more = call_with_text("Stream", 30, 40000);
+
+	limit((struct rpc_limits){ .out_bytes_per_uid = 2000000 });
+	_cleanup_(closep) int greatest = dial();
+	_cleanup_(closep) int other = dial();
+	put_message(greatest, much);
+	settle(t.event, TURN_USEC);
+	cr_assert(eq(uint, rpc_service_count_conns(t.service), 2), "one alone is within the limit");
+	put_message(other, more);
+	settle(t.event, TURN_USEC);
+	cr_assert(eq(uint, rpc_service_count_conns(t.service), 1));
+	cr_assert(eq(uint, t.n_conns_gone, 1));
+	for (int i = 0; i < 30; i++)
+		cr_assert(gt(sz, await_message(other), 40000));
+	cr_assert(lt(sz, await_message(other), 40000));
+	ASSERT_ANSWER(other, ECHO("a"), ECHOED("a"));
+}
+
+Test(service, a_peer_that_reads_nothing_is_cut_when_even_its_one_stream_is_too_long)
+{
+	_cleanup_(freep) char *call = call_with_text("Stream", 100, 40000);
+
+	limit((struct rpc_limits){ .out_bytes_per_uid = 100000 });
 	_cleanup_(closep) int fd = dial();
-	memset(text, 'x', 40000);
-	call = text_printf("{\"method\":\"io.slotd.test.Stream\",\"more\":true,"
-			   "\"parameters\":{\"n\":100,\"text\":\"%s\"}}",
-			   text);
 	put_message(fd, call);
 	settle(t.event, TURN_USEC);
 	cr_assert(zero(uint, rpc_service_count_conns(t.service)));
 	cr_assert(zero(uint, rpc_service_count_calls(t.service)));
 	cr_assert(eq(uint, t.n_conns_gone, 1));
+	/* what it had is not counted any more */
+	_cleanup_(closep) int next = dial();
+	ASSERT_ANSWER(next, ECHO("a"), ECHOED("a"));
 }
 
-Test(service, a_slow_reader_gets_all_that_fits_the_bound)
+Test(service, one_reply_may_be_longer_than_what_is_kept_unread)
 {
-	_cleanup_(freep) char *text = calloc(1, 40001);
-	_cleanup_(freep) char *call = NULL;
+	_cleanup_(freep) char *call = call_with_text("Flow", 0, 60000);
+
+	limit((struct rpc_limits){ .out_bytes = 1000 });
+	_cleanup_(closep) int fd = dial();
+	put_message(fd, call);
+	cr_assert(gt(sz, await_message(fd), 60000));
+	ASSERT_ANSWER(fd, ECHO("a"), ECHOED("a"));
+}
+
+Test(service, a_slow_reader_gets_the_whole_stream)
+{
+	_cleanup_(freep) char *call = call_with_text("Stream", 30, 40000);
 	_cleanup_(closep) int fd = dial();
 
-	memset(text, 'x', 40000);
-	call = text_printf("{\"method\":\"io.slotd.test.Stream\",\"more\":true,"
-			   "\"parameters\":{\"n\":30,\"text\":\"%s\"}}",
-			   text);
 	put_message(fd, call);
-	for (int i = 0; i < 31; i++) {
-		char byte, last[2] = "";
-		size_t n = 0;
-
-		for (;;) {
-			settle(t.event, 0);
-			while (recv(fd, &byte, 1, MSG_DONTWAIT) == 1 && byte) {
-				last[0] = byte;
-				n++;
-			}
-			if (n > 0 && !byte)
-				break;
-		}
-		cr_assert(eq(chr, last[0], '}'));
-		cr_assert(i == 30 || n > 40000);
-	}
+	for (int i = 0; i < 30; i++)
+		cr_assert(gt(sz, await_message(fd), 40000));
+	cr_assert(lt(sz, await_message(fd), 40000));
 	cr_assert(eq(uint, rpc_service_count_conns(t.service), 1));
 }
 
-Test(service, a_flood_of_calls_without_reading_is_cut_and_nobody_else_notices)
+Test(service, a_stream_stands_still_until_it_is_read)
+{
+	_cleanup_(freep) char *call = call_with_text("Flow", 100, 40000);
+	int64_t at;
+
+	limit((struct rpc_limits){ .out_bytes = 100000 });
+	_cleanup_(closep) int fd = dial();
+	put_message(fd, call);
+	settle(t.event, TURN_USEC);
+	at = t.flow_i;
+	cr_assert(lt(i64, at, 50), "the socket takes some, and little is kept");
+	settle(t.event, TURN_USEC);
+	cr_assert(eq(i64, t.flow_i, at));
+	for (int i = 0; i <= 100; i++)
+		cr_assert(gt(sz, await_message(fd), 40000));
+	cr_assert(zero(ptr, t.flow));
+	ASSERT_ANSWER(fd, ECHO("a"), ECHOED("a"));
+}
+
+Test(service, a_stream_that_stands_still_ends_with_its_reader)
+{
+	_cleanup_(freep) char *call = call_with_text("Flow", 100, 40000);
+	int fd;
+
+	limit((struct rpc_limits){ .out_bytes = 100000 });
+	fd = dial();
+	put_message(fd, call);
+	settle(t.event, TURN_USEC);
+	close(fd);
+	settle(t.event, TURN_USEC);
+	cr_assert(zero(uint, rpc_service_count_conns(t.service)));
+	cr_assert(rpc_call_is_gone(t.flow));
+	cr_assert(rpc_call_has_room(t.flow), "nobody waits for one who is gone");
+}
+
+Test(service, calls_of_a_peer_that_does_not_read_wait_and_nobody_else_notices)
 {
 	limit((struct rpc_limits){ .out_bytes = 4096 });
 	_cleanup_(closep) int flood = dial();
 	_cleanup_(closep) int other = dial();
-	static const char call[] = "{\"method\":\"org.varlink.service.GetInfo\"}";
+	static const char call[] = ECHO("a");
+	int sent = 0;
 
-	for (int i = 0; i < 100000 && rpc_service_count_conns(t.service) == 2; i++) {
-		send(flood, call, sizeof(call), MSG_NOSIGNAL | MSG_DONTWAIT);
+	for (int idle = 0; idle < 100 && sent < 100000; idle++) {
+		if (send(flood, call, sizeof(call), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) {
+			idle = 0;
+			sent++;
+		}
 		sd_event_run(t.event, 0);
 	}
 	settle(t.event, TURN_USEC);
-	cr_assert(eq(uint, rpc_service_count_conns(t.service), 1));
-	ASSERT_ANSWER(other, ECHO("a"), ECHOED("a"));
+	cr_assert(lt(int, sent, 100000), "its calls are not read any more");
+	cr_assert(lt(int, (int)t.n_echoed, sent));
+	cr_assert(eq(uint, rpc_service_count_conns(t.service), 2));
+	ASSERT_ANSWER(other, ECHO("b"), ECHOED("b"));
+	for (int i = 0; i < sent; i++)
+		cr_assert(eq(sz, await_message(flood), strlen(ECHOED("a"))));
+	ASSERT_ANSWER(flood, ECHO("c"), ECHOED("c"));
 }
 
 Test(service, descriptors_that_come_along_are_closed)
