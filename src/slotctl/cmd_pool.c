@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "config/conf.h"
 #include "slotctl/cli.h"
@@ -144,7 +143,7 @@ enum exit_status cmd_pool_show(struct cli *cli)
 	return status;
 }
 
-/* the clone's progress, on a terminal only; the last reply is kept */
+/* the clone's progress, where a line can be written over; the last reply is kept */
 struct adding {
 	bool shows, shown;
 	json_object *last;
@@ -158,7 +157,8 @@ static void show_progress(struct adding *a, json_object *progress)
 
 	if (!a->shows || !progress)
 		return;
-	fprintf(stderr, "\r\033[K%s", phase);
+	out_rewrite_line(stderr);
+	fprintf(stderr, "%s", phase);
 	if (total > 0)
 		fprintf(stderr, " %.0f%% (%lld of %lld)", 100.0 * (double)done / (double)total,
 			(long long)done, (long long)total);
@@ -181,14 +181,14 @@ static int on_progress(struct slot_client *client, int r, const char *reply_json
 
 static enum exit_status add(struct cli *cli, json_object *params)
 {
-	struct adding a = { .shows = isatty(STDERR_FILENO) && !cli->quiet && !cli->json };
+	struct adding a = { .shows = out_takes_codes(stderr) && !cli->quiet && !cli->json };
 	enum exit_status status = EXIT_STATUS_DONE;
 	int r;
 
 	r = slot_call_more(cli->client, "PoolAdd", json_object_to_json_string(params), on_progress,
 			   &a);
 	if (a.shown)
-		fputs("\r\033[K", stderr);
+		out_rewrite_line(stderr);
 	if (r < 0)
 		status = cli_fail_call(cli, r);
 	else if (!cli_print_json(cli, a.last))

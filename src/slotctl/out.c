@@ -27,11 +27,25 @@ void out_init(void)
 		setlocale(LC_CTYPE, "C.UTF-8");
 }
 
+/* a terminal that does not say what it is may be as dumb as one that says so */
+bool out_takes_codes(FILE *to)
+{
+	const char *term = getenv("TERM");
+
+	return isatty(fileno(to)) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 bool out_is_colored(FILE *to)
 {
-	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+	const char *no = getenv("NO_COLOR");
 
-	return isatty(fileno(to)) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+	return out_takes_codes(to) && !(no && *no);
+}
+
+void out_rewrite_line(FILE *to)
+{
+	if (out_takes_codes(to))
+		fputs("\r\033[K", to);
 }
 
 static void *checked(void *p)

@@ -19,8 +19,15 @@ enum out_color { OUT_PLAIN, OUT_BOLD, OUT_DIM, OUT_GREEN, OUT_YELLOW, OUT_RED };
 /* character set from the locale, UTF-8 where it names none */
 void out_init(void);
 
-/* may this stream be coloured? a terminal, and no NO_COLOR */
+/* does this stream take more than plain lines? a terminal whose TERM is neither dumb nor unset;
+ * who writes codes of any kind asks this or the next one */
+bool out_takes_codes(FILE *to);
+
+/* may it be coloured? it takes codes, and there is no NO_COLOR */
 bool out_is_colored(FILE *to);
+
+/* empties the line that was begun, where out_takes_codes() */
+void out_rewrite_line(FILE *to);
 
 /* columns that a string takes on a terminal */
 size_t out_width(const char *s);

@@ -14,12 +14,13 @@ ESCAPE = b"\x1b["
 
 class Terminal(Case):
     def show(self, slotd, *args, env=None, status=0):
-        """What slotctl writes when all its output goes to a terminal."""
+        """What slotctl writes when all its output goes to a terminal. A variable of None is not set."""
+        variables = {**slotctl.environment(slotd.socket), "TERM": "xterm", **(env or {})}
         pid, master = pty.fork()
         if pid == 0:
             signal.alarm(60)
             os.execve(product("slotctl"), ["slotctl", *args],
-                      {**slotctl.environment(slotd.socket), "TERM": "xterm", **(env or {})})
+                      {k: v for k, v in variables.items() if v is not None})
         seen = b""
         try:
             while data := os.read(master, 4096):
@@ -37,7 +38,8 @@ class Terminal(Case):
             self.assertIn(b"ready" if command == ("slots",) else b"active", plain)
             self.assertNotIn(ESCAPE, plain)
             cases = (({}, True), ({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False),
-                     ({"NO_COLOR": "0"}, False), ({"TERM": "dumb"}, False))
+                     ({"NO_COLOR": "0"}, False), ({"TERM": "dumb"}, False), ({"TERM": ""}, False),
+                     ({"TERM": None}, False))
             for env, colored in cases:
                 with self.subTest(command=command, env=env):
                     shown = self.show(slotd, *command, env=env)
@@ -67,3 +69,14 @@ class Terminal(Case):
             self.assertNotRegex(self.show(slotd, option, "pool", "add", pool, "--url", url), phases.encode())
         piped = self.ok(slotd, "pool", "add", "four", "--url", url)
         self.assertNotRegex(piped.out + piped.err, phases)
+
+    def test_progress_is_not_for_terminals_that_take_no_codes(self):
+        url = "file://" + git.make_many(self.path("origin.git"), 2000)
+        slotd = self.slotd()
+        for pool, term in (("one", "dumb"), ("two", None), ("three", "")):
+            with self.subTest(TERM=term):
+                shown = self.show(slotd, "pool", "add", pool, "--url", url, env={"TERM": term})
+                self.assertNotRegex(shown, rb"[\x1b\r]")
+                self.assertIn(b"active", shown)
+        shown = self.show(slotd, "pool", "add", "four", "--url", url, env={"NO_COLOR": "1"})
+        self.assertIn(b"\r\x1b[K", shown, "the line is written over all the same")
