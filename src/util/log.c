@@ -11,6 +11,7 @@
 #include <sys/uio.h>
 #define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-journal.h>
+#include <time.h>
 #include <unistd.h>
 
 static struct {
@@ -18,6 +19,7 @@ static struct {
 	const char *parts;
 	int max_level;
 	bool to_journal;
+	bool to_file; /* which has no times of its own */
 } sink = { .ident = "slotd", .max_level = LOG_INFO };
 
 /* systemd sets JOURNAL_STREAM to device:inode of the stream it connected */
@@ -31,12 +33,20 @@ static bool stderr_is_journal(void)
 	       fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev && st.st_ino == ino;
 }
 
+static bool stderr_is_file(void)
+{
+	struct stat st;
+
+	return fstat(STDERR_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+}
+
 void log_open(const char *ident, int max_level)
 {
 	sink.ident = ident;
 	sink.max_level = max_level;
 	sink.parts = getenv("SLOTD_DEBUG");
 	sink.to_journal = stderr_is_journal();
+	sink.to_file = !sink.to_journal && stderr_is_file();
 }
 
 int log_level_from_string(const char *text, int *ret)
@@ -125,9 +135,23 @@ static int send_to_journal(int level, const char *line)
 	return sd_journal_sendv(iov, (int)n + 1);
 }
 
+#define STAMP_SIZE sizeof("-2147481748-12-31T23:59:59Z ")
+
+/* "2026-01-31T12:00:00Z ", or nothing where somebody else says when */
+static const char *stamp(char *ret)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	ret[0] = '\0';
+	if (sink.to_file && gmtime_r(&now, &tm))
+		strftime(ret, STAMP_SIZE, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	return ret;
+}
+
 void log_line(int level, const char *fmt, ...)
 {
-	char line[1024];
+	char line[1024], when[STAMP_SIZE];
 	va_list ap;
 	int saved = errno;
 
@@ -141,6 +165,6 @@ void log_line(int level, const char *fmt, ...)
 		if ((unsigned char)*p < 0x20 || *p == 0x7F)
 			*p = '?';
 	if (!sink.to_journal || send_to_journal(level, line) < 0)
-		dprintf(STDERR_FILENO, "%s: %s\n", sink.ident, line);
+		dprintf(STDERR_FILENO, "%s%s: %s\n", stamp(when), sink.ident, line);
 	errno = saved;
 }

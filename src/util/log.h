@@ -2,7 +2,8 @@
  * DOC: log - one sentence and its fields
  *
  * Goes to the journal when standard error is connected to it (JOURNAL_STREAM),
- * with each field as a journal field of its own too; else to standard error.
+ * with each field as a journal field of its own too; else to standard error. In a file each line
+ * begins with its time, UTC; a journal, a container or a terminal has its own idea of that.
  * Fields are the tail of the sentence: log_info("slot isolated: %s slot=%s", ...).
  */
 #ifndef UTIL_LOG_H

@@ -1,7 +1,9 @@
 """A user's own daemon: started by whoever needs it, once, and found by everybody."""
 
+import datetime
 import os
 import signal
+import time
 
 from support import git, slotctl, wait
 from support.case import Case
@@ -142,6 +144,10 @@ class Autostart(Case):
         self.assert_exit(0, self.ctl("daemon", "status"))
         log = self.assert_exit(0, self.ctl("daemon", "log")).out.splitlines()
         self.assertTrue(log)
+        for line in log:
+            self.assertRegex(line, r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ slotd(-worker)?: ")
+        written = datetime.datetime.fromisoformat(log[-1].split()[0].replace("Z", "+00:00"))
+        self.assertLess(abs(time.time() - written.timestamp()), 60)
         shown = self.ctl("--json", "daemon", "log", "-n", "1").json()
         self.assertEqual(shown, {"lines": log[-1:]})
         self.assertEqual(self.assert_exit(0, self.ctl("daemon", "log", "--lines", "0")).out, "")

@@ -2,9 +2,12 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -242,6 +245,42 @@ Test(log, levels_and_parts)
 	unsetenv("SLOTD_DEBUG");
 	log_open("test", LOG_DEBUG);
 	cr_expect(log_part_is_on("jobs"));
+}
+
+/* what a line is when standard error is this; the descriptor is closed */
+static char *line_to(int to, int from)
+{
+	static char text[256];
+	ssize_t n;
+	int old = dup(STDERR_FILENO);
+
+	cr_assert(ge(int, dup2(to, STDERR_FILENO), 0));
+	unsetenv("JOURNAL_STREAM");
+	log_open("test", LOG_INFO);
+	log_info("hello a=1");
+	dup2(old, STDERR_FILENO);
+	close(old);
+	close(to);
+	n = read(from, text, sizeof(text) - 1);
+	close(from);
+	text[n > 0 ? n : 0] = '\0';
+	return text;
+}
+
+Test(log, a_line_has_its_time_in_a_file_and_nowhere_else)
+{
+	char path[] = "/tmp/slotd-test-log-XXXXXX";
+	int to = mkstemp(path), from = open(path, O_RDONLY | O_CLOEXEC), p[2];
+	char *line = line_to(to, from), *end;
+	struct tm tm = { 0 };
+
+	unlink(path);
+	end = strptime(line, "%Y-%m-%dT%H:%M:%SZ ", &tm);
+	cr_assert(end != NULL, "%s", line);
+	cr_expect(eq(str, end, (char *)"test: hello a=1\n"));
+	cr_expect(le(long, labs(timegm(&tm) - time(NULL)), 5));
+	cr_assert(zero(int, pipe2(p, O_CLOEXEC)));
+	cr_expect(eq(str, line_to(p[1], p[0]), (char *)"test: hello a=1\n"));
 }
 
 Test(log, the_tail_of_a_sentence_is_fields)
