@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/pulse.h"
 #include "git/store-private.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
@@ -27,42 +29,70 @@
 struct fetch {
 	const struct store_remote *remote;
 	struct credentials_session session;
+	pthread_mutex_t telling; /* how far it is: libgit2 says it, and the pulse repeats it */
+	const char *phase;
+	uint64_t done, total;
 	int stopped; /* what the progress callback returned, negative */
 	bool connected;
 	struct fault refused;
 };
 
-static int on_transfer(const git_indexer_progress *stats, void *payload)
+static struct fetch *fetch_of(void *payload)
 {
 	struct credentials_session *session = payload;
-	struct fetch *fetch = (struct fetch *)((char *)session - offsetof(struct fetch, session));
-	const struct store_remote *remote = fetch->remote;
-	bool received = stats->received_objects >= stats->total_objects;
-	int r;
 
-	if (!remote->progress)
-		return 0;
-	r = received && stats->total_deltas ?
-		    remote->progress("resolving", stats->indexed_deltas, stats->total_deltas,
-				     remote->userdata) :
-		    remote->progress("receiving", stats->received_objects, stats->total_objects,
-				     remote->userdata);
+	return (struct fetch *)((char *)session - offsetof(struct fetch, session));
+}
+
+static int tell(struct fetch *fetch)
+{
+	const struct store_remote *remote = fetch->remote;
+	int r = 0;
+
+	if (remote->progress)
+		r = remote->progress(fetch->phase, fetch->done, fetch->total, remote->userdata);
 	if (r < 0)
 		fetch->stopped = r;
 	return r;
 }
 
+static int tell_new(struct fetch *fetch, const char *phase, uint64_t done, uint64_t total)
+{
+	int r;
+
+	pthread_mutex_lock(&fetch->telling);
+	fetch->phase = phase;
+	fetch->done = done;
+	fetch->total = total;
+	r = tell(fetch);
+	pthread_mutex_unlock(&fetch->telling);
+	return r;
+}
+
+/* something has come, and libgit2 has not got a whole packet of it yet */
+static void on_pulse(void *userdata)
+{
+	struct fetch *fetch = userdata;
+
+	pthread_mutex_lock(&fetch->telling);
+	(void)tell(fetch); /* who cannot be told any more is noticed by the next packet */
+	pthread_mutex_unlock(&fetch->telling);
+}
+
+static int on_transfer(const git_indexer_progress *stats, void *payload)
+{
+	bool received = stats->received_objects >= stats->total_objects;
+
+	return received && stats->total_deltas ?
+		       tell_new(fetch_of(payload), "resolving", stats->indexed_deltas,
+				stats->total_deltas) :
+		       tell_new(fetch_of(payload), "receiving", stats->received_objects,
+				stats->total_objects);
+}
+
 static int on_sideband(const char *text, int len, void *payload)
 {
-	struct credentials_session *session = payload;
-	struct fetch *fetch = (struct fetch *)((char *)session - offsetof(struct fetch, session));
-	int r = 0;
-
-	if (fetch->remote->progress)
-		r = fetch->remote->progress("connecting", 0, 0, fetch->remote->userdata);
-	if (r < 0)
-		fetch->stopped = r;
-	return r;
+	return tell_new(fetch_of(payload), "connecting", 0, 0);
 }
 
 /* libgit2 has no codes for what happens on the way to a remote: its sentences are read */
@@ -263,21 +293,32 @@ static int update_tips(struct repo *repo, git_remote *remote, bool adopted)
 	return rc;
 }
 
+static int download(git_remote *remote, struct fetch *fetch, git_fetch_options *opts)
+{
+	char *spec = (char *)STORE_REFSPEC;
+	git_strarray specs = { &spec, 1 };
+	struct pulse pulse;
+	int rc;
+
+	pulse_start(&pulse, on_pulse, fetch);
+	rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &opts->callbacks, &opts->proxy_opts,
+				NULL);
+	fetch->connected = rc == 0;
+	if (rc == 0)
+		rc = git_remote_download(remote, &specs, opts);
+	pulse_stop(&pulse);
+	return rc;
+}
+
 /* pruned before tips are moved: "a" may have become "a/b" */
 static int transfer(struct repo *repo, git_remote *remote, struct fetch *fetch)
 {
 	bool adopted = fetch->remote->adopted;
-	char *spec = (char *)STORE_REFSPEC;
-	git_strarray specs = { &spec, 1 };
 	git_fetch_options opts;
 	int rc;
 
 	fetch_options_init(&opts, fetch);
-	rc = git_remote_connect(remote, GIT_DIRECTION_FETCH, &opts.callbacks, &opts.proxy_opts,
-				NULL);
-	fetch->connected = rc == 0;
-	if (rc == 0)
-		rc = git_remote_download(remote, &specs, &opts);
+	rc = download(remote, fetch, &opts);
 	CRASH_POINT("store.fetch.downloaded");
 	if (rc == 0 && !adopted)
 		rc = git_remote_prune(remote, &opts.callbacks);
@@ -304,6 +345,8 @@ static int fetch(struct repo *repo, const struct store_remote *to, struct fault 
 {
 	git_remote_create_options opts = GIT_REMOTE_CREATE_OPTIONS_INIT;
 	struct fetch fetch = { .remote = to,
+			       .telling = PTHREAD_MUTEX_INITIALIZER,
+			       .phase = "connecting",
 			       .session = { .credentials = &to->credentials, .url = to->url } };
 	git_remote *remote = NULL;
 	int r, rc;

@@ -29,7 +29,7 @@
  * @phase: "receiving", "resolving" or "connecting"
  * @total: 0: not known
  *
- * Called often. A negative return ends the operation and is returned by it.
+ * Called often, also from another thread, but never twice at a time. A negative return ends the operation and is returned by it.
  */
 typedef int (*store_progress_fn)(const char *phase, uint64_t done, uint64_t total, void *userdata);
 

@@ -10,7 +10,7 @@ class Trickle:
     """Passes connections on to a port; so many bytes a second come back.
 
     stop_after: after so many bytes of one connection nothing more comes, and nobody hangs up.
-    sent: how many bytes came back, of all connections together.
+    sent: how many bytes came back, of all connections together; last: when the last of them did.
     """
 
     PIECE = 2048
@@ -18,6 +18,7 @@ class Trickle:
     def __init__(self, port, rate, stop_after=None):
         self.target, self.rate, self.stop_after = port, rate, stop_after
         self.sent = 0
+        self.last = time.monotonic()
         self.open = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -52,6 +53,7 @@ class Trickle:
                 to.sendall(data)
                 own += len(data)
                 self.sent += len(data)
+                self.last = time.monotonic()
                 time.sleep(len(data) / self.rate)
             to.shutdown(socket.SHUT_WR)
 
