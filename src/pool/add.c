@@ -1,4 +1,5 @@
 /* A pool that is made at run time: recorded first, then its store is opened. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,11 @@ int pool_add(struct pools *p, const char *name, const char *url, const char *pat
 	pool = pool_new(p, &rec, &f);
 	if (!pool)
 		return refuse(ret_refusal, "Internal", "%s", f.text);
+	if (url && pool_disk_is_low(pool)) {
+		refuse(ret_refusal, "Unavailable", "pool %s is not cloned: %s", name, pool_problem(pool));
+		pool_free(pool);
+		return -ECANCELED;
+	}
 	if (pool_ask(pool, ASK_OPEN, progress, fn, userdata, ret) < 0) {
 		pool_free(pool);
 		return refuse(ret_refusal, "Internal", "out of memory");

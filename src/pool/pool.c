@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "pool/private.h"
 #include "util/cleanup.h"
@@ -14,6 +15,7 @@
 
 #define REFILL_QUIET_USEC  (25 * USEC_PER_MSEC)
 #define REFILL_LATEST_USEC (250 * USEC_PER_MSEC)
+#define ROOM_RETRY_USEC	   (10 * USEC_PER_SEC)
 
 /* --- life --- */
 
@@ -295,24 +297,52 @@ bool pool_is_open_for_acquire(struct pool *pool, struct refusal *ret)
 	return false;
 }
 
-static bool is_below(const char *path, uint64_t reserve)
+/* the directory of the slots may be yet to be made: then it will be on the disk of all of them */
+static bool is_below(const char *path, const char *parent, uint64_t reserve, uint64_t *ret_free)
 {
-	uint64_t bytes;
+	if (reserve == 0)
+		return false;
+	if (fs_free_bytes(path, ret_free) < 0 && fs_free_bytes(parent, ret_free) < 0)
+		return false;
+	return *ret_free < reserve;
+}
 
-	return reserve > 0 && fs_free_bytes(path, &bytes) == 0 && bytes < reserve;
+static void describe_low_disk(struct pool *pool, const char *path, uint64_t free_bytes)
+{
+	char has[SIZE_TEXT_SIZE], keeps[SIZE_TEXT_SIZE];
+
+	snprintf(pool->disk_low, sizeof(pool->disk_low),
+		 "%s are free at %.60s, and disk.reserve is %s: no slots are made, nothing is fetched",
+		 format_size(free_bytes, has), path,
+		 format_size(pool->pools->conf->disk.reserve_bytes, keeps));
 }
 
 bool pool_disk_is_low(struct pool *pool)
 {
 	const struct conf *conf = pool->pools->conf;
-	bool low = is_below(pool->slots_dir, conf->disk.reserve_bytes) ||
-		   is_below(conf->state_dir, conf->disk.reserve_bytes);
+	uint64_t reserve = conf->disk.reserve_bytes, bytes;
+	bool was = pool->disk_low[0];
 
-	if (low && !pool->disk_low)
-		log_warning("disk nearly full: no new slots, no fetches pool=%s reserve=%llu",
-			    pool->rec.name, (unsigned long long)conf->disk.reserve_bytes);
-	pool->disk_low = low;
-	return low;
+	pool->disk_low[0] = '\0';
+	if (is_below(pool->slots_dir, conf->slots_dir, reserve, &bytes))
+		describe_low_disk(pool, conf->slots_dir, bytes);
+	else if (is_below(conf->state_dir, conf->state_dir, reserve, &bytes))
+		describe_low_disk(pool, conf->state_dir, bytes);
+	if (pool->disk_low[0] && !was)
+		log_warning("%s pool=%s", pool->disk_low, pool->rec.name);
+	return pool->disk_low[0];
+}
+
+bool pool_waits_for_room(struct pool *pool)
+{
+	bool wants = pool->rec.state == POOL_STATE_ACTIVE ? !pool->opened :
+							    pool->rec.state != POOL_STATE_REMOVING;
+	struct stat st;
+
+	if (!wants || pool->rec.path[0] || lstat(pool->store, &st) == 0 || !pool_disk_is_low(pool))
+		return false;
+	pools_look_later(pool->pools, ROOM_RETRY_USEC);
+	return true;
 }
 
 void pool_note_trouble(struct pool *pool, const char *fmt, ...)
@@ -332,9 +362,7 @@ const char *pool_problem(const struct pool *pool)
 {
 	if (pool->rec.problem[0])
 		return pool->rec.problem;
-	if (pool->disk_low)
-		return "the disk has less room than disk.reserve: no slots are made, nothing is fetched";
-	return pool->trouble;
+	return pool->disk_low[0] ? pool->disk_low : pool->trouble;
 }
 
 static bool may_create(struct pool *pool)
@@ -348,7 +376,7 @@ static bool may_create(struct pool *pool)
 		return false;
 	}
 	if (pool_disk_is_low(pool)) {
-		pools_look_later(pool->pools, 10 * USEC_PER_SEC);
+		pools_look_later(pool->pools, ROOM_RETRY_USEC);
 		return false;
 	}
 	return true;
@@ -417,7 +445,7 @@ void pool_refill(struct pool *pool)
 	if (pool->gone || pool->rec.state != POOL_STATE_ACTIVE || !pool->site ||
 	    pool->pools->stopping)
 		return;
-	if (pool->disk_low)
+	if (pool->disk_low[0])
 		(void)pool_disk_is_low(pool); /* room may have come back, though no slot is wanted */
 	if (pool_is_draining(pool)) {
 		shed(pool, 0);

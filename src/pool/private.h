@@ -80,7 +80,7 @@ struct pool {
 	bool reopen;	      /* what was asked of the store has changed since the last look began */
 	bool cloning;	      /* the site is that of a clone under way: no slot is worked on */
 	bool absent;	      /* of the file, but not in it any more: drains */
-	bool disk_low;	      /* less room than disk.reserve */
+	char disk_low[REASON_SIZE]; /* less room than disk.reserve, in a sentence; "": enough */
 	char trouble[REASON_SIZE]; /* why slots cannot be made or cleaned for now; "": nothing */
 	bool refs_moved;      /* since the last look at them began */
 	bool head_is_stale;   /* rec.head may not be what the refs say */
@@ -180,6 +180,7 @@ int pool_ask(struct pool *pool, enum ask ask, pool_progress_fn progress, pool_do
 	     struct pool_waiter **ret);
 int64_t pool_retry_attempts(const struct pool *pool);
 bool pool_disk_is_low(struct pool *pool); /* no new slots, no fetches; said in pool_problem() */
+bool pool_waits_for_room(struct pool *pool); /* it is to be cloned, and the disk is low */
 __attribute__((format(printf, 2, 3))) void pool_note_trouble(struct pool *pool, const char *fmt, ...);
 uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
 

@@ -567,6 +567,8 @@ void pool_run_store_jobs(struct pool *pool)
 			taken_away(pool); /* that could not be recorded */
 		return;
 	}
+	if (pool_waits_for_room(pool))
+		return;
 	switch ((enum pool_state)pool->rec.state) {
 	case POOL_STATE_OPENING:
 		pool_open_store(pool);

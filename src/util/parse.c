@@ -281,3 +281,21 @@ char *format_age(uint64_t usec, char *ret)
 		 units[i].name);
 	return ret;
 }
+
+char *format_size(uint64_t bytes, char *ret)
+{
+	static const char units[] = "KMGTPE";
+	uint64_t tenths = 0;
+	int unit = -1;
+
+	for (; bytes >= 1024; bytes /= 1024, unit++)
+		tenths = bytes % 1024 * 10 / 1024;
+	if (unit < 0)
+		snprintf(ret, SIZE_TEXT_SIZE, "%llu B", (unsigned long long)bytes);
+	else if (bytes < 10 && tenths > 0)
+		snprintf(ret, SIZE_TEXT_SIZE, "%llu.%llu %ciB", (unsigned long long)bytes,
+			 (unsigned long long)tenths, units[unit]);
+	else
+		snprintf(ret, SIZE_TEXT_SIZE, "%llu %ciB", (unsigned long long)bytes, units[unit]);
+	return ret;
+}

@@ -57,4 +57,9 @@ char *format_duration(uint64_t usec, char *ret);
 /* for people, rounded to the nearest: "3 s", "4 min", "2 h", "5 d"; writes to ret, returns ret */
 char *format_age(uint64_t usec, char *ret);
 
+#define SIZE_TEXT_SIZE 32
+
+/* for people, rounded down: "512 B", "1.5 KiB", "312 MiB"; writes to ret, returns ret */
+char *format_size(uint64_t bytes, char *ret);
+
 #endif

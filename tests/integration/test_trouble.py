@@ -148,6 +148,8 @@ class Reserve(Case):
         slotd.reload()
         slotd.acquire("u")
         self.until(lambda: "disk.reserve" in (slotd.pool("u")["problem"] or ""), "status says why")
+        self.assertRegex(slotd.pool("u")["problem"],
+                         r"^\d+(\.\d)? [KMGT]?i?B are free at .*disk.reserve is 1000 TiB")
         for method, parameters in (("PoolFetch", {}), ("SlotAdd", {})):
             with self.subTest(method):
                 error = self.assert_error("Unavailable", slotd.call, method, pool="u", **parameters)
@@ -159,3 +161,36 @@ class Reserve(Case):
         slotd.reload()
         slotd.wait_ready("u", 1)
         self.assertIsNone(slotd.pool("u")["problem"])
+
+    def test_below_the_reserve_no_pool_is_cloned_by_hand_and_those_of_the_file_wait(self):
+        url = "file://" + git.make(self.path("origin"))
+        slotd = self.slotd({"u": {"url": url, "slots": {"ready": 1, "max": 4}}},
+                           settings={"disk": {"reserve": "1000TiB"}})
+        self.until(lambda: "disk.reserve" in (slotd.pool("u")["problem"] or ""), "status says why")
+        self.assertEqual(slotd.pool("u")["state"], "opening")
+        self.assertFalse(os.path.exists(os.path.join(slotd.state_dir, "stores", "u.git")))
+        error = self.assert_error("Unavailable", slotd.call, "PoolAdd", pool="v", url=url)
+        self.assertRegex(error.message, r"B are free at .*disk.reserve is 1000 TiB")
+        done = self.assert_exit(3, self.slotctl(slotd, "pool", "add", "v", "--url", url))
+        self.assertIn("disk.reserve is 1000 TiB", done.err)
+        # what is there already needs no room to be adopted
+        slotd.call("PoolAdd", pool="w", path=git.make(self.path("r")))
+        self.assertEqual({p["name"] for p in slotd.call("PoolList")["pools"]}, {"u", "w"})
+        slotd.settings["disk"] = {"reserve": 0}
+        slotd.write_config()
+        slotd.reload()
+        slotd.wait_ready("u", 1)
+        self.assertIsNone(slotd.pool("u")["problem"])
+        self.assertEqual(slotd.call("PoolAdd", pool="v", url=url)["pool"]["state"], "active")
+
+    def test_pool_that_waits_for_room_can_be_removed(self):
+        slotd = self.slotd({"u": {"url": "file://" + git.make(self.path("origin"))}},
+                           settings={"disk": {"reserve": "1000TiB"}})
+        self.until(lambda: "disk.reserve" in (slotd.pool("u")["problem"] or ""), "status says why")
+        slotd.pools = {}
+        slotd.write_config()
+        mark = len(slotd.log())
+        slotd.reload()
+        slotd.wait_log("was read again", after=mark)
+        self.assertEqual(slotd.call("PoolRemove", pool="u")["pool"], "u")
+        self.assertEqual(slotd.call("PoolList")["pools"], [])

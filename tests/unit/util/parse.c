@@ -237,3 +237,17 @@ Test(parse, branch_name_is_what_git_takes)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		cr_expect(parse_branch_name(bad[i]) == -EINVAL, "%s", bad[i]);
 }
+
+Test(parse, sizes_for_people)
+{
+	char text[SIZE_TEXT_SIZE];
+
+	cr_expect(eq(str, format_size(0, text), S("0 B")));
+	cr_expect(eq(str, format_size(1023, text), S("1023 B")));
+	cr_expect(eq(str, format_size(1024, text), S("1 KiB")));
+	cr_expect(eq(str, format_size(1536, text), S("1.5 KiB")));
+	cr_expect(eq(str, format_size(312ULL << 20, text), S("312 MiB")));
+	cr_expect(eq(str, format_size((1ULL << 30) - 1, text), S("1023 MiB")));
+	cr_expect(eq(str, format_size(1000ULL << 40, text), S("1000 TiB")));
+	cr_expect(eq(str, format_size(UINT64_MAX, text), S("15 EiB")));
+}
