@@ -10,6 +10,8 @@
 #define WORKER_IDLE_USEC  (30 * 1000000ULL)
 #define WORKER_DEATH_USEC (5 * 1000000ULL)
 #define JOBS_LOCK_RETRY_USEC 50000ULL
+#define JOBS_SHORTAGE_FIRST_USEC (250 * 1000ULL)
+#define JOBS_SHORTAGE_MOST_USEC	 (30 * 1000000ULL)
 
 struct jobs {
 	sd_event *event;
@@ -24,6 +26,10 @@ struct jobs {
 	struct list workers;
 	sd_event_source *dispatch; /* defer: look for work */
 	sd_event_source *retry;	   /* timer: a lock was busy */
+	sd_event_source *pause;	   /* timer: no worker is started until then */
+	unsigned shortages;	   /* starts that failed in a row */
+	struct fault shortage;	   /* why the last one did; empty: it did not */
+	bool short_of_locks;	   /* not for want of a worker, but of the descriptor of a lock */
 };
 
 struct job_site {

@@ -35,6 +35,53 @@ static void retry_later(struct jobs *j)
 	sd_event_source_set_enabled(j->retry, SD_EVENT_ONESHOT);
 }
 
+/* --- when there is not enough of something to start a worker --- */
+
+static int on_pause_over(sd_event_source *s, uint64_t usec, void *userdata)
+{
+	jobs_look(userdata);
+	return 0;
+}
+
+static bool is_paused(const struct jobs *j)
+{
+	return sd_event_source_get_enabled(j->pause, NULL) > 0;
+}
+
+static void note_shortage(struct jobs *j, bool of_locks, const struct fault *why)
+{
+	uint64_t usec = JOBS_SHORTAGE_FIRST_USEC;
+
+	if (is_paused(j))
+		return;
+	for (unsigned i = 0; i < j->shortages && usec < JOBS_SHORTAGE_MOST_USEC; i++)
+		usec *= 2;
+	if (usec > JOBS_SHORTAGE_MOST_USEC)
+		usec = JOBS_SHORTAGE_MOST_USEC;
+	if (strcmp(j->shortage.text, why->text) != 0)
+		log_warning("jobs wait until a worker can be started: %s", why->text);
+	j->shortage = *why;
+	j->short_of_locks = of_locks;
+	j->shortages++;
+	sd_event_source_set_time_relative(j->pause, usec);
+	sd_event_source_set_enabled(j->pause, SD_EVENT_ONESHOT);
+}
+
+static void end_shortage(struct jobs *j)
+{
+	if (j->shortages > 0)
+		log_info("workers can be started again attempts=%u", j->shortages);
+	j->shortages = 0;
+	j->shortage.text[0] = '\0';
+	j->short_of_locks = false;
+	sd_event_source_set_enabled(j->pause, SD_EVENT_OFF);
+}
+
+const char *jobs_shortage(const struct jobs *j)
+{
+	return j->n_waiting > 0 ? j->shortage.text : "";
+}
+
 static int open_locks(const char *state_dir, int *ret, struct fault *f)
 {
 	_cleanup_(freep) char *path = text_printf("%s/locks", state_dir);
@@ -77,6 +124,11 @@ int jobs_new(sd_event *event, const char *state_dir, const char *worker_path, un
 		r = sd_event_add_time_relative(event, &j->retry, CLOCK_MONOTONIC, 0, 0, on_retry, j);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(j->retry, SD_EVENT_OFF);
+	if (r >= 0)
+		r = sd_event_add_time_relative(event, &j->pause, CLOCK_MONOTONIC, 0, 0,
+					       on_pause_over, j);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(j->pause, SD_EVENT_OFF);
 	if (r < 0) {
 		r = fault_errno(f, r, "cannot add to the event loop");
 		goto out;
@@ -123,6 +175,7 @@ void jobs_free(struct jobs *j)
 	}
 	sd_event_source_disable_unref(j->dispatch);
 	sd_event_source_disable_unref(j->retry);
+	sd_event_source_disable_unref(j->pause);
 	if (j->worker_fd >= 0)
 		close(j->worker_fd);
 	if (j->locks_fd >= 0)
@@ -366,6 +419,57 @@ static void job_give(struct jobs *j, struct job *job, struct worker *w, int lock
 	}
 }
 
+/* an idle worker of another pool gives back what it has, until the next attempt */
+static void wait_for_means(struct jobs *j, const struct job *job, bool of_locks,
+			   const struct fault *f)
+{
+	struct worker *other = find_idle(j, job->site, false);
+
+	note_shortage(j, of_locks, f);
+	if (other)
+		worker_end(other);
+}
+
+static bool is_shortage(int r)
+{
+	return r == -EMFILE || r == -ENFILE || r == -ENOMEM || r == -ENOSPC || r == -EDQUOT;
+}
+
+/* 0: ours; 1: not for now; negative: never */
+static int get_lock(struct jobs *j, struct job *job, int *ret, struct fault *f)
+{
+	int r = lock_take(j, job, ret, f);
+
+	if (r == 0 && j->short_of_locks)
+		end_shortage(j);
+	if (r == -EAGAIN) {
+		report_busy_lock(job);
+		retry_later(j);
+		return 1;
+	}
+	if (is_shortage(r)) {
+		wait_for_means(j, job, true, f);
+		return 1;
+	}
+	return r;
+}
+
+/* NULL: not for now */
+static struct worker *get_worker(struct jobs *j, const struct job *job)
+{
+	struct worker *w = find_idle(j, job->site, true);
+	struct fault f = FAULT_NONE;
+
+	if (w)
+		return w;
+	if (worker_start(job->site, &w, &f) < 0) {
+		wait_for_means(j, job, false, &f);
+		return NULL;
+	}
+	end_shortage(j);
+	return w;
+}
+
 /* true: the job left the queue */
 static bool job_try(struct jobs *j, struct job *job)
 {
@@ -378,21 +482,18 @@ static bool job_try(struct jobs *j, struct job *job)
 		job_finish(job, JOB_CANCELED, NULL, "cancelled", NULL);
 		return true;
 	}
+	if (is_paused(j) && !find_idle(j, job->site, true))
+		return false;
 	if (!has_room(j, job))
 		return false;
-	r = lock_take(j, job, &lock_fd, &f);
-	if (r == -EAGAIN) {
-		report_busy_lock(job);
-		retry_later(j);
-		return false;
-	}
-	w = find_idle(j, job->site, true);
-	if (r == 0 && !w)
-		r = worker_start(job->site, &w, &f);
+	r = get_lock(j, job, &lock_fd, &f);
 	if (r < 0) {
 		job_finish(job, JOB_REFUSED, "Failed", f.text, NULL);
 		return true;
 	}
+	w = r == 0 ? get_worker(j, job) : NULL;
+	if (!w)
+		return false;
 	job_give(j, job, w, TAKE_FD(lock_fd));
 	return true;
 }

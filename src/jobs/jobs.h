@@ -22,6 +22,11 @@
  * -----
  * Foreground jobs go first, each class in the order of job_start(); a job whose lock is busy
  * lets others pass.
+ *
+ * Shortage
+ * --------
+ * When no worker can be started (descriptors, processes, memory) no job is to blame: all wait, and
+ * it is tried again, less and less often up to every 30 s. Meanwhile jobs_shortage() says why.
  */
 #ifndef JOBS_JOBS_H
 #define JOBS_JOBS_H
@@ -96,6 +101,7 @@ unsigned jobs_count_workers(const struct jobs *j);
 /* workers that the kernel cannot end; @fn: told the pool and pid of each */
 void jobs_each_stuck(const struct jobs *j, void (*fn)(const char *pool, pid_t pid, void *userdata),
 		     void *userdata);
+const char *jobs_shortage(const struct jobs *j); /* why jobs wait for a worker; "": they do not */
 unsigned jobs_count_running(const struct jobs *j); /* jobs that a worker has */
 unsigned jobs_count_waiting(const struct jobs *j);
 

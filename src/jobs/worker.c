@@ -324,6 +324,16 @@ static int say_hello(struct worker *w, struct fault *f)
 	return rpc_client_call(w->client, "io.slotd.worker.Hello", params, false, -1, on_hello, w, f);
 }
 
+/* it has just begun and has nothing in hand; perhaps nobody else would notice its end */
+static void discard(struct worker *w)
+{
+	pid_t pid = w->pid;
+
+	worker_free(w);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+}
+
 int worker_start(struct job_site *site, struct worker **ret, struct fault *f)
 {
 	_cleanup_(closep) int ours = -1, theirs = -1;
@@ -357,7 +367,7 @@ int worker_start(struct job_site *site, struct worker **ret, struct fault *f)
 	if (r == 0)
 		r = say_hello(w, f);
 	if (r < 0) {
-		worker_free(w);
+		discard(w);
 		return r;
 	}
 	log_debug("jobs", "worker started pool=%s pid=%d", site->pool, (int)w->pid);

@@ -489,6 +489,8 @@ static json_object *list_stuck(struct slotd *d)
 		if (pool_problem(pool)[0])
 			add_stuck(list, "pool", pool_record(pool)->name, pool_problem(pool));
 	jobs_each_stuck(d->jobs, add_stuck_worker, list);
+	if (jobs_shortage(d->jobs)[0])
+		add_stuck(list, "jobs", NULL, jobs_shortage(d->jobs));
 	return list;
 }
 

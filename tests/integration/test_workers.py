@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import shutil
 import signal
 import time
@@ -103,6 +104,33 @@ class Workers(Case):
         slotd, lease = self.poisoned(settings={"strategies": {"quick": {"retry": {"attempts": 2}}}},
                                      strategy="quick")
         self.assert_isolated_after(2, slotd, lease)
+
+    def test_shortage_of_descriptors_isolates_nothing_and_is_said(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        with slotd.client() as c:
+            lease = c.call("Acquire", pool="p")
+            slotd.wait_quiet()
+            for pid in slotd.workers():
+                os.kill(pid, signal.SIGKILL)
+            self.until(lambda: not slotd.workers(), "no worker runs any more")
+            _, most = resource.prlimit(slotd.process.pid, resource.RLIMIT_NOFILE)
+            resource.prlimit(slotd.process.pid, resource.RLIMIT_NOFILE, (3, most))
+            mark = len(slotd.log())
+            self.assertEqual(c.call("Release", lease=lease["lease"], wait=False)["state"], "cleaning")
+            slotd.wait_log("jobs wait until a worker can be started: .*Too many open files", after=mark)
+            time.sleep(3)  # three attempts of a job take 1.5 s, and then its slot is isolated
+            (slot, ) = [s for s in c.call("Slots")["slots"] if s["slot"] == lease["slot"]]
+            self.assertEqual(slot["state"], "cleaning", slot)
+            health = c.call("PingHealth")
+            self.assertFalse(health["ok"])
+            self.assertEqual([s["what"] for s in health["stuck"]], ["jobs"])
+            self.assertIn("Too many open files", health["stuck"][0]["message"])
+            self.assertEqual(slotd.log()[mark:].count("jobs wait until"), 1, "it is said once")
+            resource.prlimit(slotd.process.pid, resource.RLIMIT_NOFILE, (most, most))
+        slotd.wait_ready("p", 2)
+        slotd.wait_log("workers can be started again", after=mark)
+        self.assertTrue(slotd.call("PingHealth")["ok"])
+        self.assert_invariants(slotd)
 
     def test_killed_worker_while_preparing_does_not_lose_the_request(self):
         many = git.make_many(self.path("many"), 20000)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -396,5 +397,84 @@ Test(jobs, program_that_is_no_worker_is_a_lost_job)
 	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
 	cr_expect_eq(o.outcome, JOB_LOST);
 	(void)f;
+	world_close(&w);
+}
+
+static unsigned count_descriptors(void)
+{
+	unsigned n = 0;
+
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* so many more may be opened */
+static void leave_descriptors(unsigned more)
+{
+	struct rlimit limit;
+	unsigned fd = 0;
+
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	for (;; fd++)
+		if (fcntl(fd, F_GETFD) < 0 && more-- == 0)
+			break;
+	limit.rlim_cur = fd;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* from none to be had to one too few: every step of the start fails once */
+Test(jobs, shortage_of_descriptors_delays_jobs_and_fails_none)
+{
+	struct rlimit plenty;
+	struct outcome o = { 0 };
+	struct world w;
+	unsigned used;
+
+	world_open(&w, 2);
+	/* libsystemd makes what it needs for times with the first use */
+	sd_event_run(w.event, 1000);
+	getrlimit(RLIMIT_NOFILE, &plenty);
+	used = count_descriptors();
+	start(w.site, "one", false, 0, &o);
+	for (unsigned more = 0; more < 4; more++) {
+		leave_descriptors(more);
+		w.jobs->shortages = 0;
+		sd_event_source_set_enabled(w.jobs->pause, SD_EVENT_OFF);
+		jobs_look(w.jobs);
+		cr_expect_not(run_until(&w, &o.told, 1, 20 * USEC_PER_MSEC));
+		cr_expect_neq(jobs_shortage(w.jobs)[0], '\0', "%u more", more);
+		cr_expect_eq(jobs_count_workers(w.jobs), 0, "%u more", more);
+		cr_expect_eq(count_descriptors(), used, "%u more", more);
+	}
+	cr_expect_eq(waitpid(-1, NULL, WNOHANG), -1, "nobody is left unburied");
+	cr_expect_eq(jobs_count_waiting(w.jobs), 1);
+	setrlimit(RLIMIT_NOFILE, &plenty);
+	cr_assert(run_until(&w, &o.told, 1, 20 * USEC_PER_SEC), "it is tried again by itself");
+	cr_expect_eq(o.outcome, JOB_REFUSED, "the worker answered");
+	cr_expect_eq(jobs_shortage(w.jobs)[0], '\0');
+	world_close(&w);
+}
+
+Test(jobs, shortage_of_one_pool_does_not_stop_another_that_has_a_worker)
+{
+	struct outcome o = { 0 }, p = { 0 }, q = { 0 };
+	struct world w;
+	int worker_fd;
+
+	world_open(&w, 3);
+	start(w.other, "two", false, 0, &o);
+	cr_assert(run_until(&w, &o.told, 1, 20 * USEC_PER_SEC));
+	worker_fd = w.jobs->worker_fd;
+	w.jobs->worker_fd = -1; /* no program, no worker */
+	start(w.other, "two", false, 0, &p);
+	start(w.site, "one", false, 0, &q);
+	cr_assert(run_until(&w, &p.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(p.outcome, JOB_REFUSED, "the worker answered");
+	cr_expect_not(run_until(&w, &q.told, 1, 50 * USEC_PER_MSEC));
+	cr_expect_neq(jobs_shortage(w.jobs)[0], '\0');
+	w.jobs->worker_fd = worker_fd;
+	cr_assert(run_until(&w, &q.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(q.outcome, JOB_REFUSED, "the worker answered");
 	world_close(&w);
 }
