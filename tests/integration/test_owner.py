@@ -10,7 +10,8 @@ from support.case import Case
 class Owner(Case):
     def setUp(self):
         super().setUp()
-        self.first = self.one_pool()
+        # no third slot is being made while the first one is killed
+        self.first = self.one_pool(ready=2, maximum=2)
         self.second = self.slotd(name="second")
         self.mark = os.path.join(self.repository, ".git/slotd/owner")
 

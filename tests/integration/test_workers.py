@@ -28,7 +28,8 @@ class Workers(Case):
 
     def stop_workers_while(self, slotd, pool, state):
         """SIGSTOP for all workers while a slot of the pool is in a state; their pids."""
-        self.until(lambda: slotd.pool(pool)[state], "a slot is %s" % state)
+        self.until(lambda: any(slotd.worker_on(name) for name, slot in slotd.slots(pool).items()
+                               if slot["state"] == state), "a worker has a slot that is %s" % state)
         workers = slotd.workers()
         for pid in workers:
             os.kill(pid, signal.SIGSTOP)
