@@ -152,7 +152,6 @@ struct waiter {
 	struct lease *lease; /* granted; told after the commit */
 	unsigned attempts;
 	sd_event_source *timer;
-	struct refusal refusal; /* kept until it is told */
 };
 
 /* pools.c */
@@ -232,12 +231,17 @@ void key_hash_request(const struct acquire_spec *spec, uint8_t *ret);
 void key_free(struct key *key);
 
 /* queue.c */
-void pool_serve(struct pool *pool);
-void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
+int64_t waiter_priority(const struct waiter *w, uint64_t now); /* with what waiting has added */
+/* these end it; it is told at once why not, or after the commit what it got */
+void waiter_refuse_with(struct waiter *w, const struct refusal *no);
 void waiter_refuse(struct waiter *w, const char *error, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const char *branch);
-void waiter_requeue(struct waiter *w);
+void waiter_requeue(struct waiter *w); /* not with this slot: it waits on for another */
+void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
+
+/* serve.c */
+void pool_serve(struct pool *pool); /* at the end of a turn: who is next gets a slot */
 void waiter_prepared(struct waiter *w, const struct job_result *result);
 
 /* place.c */
