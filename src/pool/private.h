@@ -161,6 +161,12 @@ void pools_look_later(struct pools *p, uint64_t usec);
 void pool_look_at_slots(struct pool *pool); /* starts the jobs that are due */
 void pools_copy_soon(struct pools *p); /* something was made that no directory tells of */
 
+/* an operator's own repository; else a clone that slotd made */
+static inline bool pool_is_adopted(const struct pool *pool)
+{
+	return pool->rec.path[0] != '\0';
+}
+
 /* pool.c */
 struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fault *f);
 void pool_free(struct pool *pool);
@@ -184,10 +190,11 @@ __attribute__((format(printf, 2, 3))) void pool_note_trouble(struct pool *pool, 
 uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
 
 /* store.c */
+void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
+
+/* store-open.c */
 int pool_open_site(struct pool *pool, struct fault *f);
 void pool_open_store(struct pool *pool);
-void pool_look_at_refs(struct pool *pool);
-void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
 void pool_close_store(struct pool *pool);
 
 /* remove.c */

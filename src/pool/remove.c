@@ -226,7 +226,7 @@ static void on_unpushed(const struct job_result *r, void *userdata)
 /* a cloned store is asked what only it has; an operator's repository gets our mark taken off */
 static void say_goodbye(struct pool *pool)
 {
-	bool adopted = pool->rec.path[0] != '\0';
+	bool adopted = pool_is_adopted(pool);
 	const char *owner = pool->pools->conf->state_dir;
 	struct job_spec spec = {
 		.method = adopted ? "StoreRelease" : "StoreUnpushed",
@@ -311,7 +311,7 @@ static void delete_half_clone(struct pool *pool)
 
 static void finish(struct pool *pool)
 {
-	bool adopted = pool->rec.path[0] != '\0';
+	bool adopted = pool_is_adopted(pool);
 	struct fault f = FAULT_NONE;
 
 	pool_close_store(pool);
