@@ -13,6 +13,8 @@
 #include "util/log.h"
 #include "util/text.h"
 
+struct world world;
+
 int shell(const char *fmt, ...)
 {
 	char *command = NULL;
@@ -27,103 +29,116 @@ int shell(const char *fmt, ...)
 	return r;
 }
 
-static void write_conf(struct world *w)
+static void write_conf(void)
 {
-	_cleanup_(freep) char *path = text_printf("%s/slotd.yaml", w->dir);
+	_cleanup_(freep) char *path = text_printf("%s/slotd.yaml", world.dir);
 	_cleanup_(freep) char *text = text_printf(
 		"state_dir: %s/state\nslots_dir: %s/slots\nsocket: %s/sock\ndisk: { reserve: 0 }\n"
 		"defaults: { lease: { ttl: 60s, grace: 1s, min_ttl: 1s } }\n",
-		w->dir, w->dir, w->dir);
+		world.dir, world.dir, world.dir);
 	struct fault f = FAULT_NONE;
 
 	cr_assert_eq(fs_write_file_at(AT_FDCWD, path, text, strlen(text), 0600), 0);
-	cr_assert_eq(conf_load(path, CONF_SCOPE_SYSTEM, &w->conf, NULL, &f), 0, "%s", f.text);
+	cr_assert_eq(conf_load(path, CONF_SCOPE_SYSTEM, &world.conf, NULL, &f), 0, "%s", f.text);
 }
 
-static void start(struct world *w, bool rebuilt)
+static void start(bool rebuilt)
 {
+	struct world *w = &world;
+	const char *state = w->conf->state_dir;
 	struct fault f = FAULT_NONE;
 
 	cr_assert_geq(sd_event_new(&w->event), 0);
-	cr_assert_eq(ledger_open(w->conf->state_dir, 0, 1000, &w->ledger, &f), 0, "%s", f.text);
-	cr_assert_eq(jobs_new(w->event, w->conf->state_dir, getenv("SLOTD_WORKER"), 2, &w->jobs, &f),
-		     0, "%s", f.text);
+	cr_assert_eq(ledger_open(state, 0, 1000, &w->ledger, &f), 0, "%s", f.text);
+	cr_assert_eq(jobs_new(w->event, state, getenv("SLOTD_WORKER"), 2, &w->jobs, &f), 0, "%s",
+		     f.text);
 	cr_assert_eq(pools_new(w->event, w->jobs, w->ledger, w->conf, &w->pools, &f), 0, "%s",
 		     f.text);
 	cr_assert_eq(pools_start(w->pools, rebuilt, &f), 0, "%s", f.text);
 	w->pool = pools_find(w->pools, "p");
 }
 
-static void stop(struct world *w)
+static void stop(void)
 {
+	struct world *w = &world;
+
+	if (!w->pools)
+		return;
 	pools_stop(w->pools);
 	jobs_stop(w->jobs);
 	for (int i = 0; i < 3000 && jobs_count_running(w->jobs) + jobs_count_waiting(w->jobs); i++)
 		sd_event_run(w->event, 20000);
-	pools_free(w->pools);
+	pools_free(TAKE(w->pools));
 	jobs_free(w->jobs);
 	ledger_close(w->ledger);
 	sd_event_unref(w->event);
 }
 
-void world_open(struct world *w)
+void world_open(void)
 {
 	struct fault f = FAULT_NONE;
 	sigset_t set;
 
-	memset(w, 0, sizeof(*w));
-	strcpy(w->dir, "/tmp/slotd-test-pool-XXXXXX");
-	cr_assert_not_null(mkdtemp(w->dir));
+	strcpy(world.dir, "/tmp/slotd-test-pool-XXXXXX");
+	cr_assert_not_null(mkdtemp(world.dir));
 	log_open("test", LOG_ERR);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
-	write_conf(w);
-	cr_assert_eq(fs_mkdir_all(w->conf->state_dir, 0700, &f), 0);
+	write_conf();
+	cr_assert_eq(fs_mkdir_all(world.conf->state_dir, 0700, &f), 0);
 	cr_assert_eq(shell("git init -q -b main %s/repo && cd %s/repo && echo one >a && git add a && "
-			   "git -c user.name=a -c user.email=a@b commit -qm one", w->dir, w->dir), 0);
-	start(w, false);
+			   "git -c user.name=a -c user.email=a@b commit -qm one", world.dir,
+			   world.dir), 0);
+	start(false);
 }
 
-void world_restart(struct world *w, bool rebuilt)
+void world_restart(bool rebuilt)
 {
-	stop(w);
-	start(w, rebuilt);
+	stop();
+	start(rebuilt);
 }
 
-void world_close(struct world *w)
+void world_close(void)
 {
 	struct fault f = FAULT_NONE;
 
-	stop(w);
-	conf_unref(w->conf);
-	cr_expect_eq(fs_remove_tree(w->dir, &f), 0, "%s", f.text);
+	world.over = true;
+	clock_real();
+	stop();
+	conf_unref(world.conf);
+	if (world.dir[0] && fs_remove_tree(world.dir, &f) < 0) {
+		fprintf(stderr, "%s\n", f.text); /* an assertion here would count for nothing */
+		abort();
+	}
 }
 
 static void on_added(struct pool *pool, const struct refusal *refusal, void *userdata)
 {
+	if (world.over)
+		return;
 	cr_assert_null(refusal->error, "%s", refusal->why.text);
 	*(bool *)userdata = true;
 }
 
-void world_add_pool(struct world *w, int ready, int max)
+void world_add_pool(int ready, int max)
 {
-	_cleanup_(freep) char *path = text_printf("%s/repo", w->dir);
+	_cleanup_(freep) char *path = text_printf("%s/repo", world.dir);
 	struct refusal no = { 0 };
 	bool added = false;
 
-	cr_assert_eq(pool_add(w->pools, "p", NULL, path, NULL, ready, max, 0, NULL, on_added, &added,
-			      NULL, &no), 0, "%s", no.why.text);
-	RUN_UNTIL(w, added);
-	w->pool = pools_find(w->pools, "p");
-	RUN_UNTIL(w, pool_count(w->pool, SLOT_STATE_READY) == (unsigned)ready &&
-			     !w->pool->head_is_stale && !w->pool->store_job);
-	world_settle(w); /* and all of that is on disk */
+	cr_assert_eq(pool_add(world.pools, "p", NULL, path, NULL, ready, max, 0, NULL, on_added,
+			      &added, NULL, &no), 0, "%s", no.why.text);
+	RUN_UNTIL(added);
+	world.pool = pools_find(world.pools, "p");
+	RUN_UNTIL(count(SLOT_STATE_READY) == (unsigned)ready && !world.pool->head_is_stale &&
+		  !world.pool->store_job);
+	world_settle(); /* and all of that is on disk */
 }
 
-void world_settle(struct world *w)
+void world_settle(void)
 {
-	while (sd_event_run(w->event, 0) > 0)
+	while (sd_event_run(world.event, 0) > 0)
 		;
 }
 
@@ -131,6 +146,8 @@ static void on_answer(struct lease *lease, const struct refusal *refusal, void *
 {
 	struct answer *a = userdata;
 
+	if (world.over)
+		return;
 	a->told++;
 	if (!lease) {
 		snprintf(a->error, sizeof(a->error), "%s", refusal->error);
@@ -142,34 +159,62 @@ static void on_answer(struct lease *lease, const struct refusal *refusal, void *
 	a->token = lease_record(lease)->token;
 }
 
-struct waiter *ask(struct world *w, const struct acquire_spec *spec, struct answer *ret)
+struct acquire_spec spec_of(const char *agent)
 {
-	struct waiter *waiter;
-
-	memset(ret, 0, sizeof(*ret));
-	lease_acquire(w->pools, spec, on_answer, ret, &waiter);
-	return waiter;
-}
-
-struct acquire_spec spec_of(struct world *w, const char *agent)
-{
-	struct acquire_spec spec = { .pool = w->pool, .priority = 1 };
+	struct acquire_spec spec = { .priority = 1 };
 
 	snprintf(spec.agent, sizeof(spec.agent), "%s", agent);
 	return spec;
 }
 
-struct lease *lease_of(struct world *w, const struct answer *a)
+struct acquire_spec spec_waiting(const char *agent, uint64_t usec)
 {
-	struct id id;
+	struct acquire_spec spec = spec_of(agent);
 
-	return id_from_string(a->lease, &id) == 0 ? pools_find_lease(w->pools, &id) : NULL;
+	spec.has_wait = true;
+	spec.wait_usec = usec;
+	return spec;
 }
 
-void give_back(struct world *w, const struct answer *a, bool discard)
+struct waiter *ask(const struct acquire_spec *spec, struct answer *ret)
 {
-	struct lease *lease = lease_of(w, a);
+	struct acquire_spec whole = *spec;
+	struct waiter *waiter;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!whole.pool)
+		whole.pool = world.pool;
+	lease_acquire(world.pools, &whole, on_answer, ret, &waiter);
+	return waiter;
+}
+
+void ask_and_wait(const struct acquire_spec *spec, struct answer *ret)
+{
+	ask(spec, ret);
+	RUN_UNTIL(ret->told);
+}
+
+void give_back(const struct answer *a, bool discard)
+{
+	struct lease *lease = lease_of(a);
 
 	cr_assert_not_null(lease);
 	lease_finish(lease, LEASE_END_RELEASED, discard, 0, "");
+}
+
+struct lease *lease_of(const struct answer *a)
+{
+	struct id id;
+
+	return id_from_string(a->lease, &id) == 0 ? pools_find_lease(world.pools, &id) : NULL;
+}
+
+struct slot *slot_of(const char *name)
+{
+	return pools_find_slot(world.pools, name);
+}
+
+unsigned count(enum slot_state state)
+{
+	return pool_count(world.pool, state);
 }
