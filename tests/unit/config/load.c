@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "scratch.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 
@@ -281,7 +282,7 @@ Test(conf_load, a_reference_keeps_it_alive)
 
 /* files */
 
-static char dir[] = "/tmp/slotd-conf-XXXXXX";
+static char *dir;
 
 static void write_file(const char *name, const char *text, size_t len)
 {
@@ -307,7 +308,7 @@ Test(conf_load, files_are_read_also_through_a_link_but_nothing_else_is)
 	struct conf *c = NULL;
 	struct fault f = FAULT_NONE;
 
-	cr_assert(mkdtemp(dir) != NULL);
+	dir = scratch_make();
 	cr_assert(chdir(dir) == 0);
 	write_file("real", "workers: 2\n", 11);
 	cr_assert(symlink("real", "link") == 0);
@@ -329,10 +330,4 @@ Test(conf_load, files_are_read_also_through_a_link_but_nothing_else_is)
 	cr_expect(c == NULL);
 	cr_expect(eq(int, load_file("full", &c, &f), 0), "%s", f.text);
 	conf_unref(c);
-	unlink("real");
-	unlink("link");
-	unlink("fifo");
-	unlink("large");
-	unlink("full");
-	cr_assert(rmdir(dir) == 0);
 }

@@ -9,10 +9,10 @@
 #include <unistd.h>
 
 #include "git/repo.h"
-#include "util/fs.h"
+#include "scratch.h"
 #include "util/text.h"
 
-char fixture_dir[64];
+char *fixture_dir;
 
 #define MAX_KEPT 4096
 static char *kept[MAX_KEPT];
@@ -28,8 +28,8 @@ char *fixture_keep(char *s)
 
 void fixture_init(void)
 {
-	strcpy(fixture_dir, "/tmp/slotd-git-XXXXXX");
-	if (!mkdtemp(fixture_dir) || repo_global_init(NULL) < 0)
+	fixture_dir = scratch_make();
+	if (repo_global_init(NULL) < 0)
 		abort();
 	setenv("HOME", fixture_dir, 1);
 	setenv("GIT_CONFIG_NOSYSTEM", "1", 1);
@@ -45,7 +45,6 @@ void fixture_init(void)
 
 void fixture_deinit(void)
 {
-	fs_remove_tree(fixture_dir, NULL);
 	while (n_kept > 0)
 		free(kept[--n_kept]);
 	git_libgit2_shutdown();

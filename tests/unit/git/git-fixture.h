@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-extern char fixture_dir[64]; /* absolute path */
+extern char *fixture_dir; /* absolute path */
 
 void fixture_init(void);
 void fixture_deinit(void);

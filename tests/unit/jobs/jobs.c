@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "jobs/jobs-private.h"
+#include "scratch.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/fs.h"
@@ -18,7 +19,7 @@
 #include "util/text.h"
 
 struct world {
-	char dir[64];
+	char *dir;
 	sd_event *event;
 	struct jobs *jobs;
 	struct job_site *site, *other;
@@ -60,8 +61,7 @@ static void world_open(struct world *w, unsigned workers)
 	sigset_t set;
 
 	memset(w, 0, sizeof(*w));
-	strcpy(w->dir, "/tmp/slotd-test-jobs-XXXXXX");
-	cr_assert_not_null(mkdtemp(w->dir));
+	w->dir = scratch_make();
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &set, NULL);
@@ -74,8 +74,6 @@ static void world_open(struct world *w, unsigned workers)
 
 static void world_close(struct world *w)
 {
-	struct fault f = FAULT_NONE;
-
 	jobs_stop(w->jobs);
 	job_site_free(w->site);
 	job_site_free(w->other);
@@ -84,7 +82,6 @@ static void world_close(struct world *w)
 	cr_expect_eq(jobs_count_workers(w->jobs), 0, "every worker ends");
 	jobs_free(w->jobs);
 	sd_event_unref(w->event);
-	cr_expect_eq(fs_remove_tree(w->dir, &f), 0, "%s", f.text);
 }
 
 /* runs the loop until the job was told, at most so long */

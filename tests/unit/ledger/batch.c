@@ -86,7 +86,7 @@ static int last_token(const char *name, const struct token_record *r, void *user
 
 Test(batch, what_was_committed_is_there_after_opening_again)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct pool_record pool = pool_full(), pool_read;
 	struct slot_record slot = slot_full(), slot_read;
 	struct lease_record lease = lease_full(), lease_read;
@@ -123,7 +123,7 @@ Test(batch, what_was_committed_is_there_after_opening_again)
 
 Test(batch, deletes_take_records_away_and_absent_ones_are_no_fault)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct pool_record pool = pool_empty("api");
 	struct slot_record slot = slot_empty("api-1");
 	struct lease_record lease = lease_full();
@@ -156,7 +156,7 @@ Test(batch, deletes_take_records_away_and_absent_ones_are_no_fault)
 
 Test(batch, the_last_of_several_puts_of_one_key_wins)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct slot_record slot = slot_empty("api-1");
 	struct ledger *l = must_open(dir, 0, 100);
 	struct batch *b = batch_new(l);
@@ -172,7 +172,7 @@ Test(batch, the_last_of_several_puts_of_one_key_wins)
 
 Test(batch, rollback_takes_back_one_request_and_leaves_the_earlier_one)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct slot_record one = slot_empty("api-1"), two = slot_empty("api-2");
 	struct event_record event = event_empty("tried");
 	struct ledger *l = must_open(dir, 0, 100);
@@ -223,7 +223,7 @@ static void look(void *arg)
 
 Test(batch, undo_runs_between_the_later_and_the_earlier_saves)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct watched w = { .value = 1 };
 	struct ledger *l = must_open(dir, 0, 100);
 	struct batch *b = batch_new(l);
@@ -258,7 +258,7 @@ static void record_more(void *arg, int error, const struct fault *why)
 
 Test(batch, what_an_after_function_records_is_the_next_batch)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct slot_record slot = slot_empty("api-1");
 	struct ledger *l = must_open(dir, 0, 100);
 	struct again again = { .b = batch_new(l), .error = 1 };
@@ -281,7 +281,7 @@ Test(batch, what_an_after_function_records_is_the_next_batch)
 
 Test(batch, what_an_after_function_records_during_a_rollback_survives_it)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct slot_record slot = slot_empty("api-1");
 	struct ledger *l = must_open(dir, 0, 100);
 	struct again again = { .b = batch_new(l) };
@@ -305,7 +305,7 @@ Test(batch, what_an_after_function_records_during_a_rollback_survives_it)
 
 Test(batch, a_batch_without_writes_answers_without_a_commit)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger_info before, after;
 	struct ledger *l = must_open(dir, 0, 100);
 	struct batch *b = batch_new(l);
@@ -322,7 +322,7 @@ Test(batch, a_batch_without_writes_answers_without_a_commit)
 
 Test(batch, a_thousand_requests_share_one_commit)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger_info before, after;
 	struct ledger *l = must_open(dir, 0, 100);
 	struct batch *b = batch_new(l);
@@ -354,7 +354,7 @@ static int stop_at_two(const struct slot_record *r, void *userdata)
 
 Test(batch, a_negative_return_ends_the_reading_and_is_handed_on)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct slot_record one = slot_empty("api-1"), two = slot_empty("api-2");
 	struct slot_record three = slot_empty("api-3");
 	struct ledger *l = must_open(dir, 0, 100);

@@ -63,7 +63,7 @@ static int slots_of(struct ledger *l)
 
 Test(durable, a_map_of_one_mebibyte_grows_to_hold_a_hundred, .timeout = 120)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct pool_record pool = pool_full();
 	struct ledger_info info;
 	struct ledger *l = must_open(dir, 1 << 20, 10);
@@ -119,7 +119,7 @@ static uint64_t address_space(void)
 
 Test(durable, a_map_that_cannot_grow_fails_the_batch_and_the_next_one_works)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger *l = must_open(dir, 64 << 20, 10);
 	struct batch *b = batch_new(l);
 	struct fault f = FAULT_NONE;
@@ -179,7 +179,7 @@ static void eat_disk(const char *dir)
 
 Test(durable, a_full_disk_fails_the_batch_undoes_memory_and_says_where_to_make_room)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct fault f = FAULT_NONE, heard = FAULT_NONE;
 	struct event_record event = event_empty("tried");
 	struct ledger *l;
@@ -230,7 +230,7 @@ Test(durable, a_full_disk_fails_the_batch_undoes_memory_and_says_where_to_make_r
 
 Test(durable, a_first_start_on_a_full_disk_says_so_and_works_later)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	enum ledger_verdict verdict;
 	struct fault f = FAULT_NONE;
 	struct ledger *l = NULL;
@@ -255,7 +255,7 @@ Test(durable, a_first_start_on_a_full_disk_says_so_and_works_later)
 
 Test(durable, a_rebuild_on_a_full_disk_changes_nothing)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct fault f = FAULT_NONE;
 	struct ledger *l;
 	unsigned n = 7;
@@ -292,7 +292,7 @@ static int count_lease(const struct lease_record *r, void *userdata)
 
 Test(durable, ten_thousand_slots_and_leases_are_loaded_within_a_second, .timeout = 60)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct lease_record lease = lease_full();
 	struct ledger *l = must_open(dir, 0, 10);
 	struct batch *b = batch_new(l);
@@ -339,7 +339,7 @@ static uint64_t events_of(struct ledger *l, uint64_t since, uint64_t limit, uint
 
 Test(events, the_oldest_go_in_the_transaction_that_brings_the_newest)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct event_record event = event_full();
 	struct ledger *l = must_open(dir, 0, 5);
 	struct batch *b = batch_new(l);
@@ -366,7 +366,7 @@ Test(events, the_oldest_go_in_the_transaction_that_brings_the_newest)
 
 Test(events, a_lowered_limit_is_reached_a_thousand_at_a_time)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct event_record event = event_empty("tried");
 	struct ledger *l = must_open(dir, 0, 10000);
 	struct batch *b = batch_new(l);
@@ -390,7 +390,7 @@ Test(events, a_lowered_limit_is_reached_a_thousand_at_a_time)
 
 Test(events, keeping_none_keeps_the_newest_so_that_no_sequence_comes_twice)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct event_record event = event_empty("tried");
 	struct ledger *l = must_open(dir, 0, 0);
 	struct batch *b = batch_new(l);
@@ -407,7 +407,7 @@ Test(events, keeping_none_keeps_the_newest_so_that_no_sequence_comes_twice)
 
 Test(events, they_carry_the_time_at_which_they_were_recorded)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct event_record event = event_full(), got;
 	struct ledger *l = must_open(dir, 0, 10);
 	struct batch *b = batch_new(l);
@@ -487,7 +487,7 @@ static uint64_t kill_after(const char *dir, useconds_t wait)
 
 Test(durable, what_was_acknowledged_survives_kill_at_any_instant, .timeout = 120)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	uint64_t acknowledged = 0;
 
 	srandom(4);

@@ -1,9 +1,7 @@
 /* Records with something in every field. */
 #include "fixture.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,33 +10,6 @@
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
-
-char *state_dir_make(void)
-{
-	char *dir = strdup("/tmp/slotd-test-ledger-XXXXXX");
-
-	if (!dir || !mkdtemp(dir))
-		abort();
-	return dir;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	return remove(path);
-}
-
-/* not by util/fs: valgrind 3.19 does not know openat2() */
-static void remove_tree(const char *path)
-{
-	if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) < 0 && errno != ENOENT)
-		abort();
-}
-
-void state_dir_remove(char **dir)
-{
-	remove_tree(*dir);
-	free(*dir);
-}
 
 bool is_under_valgrind(void)
 {
@@ -60,7 +31,8 @@ void remove_at(const char *dir, const char *name)
 {
 	_cleanup_(freep) char *path = path_of(dir, name);
 
-	remove_tree(path);
+	if (fs_remove_tree(path, NULL) < 0)
+		abort();
 }
 
 void make_dir_at(const char *dir, const char *name)

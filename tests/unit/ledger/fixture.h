@@ -1,4 +1,4 @@
-/* Records with something in every field, and a directory that goes away again. */
+/* Records with something in every field, and what is done to files. */
 #ifndef TEST_LEDGER_FIXTURE_H
 #define TEST_LEDGER_FIXTURE_H
 
@@ -7,12 +7,7 @@
 #include <sys/types.h>
 
 #include "ledger/record.h"
-
-/* a new directory for one test; removed by state_dir_remove() */
-char *state_dir_make(void);
-void state_dir_remove(char **dir); /* a cleanup function too */
-
-#define _cleanup_state_dir_ __attribute__((__cleanup__(state_dir_remove)))
+#include "scratch.h"
 
 bool is_under_valgrind(void); /* slow, and with limits of its own */
 

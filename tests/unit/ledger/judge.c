@@ -86,7 +86,7 @@ static void fill(const char *dir, int slots)
 
 Test(judge, nothing_at_all_is_a_first_start)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 
 	expect_verdict(dir, LEDGER_VERDICT_FRESH);
 	make_dir_at(dir, "stores");
@@ -97,7 +97,7 @@ Test(judge, nothing_at_all_is_a_first_start)
 
 Test(judge, a_ledger_with_and_without_records_is_good)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger *l;
 
 	cr_assert(eq(int, ledger_open(dir, 0, 1, &l, NULL), 0));
@@ -113,7 +113,7 @@ Test(judge, a_ledger_that_is_gone_is_missed_by_whatever_is_left)
 					      "ledger.damaged-17" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(traces); i++) {
-		_cleanup_state_dir_ char *dir = state_dir_make();
+		char *dir = scratch_make();
 
 		make_dir_at(dir, traces[i]);
 		expect_verdict(dir, LEDGER_VERDICT_MISSING);
@@ -122,7 +122,7 @@ Test(judge, a_ledger_that_is_gone_is_missed_by_whatever_is_left)
 
 Test(judge, the_marker_alone_says_that_there_was_a_ledger)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 
 	fill(dir, 1);
 	remove_at(dir, "ledger/data.mdb");
@@ -133,7 +133,7 @@ Test(judge, the_marker_alone_says_that_there_was_a_ledger)
 
 Test(judge, a_file_of_no_bytes_is_missing_and_on_a_first_start_fresh)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 
 	fill(dir, 1);
 	cut(dir, 0);
@@ -144,7 +144,7 @@ Test(judge, a_file_of_no_bytes_is_missing_and_on_a_first_start_fresh)
 
 Test(judge, a_ledger_without_databases_is_missing_and_on_a_first_start_fresh)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *ledger = path_of(dir, "ledger");
 	MDB_env *env;
 
@@ -158,7 +158,7 @@ Test(judge, a_ledger_without_databases_is_missing_and_on_a_first_start_fresh)
 
 Test(judge, a_truncated_file_is_damaged_wherever_records_are_cut_off)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	off_t whole;
 
 	fill(dir, 40);
@@ -173,7 +173,7 @@ Test(judge, a_truncated_file_is_damaged_wherever_records_are_cut_off)
 
 Test(judge, garbage_and_what_is_no_file_are_damaged)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *data = path_of(dir, "ledger/data.mdb");
 	char garbage[8192];
 
@@ -191,7 +191,7 @@ Test(judge, garbage_and_what_is_no_file_are_damaged)
 
 Test(judge, another_ledger_in_its_place_is_damaged)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct id other;
 
 	fill(dir, 1);
@@ -202,7 +202,7 @@ Test(judge, another_ledger_in_its_place_is_damaged)
 
 Test(judge, a_marker_that_cannot_be_read_is_damaged)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *marker = path_of(dir, MARKER_FILE);
 	static const char *const contents[] = { "", "x", "0123456789abcdef0123456789abcde\n",
 						"0123456789ABCDEF0123456789ABCDEF\n" };
@@ -219,7 +219,7 @@ Test(judge, a_marker_that_cannot_be_read_is_damaged)
 
 Test(judge, a_missing_marker_is_good_and_opening_writes_it)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct id marker;
 	struct ledger *l;
 
@@ -252,7 +252,7 @@ static void set_schema(const char *dir, uint32_t schema)
 
 Test(judge, a_newer_schema_is_newer_and_is_not_opened)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct fault f = FAULT_NONE;
 	struct ledger *l = NULL;
 
@@ -266,7 +266,7 @@ Test(judge, a_newer_schema_is_newer_and_is_not_opened)
 
 Test(judge, a_schema_that_never_existed_is_damaged)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 
 	fill(dir, 1);
 	set_schema(dir, 0);
@@ -282,7 +282,7 @@ static int put_raw(struct ledger *l, MDB_txn *txn, void *arg)
 
 Test(judge, a_record_that_does_not_decode_is_damaged_in_any_database)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	MDB_val kv[2] = { { 3, (void *)"abc" }, { 12, (void *)"no checksum!" } };
 	struct ledger *l;
 
@@ -344,7 +344,7 @@ static bool is_judged_good(const char *dir, const char *data, off_t bit, uint64_
 
 Test(judge, two_hundred_flipped_bits_are_noticed_or_harmless, .timeout = 120)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *data = path_of(dir, "ledger/data.mdb");
 	uint64_t whole;
 	off_t bits;
@@ -365,7 +365,7 @@ Test(judge, two_hundred_flipped_bits_are_noticed_or_harmless, .timeout = 120)
 
 Test(judge, no_flipped_bit_of_a_meta_page_goes_back_to_an_older_state, .timeout = 120)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *data = path_of(dir, "ledger/data.mdb");
 	off_t step = is_under_valgrind() ? 61 : 2;
 	uint64_t whole;

@@ -160,7 +160,7 @@ static void make_with_copy(const char *dir)
 
 Test(rebuild, what_was_in_the_copy_is_there_again)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct id before;
 	struct ledger *l;
 
@@ -184,7 +184,7 @@ Test(rebuild, what_was_in_the_copy_is_there_again)
 
 Test(rebuild, tokens_and_sequences_are_higher_than_any_before)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	uint64_t now = clock_wall_usec() / USEC_PER_SEC << 20;
 	struct event_record event = event_empty("after");
 	struct ledger *l;
@@ -206,7 +206,7 @@ Test(rebuild, tokens_and_sequences_are_higher_than_any_before)
 
 Test(rebuild, a_clock_that_went_back_does_not_take_the_tokens_with_it)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *marker = path_of(dir, "generation");
 	struct ledger *l;
 	uint64_t sequence;
@@ -228,7 +228,7 @@ Test(rebuild, a_clock_that_went_back_does_not_take_the_tokens_with_it)
 
 Test(rebuild, without_a_copy_an_empty_ledger_comes_with_a_high_floor)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger *l = must_open(dir);
 
 	add_slots(l, 1, 5);
@@ -246,7 +246,7 @@ Test(rebuild, without_a_copy_an_empty_ledger_comes_with_a_high_floor)
 
 Test(rebuild, twice_within_a_second_keeps_both_damaged_ones)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	uint64_t first, second;
 	struct ledger *l;
 
@@ -266,7 +266,7 @@ Test(rebuild, twice_within_a_second_keeps_both_damaged_ones)
 
 Test(rebuild, of_a_damaged_copy_what_decodes_is_taken, .timeout = 60)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *copy = path_of(dir, "ledger.copy/data.mdb");
 	struct stat st;
 
@@ -291,7 +291,7 @@ Test(rebuild, of_a_damaged_copy_what_decodes_is_taken, .timeout = 60)
 
 Test(rebuild, one_record_that_is_damaged_costs_only_itself)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *copy = path_of(dir, "ledger.copy/data.mdb");
 	_cleanup_(freep) char *bytes = NULL;
 	char *found;
@@ -308,7 +308,7 @@ Test(rebuild, one_record_that_is_damaged_costs_only_itself)
 
 Test(rebuild, events_are_bounded_in_the_new_one)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	unsigned n;
 	struct ledger *l;
 
@@ -329,7 +329,7 @@ static int put_newer(struct ledger *l, MDB_txn *txn, void *arg)
 
 Test(rebuild, a_copy_of_a_newer_slotd_is_refused_and_left_alone)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *from = path_of(dir, "ledger"), *to = path_of(dir, "ledger.copy");
 	struct fault f = FAULT_NONE;
 	struct ledger *l = must_open(dir);
@@ -348,7 +348,7 @@ Test(rebuild, a_copy_of_a_newer_slotd_is_refused_and_left_alone)
 
 Test(copy, it_can_be_made_again_and_holds_what_was_committed_before_it)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger *l = must_open(dir);
 
 	cr_assert(eq(int, copy_wait(l), 0));
@@ -364,7 +364,7 @@ Test(copy, it_can_be_made_again_and_holds_what_was_committed_before_it)
 
 Test(copy, one_that_was_killed_leaves_the_older_copy_and_the_next_one_cleans_up)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	struct ledger *l = must_open(dir);
 	int status;
 
@@ -388,7 +388,7 @@ Test(copy, one_that_was_killed_leaves_the_older_copy_and_the_next_one_cleans_up)
 
 Test(copy, a_damaged_ledger_does_not_replace_a_good_copy)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *data = path_of(dir, "ledger/data.mdb");
 	_cleanup_(freep) char *bytes = NULL;
 	struct ledger *l = must_open(dir);
@@ -470,7 +470,7 @@ static void clear_hits(struct crash_cell *cells)
 
 static void start_is_killed_at(struct crash_cell *cells, const char *name, uint32_t hit, bool copy)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	_cleanup_scratch_ char *dir = scratch_make();
 	struct ledger *l;
 
 	make_with_copy(dir);
@@ -492,7 +492,7 @@ static void start_is_killed_at(struct crash_cell *cells, const char *name, uint3
 
 Test(rebuild, killed_at_any_point_it_is_done_again_by_the_next_start, .timeout = 300)
 {
-	_cleanup_state_dir_ char *dir = state_dir_make();
+	char *dir = scratch_make();
 	_cleanup_(freep) char *file = path_of(dir, "cells");
 	struct crash_cell list[64] = { 0 };
 	struct crash_cell *cells;

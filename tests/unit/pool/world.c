@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scratch.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -79,8 +80,7 @@ void world_open(void)
 	struct fault f = FAULT_NONE;
 	sigset_t set;
 
-	strcpy(world.dir, "/tmp/slotd-test-pool-XXXXXX");
-	cr_assert_not_null(mkdtemp(world.dir));
+	world.dir = scratch_make();
 	log_open("test", LOG_ERR);
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
@@ -101,16 +101,10 @@ void world_restart(bool rebuilt)
 
 void world_close(void)
 {
-	struct fault f = FAULT_NONE;
-
 	world.over = true;
 	clock_real();
 	stop();
 	conf_unref(world.conf);
-	if (world.dir[0] && fs_remove_tree(world.dir, &f) < 0) {
-		fprintf(stderr, "%s\n", f.text); /* an assertion here would count for nothing */
-		abort();
-	}
 }
 
 static void on_added(struct pool *pool, const struct refusal *refusal, void *userdata)

@@ -6,7 +6,7 @@
 
 /* of the test that runs: each test is a process */
 extern struct world {
-	char dir[64];
+	char *dir;
 	sd_event *event;
 	struct conf *conf;
 	struct ledger *ledger;

@@ -9,13 +9,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "slotctl/daemon.h"
 #include "slotctl/out.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
 
-static char root[64];
+static char *root;
 
 static void put_file(const char *name, const char *text)
 {
@@ -31,8 +32,7 @@ static void make_home(void)
 	char path[128];
 
 	out_init();
-	snprintf(root, sizeof(root), "/tmp/slotctl-daemon-XXXXXX");
-	cr_assert(mkdtemp(root) != NULL);
+	root = scratch_make();
 	snprintf(path, sizeof(path), "%s/config/slotd", root);
 	cr_assert(eq(int, fs_mkdir_all(path, 0700, NULL), 0));
 	setenv("XDG_RUNTIME_DIR", root, 1);
@@ -42,12 +42,7 @@ static void make_home(void)
 	unsetenv("SLOTD_SOCKET");
 }
 
-static void remove_home(void)
-{
-	fs_remove_tree_at(AT_FDCWD, root, NULL);
-}
-
-TestSuite(daemon, .init = make_home, .fini = remove_home);
+TestSuite(daemon, .init = make_home);
 
 static void expect_choice(const char *option, const char *value, enum daemon_scope scope,
 			  const char *socket)

@@ -7,26 +7,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "scratch.h"
 #include "slotctl/place.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/parse.h"
 #include "util/text.h"
 
-static char root[64];
+static char *root;
 
 static void make_root(void)
 {
-	snprintf(root, sizeof(root), "/tmp/slotctl-place-XXXXXX");
-	cr_assert(mkdtemp(root) != NULL);
+	root = scratch_make();
 }
 
-static void remove_root(void)
-{
-	fs_remove_tree(root, NULL);
-}
-
-TestSuite(place, .init = make_root, .fini = remove_root);
+TestSuite(place, .init = make_root);
 
 static char *at(const char *name)
 {

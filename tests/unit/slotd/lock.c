@@ -10,17 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "scratch.h"
 #include "util/cleanup.h"
-#include "util/fs.h"
 #include "util/text.h"
 
 Test(lock, second_one_is_told_who_holds_it)
 {
-	char dir[] = "/tmp/slotd-test-lock-XXXXXX", pid[32];
+	char *dir = scratch_make(), pid[32];
 	struct fault f = FAULT_NONE;
 	int fd = -1, second = -1;
 
-	cr_assert_not_null(mkdtemp(dir));
 	cr_assert_eq(state_lock(dir, &fd, &f), 0, "%s", f.text);
 	cr_expect_eq(state_lock(dir, &second, &f), -EBUSY);
 	snprintf(pid, sizeof(pid), "pid %d", (int)getpid());
@@ -30,17 +29,15 @@ Test(lock, second_one_is_told_who_holds_it)
 	close(fd);
 	cr_expect_eq(state_lock(dir, &second, &f), 0, "free when its holder has closed it");
 	close(second);
-	fs_remove_tree(dir, &f);
 }
 
 Test(lock, lock_of_a_dead_holder_is_free)
 {
-	char dir[] = "/tmp/slotd-test-lock-XXXXXX";
+	char *dir = scratch_make();
 	struct fault f = FAULT_NONE;
 	int fd = -1, status;
 	pid_t child;
 
-	cr_assert_not_null(mkdtemp(dir));
 	child = fork();
 	if (child == 0) {
 		cr_assert_eq(state_lock(dir, &fd, &f), 0);
@@ -49,21 +46,18 @@ Test(lock, lock_of_a_dead_holder_is_free)
 	waitpid(child, &status, 0);
 	cr_expect_eq(state_lock(dir, &fd, &f), 0, "%s", f.text);
 	close(fd);
-	fs_remove_tree(dir, &f);
 }
 
 Test(lock, link_in_its_place_is_not_followed)
 {
-	char dir[] = "/tmp/slotd-test-lock-XXXXXX";
+	char *dir = scratch_make();
 	_cleanup_(freep) char *victim = NULL, *path = NULL;
 	struct fault f = FAULT_NONE;
 	int fd = -1;
 
-	cr_assert_not_null(mkdtemp(dir));
 	victim = text_printf("%s/victim", dir);
 	path = text_printf("%s/lock", dir);
 	cr_assert_eq(symlink(victim, path), 0);
 	cr_expect_eq(state_lock(dir, &fd, &f), -ELOOP);
 	cr_expect_neq(access(victim, F_OK), 0);
-	fs_remove_tree(dir, &f);
 }

@@ -1,21 +1,19 @@
 #include "fixture.h"
 
 #include <criterion/criterion.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "scratch.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
-#include "util/fs.h"
 
 void fixture_open(struct fixture *x)
 {
 	memset(x, 0, sizeof(*x));
-	strcpy(x->dir, "/tmp/slotd-watch-XXXXXX");
-	cr_assert(mkdtemp(x->dir));
+	x->dir = scratch_make();
 	cr_assert(sd_event_new(&x->event) >= 0);
 	setenv("GIT_CONFIG_GLOBAL", "/dev/null", 1);
 	setenv("GIT_CONFIG_SYSTEM", "/dev/null", 1);
@@ -27,11 +25,8 @@ void fixture_open(struct fixture *x)
 
 void fixture_close(struct fixture *x)
 {
-	_cleanup_(closep) int tmp = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
 	watch_free(x->watch);
 	sd_event_unref(x->event);
-	cr_assert(fs_remove_tree_at(tmp, x->dir + strlen("/tmp/"), NULL) == 0);
 }
 
 void fixture_called(struct watch *w, void *userdata)

@@ -13,7 +13,7 @@ struct fixture {
 	sd_event *event;
 	struct watch *watch;
 	unsigned calls; /* of the callback */
-	char dir[64];
+	char *dir;
 	char path[128];
 };
 
