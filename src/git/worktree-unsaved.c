@@ -227,7 +227,7 @@ static int say_commits(struct worktree *w, size_t count, const git_oid *newest, 
 	git_commit_free(commit);
 	git_oid_tostr(hex, sizeof(hex), newest);
 	return say(report, text_printf("%zu %s %s: %s %.100s", count,
-				       count == 1 ? "commit" : "commits", where, hex,
+				       text_plural(count, "commit", "commits"), where, hex,
 				       subject ? subject : ""));
 }
 

@@ -369,6 +369,7 @@ void pool_removal_step(struct pool *pool)
 
 static int check_removable(struct pool *pool, struct refusal *ret)
 {
+	unsigned leased = pool->count[SLOT_STATE_LEASED] + pool->count[SLOT_STATE_PREPARING];
 	const struct pool_record *r = &pool->rec;
 
 	if (r->from_file && conf_find_pool(pool->pools->conf, r->name))
@@ -382,10 +383,10 @@ static int check_removable(struct pool *pool, struct refusal *ret)
 			      pool->failure->why.text);
 	if (pool->fresh)
 		return refuse(ret, "Conflict", "pool %s is just being added; try again", r->name);
-	if (pool->count[SLOT_STATE_LEASED] || pool->count[SLOT_STATE_PREPARING])
-		return refuse(ret, "Conflict", "%u slots of pool %s are leased: slotctl leases",
-			      pool->count[SLOT_STATE_LEASED] + pool->count[SLOT_STATE_PREPARING],
-			      r->name);
+	if (leased > 0)
+		return refuse(ret, "Conflict", "%u %s of pool %s %s leased: slotctl leases", leased,
+			      text_plural(leased, "slot", "slots"), r->name,
+			      text_plural(leased, "is", "are"));
 	if (!list_is_empty(&pool->slots[SLOT_STATE_ISOLATED])) {
 		const struct slot *slot =
 			list_first(&pool->slots[SLOT_STATE_ISOLATED], struct slot, link);

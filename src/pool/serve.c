@@ -226,9 +226,10 @@ static void refuse_unavailable(struct waiter *w)
 	const struct slot *slot = any_isolated(pool);
 
 	waiter_refuse(w, "Unavailable",
-		      "all %u slots of pool %s are isolated; %s: %.120s (see: slotctl slots %s)",
-		      pool->total, pool->rec.name, slot ? slot->rec.name : "-",
-		      slot ? slot->rec.reason : "-", pool->rec.name);
+		      "pool %s has %u %s isolated; %s: %.120s (see: slotctl slots %s)",
+		      pool->rec.name, pool->total,
+		      text_plural(pool->total, "slot, and it is", "slots, and all are"),
+		      slot ? slot->rec.name : "-", slot ? slot->rec.reason : "-", pool->rec.name);
 }
 
 static void refuse_busy(struct waiter *w)

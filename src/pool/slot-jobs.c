@@ -136,8 +136,9 @@ static void lost_its_worker(struct slot *slot, const char *what, const struct jo
 		repeat_later(slot, backoff_usec(slot->rec.attempts, RETRY_FIRST_USEC, RETRY_MOST_USEC));
 		return;
 	}
-	snprintf(why, sizeof(why), "%u workers lost over it, the last: %.150s", slot->rec.attempts,
-		 r->message);
+	snprintf(why, sizeof(why), "%u %s: %.150s", slot->rec.attempts,
+		 text_plural(slot->rec.attempts, "worker lost over it",
+			     "workers lost over it, the last"), r->message);
 	isolate(slot, what, why);
 }
 

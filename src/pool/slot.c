@@ -311,8 +311,9 @@ int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal 
 			      pool_problem(pool));
 	if (pool_total(pool) >= pool_max(pool))
 		return refuse(ret_refusal, "Unavailable",
-			      "pool %s has %u slots, its max: slotctl pool resize %s --max N",
-			      pool->rec.name, pool_total(pool), pool->rec.name);
+			      "pool %s has %u %s, its max: slotctl pool resize %s --max N",
+			      pool->rec.name, pool_total(pool),
+			      text_plural(pool_total(pool), "slot", "slots"), pool->rec.name);
 	*ret = slot_create(pool, uid);
 	return *ret ? 0 : refuse(ret_refusal, "Internal", "out of memory");
 }

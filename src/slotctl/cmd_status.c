@@ -109,8 +109,8 @@ static void print_findings(int64_t findings, json_object *pools)
 	if (findings == 0)
 		out_line(stdout, OUT_GREEN, "no findings");
 	else
-		out_line(stdout, OUT_YELLOW, "%lld finding%s; see slotctl %s%s",
-			 (long long)findings, findings == 1 ? "" : "s",
+		out_line(stdout, OUT_YELLOW, "%lld %s; see slotctl %s%s", (long long)findings,
+			 text_plural((unsigned long long)findings, "finding", "findings"),
 			 isolated ? "slots --state isolated" : "pool list",
 			 isolated && broken ? ", slotctl pool list" : "");
 }

@@ -55,6 +55,12 @@ bool text_is_equal(const char *a, const char *b);
 /* an url with "***" for its password; allocated; NULL: no memory */
 char *text_redact_url(const char *url);
 
+/* the word that goes with a number: text_plural(n, "slot", "slots") */
+static inline const char *text_plural(unsigned long long n, const char *one, const char *many)
+{
+	return n == 1 ? one : many;
+}
+
 bool text_has_prefix(const char *s, const char *prefix);
 bool text_has_suffix(const char *s, const char *suffix);
 

@@ -294,5 +294,6 @@ Test(acquire, paused_draining_and_isolated_pools_are_unavailable_even_to_who_wai
 	ask(&spec, &a);
 	world_settle();
 	cr_expect_str_eq(a.error, "Unavailable");
-	cr_expect_not_null(strstr(a.text, "isolated"));
+	cr_expect_not_null(strstr(a.text, "pool p has 1 slot, and it is isolated; p-1: test"), "%s",
+			   a.text);
 }

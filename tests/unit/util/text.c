@@ -26,6 +26,13 @@ Test(text, grows_and_is_taken)
 	cr_expect(eq(sz, t.len, 0));
 }
 
+Test(text, one_is_not_many)
+{
+	cr_expect(eq(str, S(text_plural(0, "slot", "slots")), S("slots")));
+	cr_expect(eq(str, S(text_plural(1, "slot", "slots")), S("slot")));
+	cr_expect(eq(str, S(text_plural(2, "slot", "slots")), S("slots")));
+}
+
 Test(text, an_empty_one_is_an_empty_string)
 {
 	struct text t = { 0 };
