@@ -259,10 +259,23 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 
 /* --- renewing --- */
 
+/* what the lease's holder has said by now; either part may be missing */
+static uint64_t tell_renewed(struct lease *lease)
+{
+	const struct lease_record *r = &lease->rec;
+	struct slot *slot = lease->slot;
+	char progress[32] = "";
+
+	if (r->progress >= 0)
+		snprintf(progress, sizeof(progress), "progress=%d%s", r->progress,
+			 r->message[0] ? " " : "");
+	return pools_event(slot->pool->pools, "lease_renewed", slot->pool, slot, lease, r->uid,
+			   "%s%s", progress, r->message);
+}
+
 uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
 {
-	struct slot *slot = lease->slot;
-	struct pools *p = slot->pool->pools;
+	struct pools *p = lease->slot->pool->pools;
 
 	lease_edit(lease);
 	set_deadline(&lease->rec);
@@ -278,10 +291,7 @@ uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message,
 	lease_set_timer(lease);
 	batch_put_lease(p->batch, &lease->rec);
 	pools_changed(p);
-	if (touch)
-		return 0;
-	return pools_event(p, "lease_renewed", slot->pool, slot, lease, lease->rec.uid,
-			   "progress=%d %s", lease->rec.progress, lease->rec.message);
+	return touch ? 0 : tell_renewed(lease);
 }
 
 /* --- ending --- */

@@ -32,6 +32,14 @@ class Leases(Case):
         self.assertEqual((shown["progress"], shown["message"], shown["renewals"]), (40, "half way", 2))
         self.assertEqual(shown["status"], "renewed")
 
+    def test_event_of_a_renewal_says_what_was_reported(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")["lease"]
+        for report in ({}, {"message": "begun"}, {"progress": 40}):
+            slotd.call("Renew", lease=lease, **report)
+        self.assertEqual([e["detail"] for e in slotd.events() if e["kind"] == "lease_renewed"],
+                         [None, "begun", "progress=40 begun"])
+
     def test_calls_that_come_at_once_share_a_commit(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")["lease"]
