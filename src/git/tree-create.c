@@ -1,6 +1,9 @@
 /* A commit becomes files. */
 #include "git/tree.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "git/index-write.h"
 #include "git/tree-file.h"
 #include "util/cleanup.h"
@@ -26,6 +29,37 @@ static int create_one(struct tree_worker *w, size_t i, void *userdata)
 
 	CRASH_POINT("tree.create.file");
 	return r;
+}
+
+/* what the two begin with alike */
+static size_t common_length(const char *a, const char *b)
+{
+	size_t n = 0;
+
+	while (a[n] != '\0' && a[n] == b[n])
+		n++;
+	return n;
+}
+
+/* a directory grows with what is put into it, so they are counted when all is there */
+static uint64_t disk_of_dirs(int slot_fd, const struct tree_list *list)
+{
+	uint64_t bytes = tree_file_disk(slot_fd, ".") + tree_file_disk(slot_fd, ".git");
+	const char *before = "";
+
+	for (size_t i = 0; i < list->n; i++) {
+		const char *path = list->entries[i].path;
+		const char *slash = strchr(path + common_length(path, before), '/');
+
+		/* entries of one directory stand together: what the one before is not in is new */
+		for (; slash; slash = strchr(slash + 1, '/')) {
+			_cleanup_(freep) char *dir = strndup(path, (size_t)(slash - path));
+
+			bytes += dir ? tree_file_disk(slot_fd, dir) : 0;
+		}
+		before = path;
+	}
+	return bytes;
 }
 
 static void repo_closep(struct repo **repo)
@@ -55,6 +89,7 @@ int tree_create(const struct tree_slot *slot, const git_oid *commit, unsigned th
 	if (r < 0)
 		return r;
 	stats.files = c.list.n;
+	stats.disk_bytes += disk_of_dirs(slot->slot_fd, &c.list);
 	*ret = stats;
 	return 0;
 }

@@ -22,6 +22,18 @@ static int path_fault(struct tree_worker *w, int r, const char *what, const char
 	return fault_errno(w->f, r, "cannot %s \"%s\"", what, quoted ? quoted : path);
 }
 
+static uint64_t disk_of(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512;
+}
+
+uint64_t tree_file_disk(int dir_fd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? disk_of(&st) : 0;
+}
+
 /* makes one directory; what is in the way and no directory goes */
 static int make_dir(int parent_fd, const char *name)
 {
@@ -222,6 +234,7 @@ static int write_gitlink(struct tree_worker *w, struct tree_entry *e)
 	if (fstat(r, &st) < 0)
 		return path_fault(w, -errno, "look at", e->path);
 	tree_stat_fill(&e->stat, &st);
+	w->stats.disk_bytes += disk_of(&st);
 	return 0;
 }
 
@@ -247,7 +260,7 @@ static int write_content(struct tree_worker *w, struct tree_entry *e, const void
 		return path_fault(w, r, "write", e->path);
 	tree_stat_fill(&e->stat, &st);
 	w->stats.written++;
-	w->stats.bytes += (uint64_t)st.st_size;
+	w->stats.disk_bytes += disk_of(&st);
 	return 0;
 }
 

@@ -35,4 +35,7 @@ int tree_file_write(struct tree_worker *w, struct tree_entry *e, const struct co
  */
 int tree_file_dirs(struct tree_worker *w, const char *path, size_t len);
 
+/* blocks of one name in bytes, without what is in it; 0: it is not there, or cannot be looked at */
+uint64_t tree_file_disk(int dir_fd, const char *name);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "git/tree-file.h"
 #include "git/tree-walk.h"
 #include "util/cleanup.h"
 
@@ -174,6 +175,6 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ig
 		r = tell(&s, &staged, want_ignored, fn, userdata);
 	free(staged.paths);
 	if (r == 0 && ret_disk_bytes)
-		*ret_disk_bytes = s.walk.disk_bytes;
+		*ret_disk_bytes = s.walk.disk_bytes + tree_file_disk(slot->slot_fd, ".git");
 	return r;
 }

@@ -112,7 +112,7 @@ static void stats_add(struct tree_stats *sum, const struct tree_stats *one)
 	sum->files += one->files;
 	sum->written += one->written;
 	sum->removed += one->removed;
-	sum->bytes += one->bytes;
+	sum->disk_bytes += one->disk_bytes;
 }
 
 int tree_work(const struct tree_slot *slot, struct repo *repo, size_t n, size_t chunk,

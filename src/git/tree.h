@@ -38,7 +38,7 @@ struct tree_stats {
 	uint64_t files;	 /* in the tree */
 	uint64_t written; /* files written */
 	uint64_t removed; /* names deleted */
-	uint64_t bytes;	 /* of all files as stat says */
+	uint64_t disk_bytes; /* tree_create(): blocks that the slot uses, in bytes, as du counts */
 };
 
 /**
@@ -95,7 +95,7 @@ typedef int (*tree_change_fn)(enum tree_change change, const char *path, void *u
  *	the store); NULL: the index is not compared, and nothing is ignored
  * @want_ignored: report TREE_CHANGE_IGNORED too
  * @threads: 1..8
- * @ret_disk_bytes: blocks that the slot uses, in bytes; may be NULL
+ * @ret_disk_bytes: blocks that the slot uses, in bytes, as du counts; may be NULL
  *
  * An entry is unchanged when size, mtime, ctime, inode, type and mode are those of the index and
  * the entry is not racy; else its content decides (filters applied the other way), and stat data

@@ -173,8 +173,8 @@ int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, un
 	if (r == 0)
 		r = unmark(w, f);
 	if (r == 0)
-		r = tree_sweep(&w->tree, commit, false, threads, found_something, f, &stats.bytes,
-			       f);
+		r = tree_sweep(&w->tree, commit, false, threads, found_something, f,
+			       &stats.disk_bytes, f);
 	if (r == 0)
 		*ret = stats;
 	return r;

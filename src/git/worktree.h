@@ -83,7 +83,7 @@ int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
  *
  * State files of operations and locks of the slot are removed: nobody works in it any more. At the end
  * a sweep proves it: -EBUSY, with the name of what it found, when somebody wrote meanwhile. @ret's
- * bytes are the blocks that the slot uses, ignored files included.
+ * disk_bytes are all that the slot uses, ignored files included.
  */
 int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
 		   struct tree_stats *ret, struct fault *f);

@@ -107,7 +107,7 @@ int job_slot_create(struct work *work)
 	json_set_string(work->reply, "head", git_oid_tostr_s(&commit));
 	json_set_int(work->reply, "dev", (int64_t)s.dev);
 	json_set_int(work->reply, "ino", (int64_t)s.ino);
-	json_set_int(work->reply, "diskBytes", (int64_t)stats.bytes);
+	json_set_int(work->reply, "diskBytes", (int64_t)stats.disk_bytes);
 	return 0;
 }
 
@@ -288,7 +288,7 @@ static int clean(struct work *work, struct site *s, const git_oid *commit, bool 
 	if (r < 0)
 		return r;
 	set_head(work, commit, NULL);
-	json_set_int(work->reply, "diskBytes", (int64_t)stats.bytes);
+	json_set_int(work->reply, "diskBytes", (int64_t)stats.disk_bytes);
 	return 0;
 }
 

@@ -55,6 +55,29 @@ Test(tree_create, goes_deep)
 	assert_creates("d=$(printf 'dir/%.0s' $(seq 300)); mkdir -p $d && echo x > $d/f");
 }
 
+static int ignore(enum tree_change change, const char *path, void *userdata)
+{
+	return 0;
+}
+
+Test(tree_create, counts_what_du_counts_and_so_does_a_sweep)
+{
+	uint64_t swept = 0;
+	char *created;
+
+	commit_made_by("mkdir -p d/e f; echo a > a; echo b > d.c; echo c > d/e/c; ln -s a l; "
+		       "head -c 300000 /dev/urandom > big; : > empty; "
+		       "for i in $(seq 500); do echo $i > f/a-name-that-makes-it-grow-$i; done");
+	slot_open();
+	cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
+	created = sh_text("test %llu -eq $(du -s --block-size=1 s | cut -f1) || du -s --block-size=1 s",
+			  (unsigned long long)slot_stats.disk_bytes);
+	cr_expect_str_eq(created, "", "%llu, and %s", (unsigned long long)slot_stats.disk_bytes,
+			 created);
+	cr_assert_eq(tree_sweep(&slot, NULL, false, 2, ignore, NULL, &swept, &slot_fault), 0);
+	cr_expect_eq(swept, slot_stats.disk_bytes, "%llu", (unsigned long long)swept);
+}
+
 Test(tree_create, makes_nothing_of_an_empty_tree)
 {
 	assert_creates("true");

@@ -13,6 +13,7 @@
 
 struct tree_slot slot = { .slot_fd = -1, .admin_fd = -1 };
 struct fault slot_fault;
+struct tree_stats slot_stats;
 
 void slot_open(void)
 {
@@ -78,9 +79,8 @@ void commit_made_by(const char *make)
 int create_at(const char *rev)
 {
 	git_oid commit = commit_of(rev);
-	struct tree_stats stats;
 
-	return tree_create(&slot, &commit, 2, &stats, &slot_fault);
+	return tree_create(&slot, &commit, 2, &slot_stats, &slot_fault);
 }
 
 int switch_to(const char *rev)

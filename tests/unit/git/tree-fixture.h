@@ -10,6 +10,7 @@
 /* the repository is "r", the slot "s" (a worktree without files); there is one of them */
 extern struct tree_slot slot;
 extern struct fault slot_fault;
+extern struct tree_stats slot_stats; /* of the last create_at() */
 
 /* "git worktree add --no-checkout" of r as s, and its handles; closed by slot_close() */
 void slot_open(void);
