@@ -191,6 +191,17 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 
 /* --- opening --- */
 
+/* the job is over; false: it brought nothing, and what that means for the pool is done */
+static bool has_opened(struct pool *pool, const struct job_result *r)
+{
+	pool->store_job = NULL;
+	if (r->outcome == JOB_CANCELED || store_job_repeat_if_lost(pool, r))
+		return false;
+	if (r->outcome != JOB_DONE)
+		open_failed(pool, store_job_error(r), r->message);
+	return r->outcome == JOB_DONE;
+}
+
 /* <store>.new becomes <store>: from now on it is complete */
 static int publish_clone(struct pool *pool, struct fault *f)
 {
@@ -213,13 +224,8 @@ static void on_cloned(const struct job_result *r, void *userdata)
 	struct pool *pool = userdata;
 	struct fault f = FAULT_NONE;
 
-	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED || store_job_repeat_if_lost(pool, r))
+	if (!has_opened(pool, r))
 		return;
-	if (r->outcome != JOB_DONE) {
-		open_failed(pool, store_job_error(r), r->message);
-		return;
-	}
 	if (publish_clone(pool, &f) < 0) {
 		open_failed(pool, "Internal", f.text);
 		return;
@@ -252,13 +258,8 @@ static void on_opened(const struct job_result *r, void *userdata)
 	const char *common_dir;
 	char text[REASON_SIZE];
 
-	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED || store_job_repeat_if_lost(pool, r))
+	if (!has_opened(pool, r))
 		return;
-	if (r->outcome != JOB_DONE) {
-		open_failed(pool, store_job_error(r), r->message);
-		return;
-	}
 	common_dir = json_get_string(r->params, "commonDir");
 	if (common_dir && pool->rec.common_dir[0] == '\0')
 		other = find_other(pool, common_dir);
