@@ -121,7 +121,7 @@ EXPORT void criterion_continue_test(void)
 	failed = true;
 }
 
-EXPORT void criterion_skip_test(const char *format, ...)
+__attribute__((format(printf, 1, 2))) EXPORT void criterion_skip_test(const char *format, ...)
 {
 	va_list ap;
 

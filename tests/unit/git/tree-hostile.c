@@ -107,6 +107,9 @@ static const struct {
 	{ "100644 ", "\"\"" },		 { "200000 odd", "odd" },   { "999999 odd", "damaged" },
 };
 
+/* an object's name into its bytes, as trees have them; perl is part of every Debian */
+#define UNHEX "perl -ne 'chomp; print pack q(H*), $_'"
+
 Test(tree_hostile, a_tree_with_impossible_names_is_refused_by_name)
 {
 	commit_made_by("echo a > a");
@@ -116,7 +119,7 @@ Test(tree_hostile, a_tree_with_impossible_names_is_refused_by_name)
 		git_oid commit;
 		struct tree_stats stats;
 
-		cr_assert(sh("cd r && { printf '%s\\0'; git rev-parse %s | xxd -r -p; } > ../t && "
+		cr_assert(sh("cd r && { printf '%s\\0'; git rev-parse %s | " UNHEX "; } > ../t && "
 			     "git commit-tree -m x $(git hash-object -t tree -w --literally ../t) "
 			     "> ../c",
 			     trees[i].items, what));
@@ -135,8 +138,8 @@ Test(tree_hostile, a_file_and_a_directory_of_one_name_are_refused)
 
 	commit_made_by("echo a > a");
 	slot_open();
-	cr_assert(sh("cd r && { printf '100644 a\\0'; git rev-parse HEAD:a | xxd -r -p; "
-		     "printf '40000 a\\0'; git rev-parse HEAD: | xxd -r -p; } > ../t && "
+	cr_assert(sh("cd r && { printf '100644 a\\0'; git rev-parse HEAD:a | " UNHEX "; "
+		     "printf '40000 a\\0'; git rev-parse HEAD: | " UNHEX "; } > ../t && "
 		     "git commit-tree -m x $(git hash-object -t tree -w --literally ../t) > ../c"));
 	cr_assert_eq(git_oid_fromstr(&commit, sh_text("cat c")), 0);
 	cr_assert_eq(tree_create(&slot, &commit, 2, &(struct tree_stats){ 0 }, &slot_fault),
