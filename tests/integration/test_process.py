@@ -162,29 +162,28 @@ class Signals(Case):
         self.assertLess(took, 8)
 
     def test_whoever_waits_is_told_when_slotd_stops(self):
-        names = ("a", "b", "c")
-        slotd = self.slotd({name: {"path": git.make(self.path(name)), "slots": {"ready": 2, "max": 4}}
-                            for name in names}, settings={"shutdown_timeout": "2s", "workers": 1})
-        leases = {}
-        for pool in names:
-            slotd.wait_ready(pool, 2)
-            leases[pool] = slotd.acquire(pool)
+        origin = git.make_many(self.path("origin.git"), 20000)
+        slotd = self.slotd({"a": {"path": origin, "slots": {"ready": 0, "max": 1}},
+                            "b": {"path": git.make(self.path("b")), "slots": {"ready": 2, "max": 4}}},
+                           settings={"shutdown_timeout": "2s", "workers": 2})
+        slotd.wait_ready("b", 2)
+        lease = slotd.acquire("b")["lease"]
         slotd.wait_quiet()
         slot = next(s["slot"] for s in slotd.slots("b").values() if s["state"] == "ready")
-        origin = git.make_many(self.path("origin.git"), 20000)
-        calls = (("PoolAdd", {"pool": "new", "url": "file://" + origin}),
-                 ("SlotAdd", {"pool": "a"}),
-                 ("SlotRemove", {"slot": slot}),
-                 ("Release", {"lease": leases["c"]["lease"]}))
+        # two that take long, for each of the two workers; the others wait for one
+        calls = (("PoolAdd", {"pool": "new", "url": "file://" + origin}, "new"),
+                 ("SlotAdd", {"pool": "a"}, "a"),
+                 ("SlotRemove", {"slot": slot}, None),
+                 ("Release", {"lease": lease}, None))
         clients = []
-        for method, parameters in calls:
+        for method, parameters, busy in calls:
             clients.append(self.enterContext(slotd.client()))
             clients[-1].send(method, parameters)
-            if method == "PoolAdd":
-                self.stop_worker_of(slotd, "new")  # the only one: the others wait for it
+            if busy:
+                self.stop_worker_of(slotd, busy)
         slotd.call("Ping")  # served after what was sent before
         slotd.stop()
-        for client, (method, _) in zip(clients, calls):
+        for client, (method, _, _) in zip(clients, calls):
             with self.subTest(method):
                 self.assert_error("ShuttingDown", client.result)
 
