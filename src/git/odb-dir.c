@@ -12,13 +12,14 @@
 
 #include "git/loose.h"
 #include "git/sha1.h"
+#include "git/verified.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
 
 struct pack {
 	char *name; /* of the .idx, in objects/pack */
-	ino_t ino;  /* of the .idx; another one is another pack */
+	uint64_t id; /* verified_pack_id(); another one is another pack */
 	git_odb_backend *backend;
 	bool seen; /* by the scan that is running */
 };
@@ -97,33 +98,33 @@ bool odb_dir_is(const struct odb_dir *dir, const struct stat *st)
 	return dir->dev == st->st_dev && dir->ino == st->st_ino;
 }
 
-static struct pack *pack_find(struct odb_dir *dir, const char *name, ino_t ino)
+static struct pack *pack_find(struct odb_dir *dir, const char *name, uint64_t id)
 {
 	for (size_t i = 0; i < dir->n_packs; i++)
-		if (dir->packs[i].ino == ino && strcmp(dir->packs[i].name, name) == 0)
+		if (dir->packs[i].id == id && strcmp(dir->packs[i].name, name) == 0)
 			return &dir->packs[i];
 	return NULL;
 }
 
 /* what libgit2 will open by name must be regular files */
-static bool pack_is_sound(int pack_fd, const char *idx, ino_t *ret_ino)
+static bool pack_is_sound(int pack_fd, const char *idx, uint64_t *ret_id)
 {
 	_cleanup_(freep) char *pack = text_printf("%.*s.pack", (int)(strlen(idx) - 4), idx);
-	struct stat st;
+	struct stat of_pack, of_idx;
 
-	if (!pack || fstatat(pack_fd, pack, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (!pack || fstatat(pack_fd, pack, &of_pack, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(of_pack.st_mode))
 		return false;
-	if (fstatat(pack_fd, idx, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+	if (fstatat(pack_fd, idx, &of_idx, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(of_idx.st_mode))
 		return false;
-	*ret_ino = st.st_ino;
+	*ret_id = verified_pack_id(&of_pack, &of_idx);
 	return true;
 }
 
-static bool pack_add(struct odb_dir *dir, const char *name, ino_t ino)
+static bool pack_add(struct odb_dir *dir, const char *name, uint64_t id)
 {
 	_cleanup_(freep) char *path = text_printf("%s/pack/%s", dir->path, name);
 	struct pack *more = realloc(dir->packs, (dir->n_packs + 1) * sizeof(*more));
-	struct pack pack = { .ino = ino, .seen = true };
+	struct pack pack = { .id = id, .seen = true };
 
 	if (more)
 		dir->packs = more;
@@ -163,17 +164,17 @@ static bool packs_scan(struct odb_dir *dir, DIR *listing)
 		dir->packs[i].seen = false;
 	while ((entry = readdir(listing))) {
 		struct pack *pack;
-		ino_t ino;
+		uint64_t id;
 
 		if (!text_has_prefix(entry->d_name, "pack-") ||
 		    !text_has_suffix(entry->d_name, ".idx") ||
-		    !pack_is_sound(dirfd(listing), entry->d_name, &ino))
+		    !pack_is_sound(dirfd(listing), entry->d_name, &id))
 			continue;
-		pack = pack_find(dir, entry->d_name, ino);
+		pack = pack_find(dir, entry->d_name, id);
 		if (pack)
 			pack->seen = true;
 		else
-			changed |= pack_add(dir, entry->d_name, ino);
+			changed |= pack_add(dir, entry->d_name, id);
 	}
 	return packs_forget_unseen(dir) || changed;
 }
@@ -223,11 +224,26 @@ static void note_pack_fault(struct fault *f, const struct pack *pack, int rc, in
 	*r = fault(f, -EUCLEAN, "%s: %s", pack->name, e ? e->message : "cannot be read");
 }
 
+static int check_name(const struct pack *pack, const git_oid *oid, git_object_t type, const void *data,
+		      size_t size, struct fault *f)
+{
+	git_oid found;
+	int r;
+
+	if (verified_has(pack->id, oid))
+		return 0;
+	r = sha1_object(type, data, size, &found);
+	if (r == 0 && !git_oid_equal(&found, oid))
+		r = fault(f, -EUCLEAN, "%s: an object in it is damaged", pack->name);
+	if (r == 0)
+		verified_add(pack->id, oid);
+	return r;
+}
+
 static int pack_read(struct pack *pack, const git_oid *oid, git_object_t *ret_type, void **ret_data,
 		     size_t *ret_size, struct fault *f, int *r)
 {
 	void *data = NULL;
-	git_oid found;
 	int rc;
 
 	rc = pack->backend->read(&data, ret_size, ret_type, pack->backend, oid);
@@ -235,9 +251,7 @@ static int pack_read(struct pack *pack, const git_oid *oid, git_object_t *ret_ty
 		note_pack_fault(f, pack, rc, r);
 		return rc;
 	}
-	*r = sha1_object(*ret_type, data, *ret_size, &found);
-	if (*r == 0 && !git_oid_equal(&found, oid))
-		*r = fault(f, -EUCLEAN, "%s: an object in it is damaged", pack->name);
+	*r = check_name(pack, oid, *ret_type, data, *ret_size, f);
 	if (*r < 0) {
 		loose_free(data);
 		return GIT_ERROR;

@@ -1,6 +1,7 @@
 #include "git/tree.h"
 
 #include <criterion/criterion.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -319,4 +320,57 @@ Test(tree_hostile, a_mount_is_reported_and_never_crossed)
 		cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
 		assert_slot_is_clean_at("HEAD");
 	}
+}
+
+/* where the index of the only pack keeps the offset of an object; version 2, without 64-bit offsets */
+static off_t place_of_offset(int idx, const char *rev)
+{
+	git_oid oid, at;
+	uint32_t n;
+
+	cr_assert_eq(git_oid_fromstr(&oid, sh_text("git -C r rev-parse %s", rev)), 0);
+	cr_assert_eq(pread(idx, &n, sizeof(n), 8 + 255 * 4), (ssize_t)sizeof(n));
+	n = be32toh(n);
+	for (uint32_t i = 0; i < n; i++) {
+		cr_assert_eq(pread(idx, at.id, GIT_OID_RAWSZ, 8 + 1024 + i * 20), GIT_OID_RAWSZ);
+		if (git_oid_equal(&at, &oid))
+			return 8 + 1024 + n * 24 + i * 4;
+	}
+	cr_assert(false, "%s is not packed", rev);
+	return 0;
+}
+
+/* each object is found where the other one is */
+static void swap_in_index(const char *one, const char *other)
+{
+	int idx;
+	off_t places[2];
+	uint32_t offsets[2];
+
+	cr_assert(sh("chmod u+w r/.git/objects/pack/*.idx"));
+	idx = open(sh_text("echo $PWD/r/.git/objects/pack/*.idx"), O_RDWR | O_CLOEXEC);
+	cr_assert_geq(idx, 0);
+	places[0] = place_of_offset(idx, one);
+	places[1] = place_of_offset(idx, other);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(pread(idx, &offsets[i], 4, places[i]), 4);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(pwrite(idx, &offsets[!i], 4, places[i]), 4);
+	close(idx);
+}
+
+Test(tree_hostile, a_pack_that_changed_after_it_was_read_is_held_against_its_names_again)
+{
+	commit_made_by("echo a > a; echo b > b");
+	cr_assert(sh("git -C r repack -adq"));
+	for (int i = 0; i < 2; i++) {
+		slot_open();
+		cr_assert_eq(create_at("HEAD"), 0, "%s", slot_fault.text);
+		slot_close();
+		cr_assert(sh("git -C r worktree remove --force ../s"));
+	}
+	swap_in_index("HEAD:a", "HEAD:b");
+	slot_open();
+	cr_expect_eq(create_at("HEAD"), -EUCLEAN);
+	cr_expect_neq(strstr(slot_fault.text, "damaged"), NULL, "%s", slot_fault.text);
 }
