@@ -51,10 +51,11 @@ layer util
 layer rpc util/
 layer config util/
 layer ledger util/
+layer lease util/
 layer watch util/
 layer jobs util/ rpc/ config/ ledger/ watch/
-layer pool util/ rpc/ config/ ledger/ watch/ jobs/
-layer slotd util/ rpc/ config/ ledger/ watch/ jobs/ pool/
+layer pool util/ rpc/ config/ lease/ ledger/ watch/ jobs/
+layer slotd util/ rpc/ config/ lease/ ledger/ watch/ jobs/ pool/
 layer git util/ rpc/
 layer integrity util/ rpc/ git/
 layer worker util/ rpc/ git/ integrity/
