@@ -76,6 +76,7 @@ static struct conf_own own_of(const struct yaml_node *node)
 	return (struct conf_own){
 		.ready = yaml_node_find(node, "slots.ready"),
 		.max = yaml_node_find(node, "slots.max"),
+		.lease_mode = yaml_node_find(node, "lease.mode"),
 		.ttl = yaml_node_find(node, "lease.ttl"),
 		.min_ttl = yaml_node_find(node, "lease.min_ttl"),
 		.max_ttl = yaml_node_find(node, "lease.max_ttl"),

@@ -189,10 +189,25 @@ static void print_indent(struct text *t, unsigned depth)
 	text_addf(t, "%*s", (int)(2 * depth), "");
 }
 
-/* does the key before this one open the same section? */
+/* did the key before this one open the section that ends at the dot behind len? */
 static bool is_same_section(const struct conf_table *table, size_t at, size_t len)
 {
 	return at > 0 && strncmp(table->keys[at - 1].name, table->keys[at].name, len + 1) == 0;
+}
+
+/* the sections that a key is in, as far as they are new; returns what is left of its name */
+static const char *print_sections(const struct conf_table *table, size_t at, unsigned *depth,
+				  struct text *t)
+{
+	const char *full = table->keys[at].name, *name = full, *dot;
+
+	for (; (dot = strchr(name, '.')); name = dot + 1, ++*depth) {
+		if (is_same_section(table, at, (size_t)(dot - full)))
+			continue;
+		print_indent(t, *depth);
+		text_addf(t, "%.*s:\n", (int)(dot - name), name);
+	}
+	return name;
 }
 
 /* url and path are printed where they say something, for one pool has only one of them */
@@ -206,17 +221,14 @@ static void print_table(const struct conf_table *table, const void *base, unsign
 {
 	for (size_t i = 0; i < table->n; i++) {
 		const struct conf_key *key = &table->keys[i];
-		const char *dot = strchr(key->name, '.');
-		size_t len = dot ? (size_t)(dot - key->name) : 0;
+		unsigned at = depth;
+		const char *name;
 
 		if (is_silent(key, base))
 			continue;
-		if (dot && !is_same_section(table, i, len)) {
-			print_indent(t, depth);
-			text_addf(t, "%.*s:\n", (int)len, key->name);
-		}
-		print_indent(t, dot ? depth + 1 : depth);
-		text_addf(t, "%s: ", dot ? dot + 1 : key->name);
+		name = print_sections(table, i, &at, t);
+		print_indent(t, at);
+		text_addf(t, "%s: ", name);
 		conf_value_print(key, base, t);
 		text_add_string(t, "\n");
 	}

@@ -35,6 +35,10 @@ enum conf_ignored { CONF_IGNORED_KEEP, CONF_IGNORED_REMOVE };
 enum conf_processes { CONF_PROCESSES_WAIT, CONF_PROCESSES_END };
 enum conf_lease_mode { CONF_LEASE_PHASES, CONF_LEASE_MULTIPLIERS, CONF_LEASE_FIXED };
 
+struct conf_term {
+	uint64_t ttl_usec, grace_usec;
+};
+
 /* everything below pools.NAME, also used for "defaults" and for pools made at run time */
 struct conf_pool {
 	char *name;    /* NULL in conf.defaults */
@@ -81,6 +85,9 @@ struct conf_pool {
 		uint64_t abandon_after_usec, max_age_usec, monitor_every_usec;
 		unsigned max_renewals, stuck_after;
 		unsigned silence_multiplier;
+		struct {
+			struct conf_term silent, first, early, middle, late;
+		} phases;
 	} lease;
 	struct {
 		struct conf_list users, groups, operators;

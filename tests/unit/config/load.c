@@ -161,6 +161,8 @@ Test(conf_load, what_is_inherited_gives_way_to_what_a_pool_says)
 	cr_expect(lt(u64, conf_find_pool(c, "quick")->lease.warn_before_usec, 2 * USEC_PER_SEC));
 	cr_expect(eq(u64, conf_find_pool(c, "slow")->lease.max_ttl_usec, 2 * USEC_PER_DAY));
 	cr_expect(eq(u64, conf_find_pool(c, "late")->lease.ttl_usec, USEC_PER_HOUR));
+	cr_expect_eq(conf_find_pool(c, "late")->lease.mode, CONF_LEASE_PHASES);
+	cr_expect_eq(conf_find_pool(c, "quick")->lease.mode, CONF_LEASE_FIXED, "a ttl means that ttl");
 	conf_unref(c);
 }
 
