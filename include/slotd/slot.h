@@ -276,11 +276,12 @@ SLOT_API int slot_request_set_wait_usec(struct slot_request *request, uint64_t w
 SLOT_API int slot_request_set_ttl_usec(struct slot_request *request, uint64_t ttl_usec);
 /* process that may release by slot or path later on: the caller (default) or an ancestor of it */
 SLOT_API int slot_request_set_holder(struct slot_request *request, int64_t pid);
-/* how long the work will probably take, microseconds; no effect yet */
+/* how long the work will probably take, microseconds; lease.mode multipliers reckons with it */
 SLOT_API int slot_request_set_estimate_usec(struct slot_request *request, uint64_t estimate_usec);
 /* the greater is served first */
 SLOT_API int slot_request_set_priority(struct slot_request *request, int64_t priority);
-/* a label, after those that are there; no effect yet */
+/* a label, after those that are there; without commas, at most 126 bytes in all. In lease.mode
+ * multipliers the first of simple, complex, research and epic changes the time */
 SLOT_API int slot_request_add_label(struct slot_request *request, const char *label);
 /* a note of the caller's own; the same name again replaces it */
 SLOT_API int slot_request_add_meta(struct slot_request *request, const char *name,

@@ -44,4 +44,8 @@ int worktree_write_admin(int admin_fd, const struct worktree_names *n, struct fa
 int worktree_open_slot(int slots_fd, const char *name, uint64_t dev, uint64_t ino,
 		       struct fault *f);
 
+/* handle of the slot's administration; -EUCLEAN: gone, or no directory of the store */
+int worktree_open_admin(int common_fd, const struct worktree_names *n, const char *name,
+			struct fault *f);
+
 #endif

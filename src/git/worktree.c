@@ -82,8 +82,8 @@ int worktree_open_slot(int slots_fd, const char *name, uint64_t dev, uint64_t in
 	return TAKE_FD(fd);
 }
 
-static int open_admin(int common_fd, const struct worktree_names *n, const char *name,
-		      struct fault *f)
+int worktree_open_admin(int common_fd, const struct worktree_names *n, const char *name,
+			struct fault *f)
 {
 	_cleanup_(freep) char *path = text_printf("worktrees/%s", n->admin);
 	int fd;
@@ -145,7 +145,7 @@ static int open_handles(struct worktree *w, const struct worktree_names *n, int 
 	common_fd = worktree_open_common(w->repo, f);
 	if (common_fd < 0)
 		return common_fd;
-	w->tree.admin_fd = open_admin(common_fd, n, w->name, f);
+	w->tree.admin_fd = worktree_open_admin(common_fd, n, w->name, f);
 	return w->tree.admin_fd < 0 ? w->tree.admin_fd : 0;
 }
 

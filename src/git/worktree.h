@@ -100,6 +100,22 @@ enum worktree_flags {
  */
 int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f);
 
+struct worktree_observation {
+	const char *operation; /* "merge", "rebase", ..., "unmerged paths"; "": none; NULL: it cannot be told */
+	uint64_t written_usec; /* wall clock; the latest change of a file or directory; 0: it cannot be told */
+};
+
+/**
+ * worktree_observe - is somebody at work in a slot?
+ * @usec: how long looking for what was written last may take
+ *
+ * Reads only, and beside whoever works there. What cannot be told is said so in @ret, with the reason in
+ * @f if it is the operation; the return is negative when nothing could be looked at.
+ */
+int worktree_observe(struct repo *repo, int slots_fd, const char *slots_path, const char *name,
+		     uint64_t dev, uint64_t ino, uint64_t usec, struct worktree_observation *ret,
+		     struct fault *f);
+
 /* is anything in the slot's place? */
 bool worktree_exists(int slots_fd, const char *name);
 

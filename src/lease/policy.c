@@ -165,6 +165,8 @@ struct lease_decision lease_judge(const struct lease_settings *s, const struct r
 		return over(LEASE_REASON_DECLARED, silence);
 	if (e->bound == LEASE_SIGN_NO)
 		return over(LEASE_REASON_BOUND_DEAD, silence);
+	if (e->other_boot)
+		return over(LEASE_REASON_OTHER_BOOT, silence);
 	if (e->operation == LEASE_SIGN_YES && e->extensions < LEASE_EXTENSIONS)
 		return (struct lease_decision){ LEASE_EXTEND, LEASE_REASON_OPERATION, silence,
 						now_usec + LEASE_EXTENSION_USEC };
@@ -172,6 +174,8 @@ struct lease_decision lease_judge(const struct lease_settings *s, const struct r
 		return keep(LEASE_REASON_BOUND_ALIVE, silence, now_usec + LOOK_AGAIN);
 	if (e->processes == LEASE_SIGN_YES)
 		return keep(LEASE_REASON_PROCESSES, silence, now_usec + LOOK_AGAIN);
+	if (s->abandon_after_usec && s->abandon_after_usec <= allowed)
+		allowed = s->abandon_after_usec - 1; /* who wants it back sooner than that, gets it */
 	if (silence <= allowed)
 		return keep(LEASE_REASON_RHYTHM, silence, now_usec - silence + allowed + 1);
 	return judge_silence(s, e, silence, now_usec);

@@ -75,6 +75,7 @@ enum lease_sign {
 struct lease_evidence {
 	enum lease_sign bound;	   /* what it is bound to lives; UNKNOWN: it is bound to nothing that ends */
 	bool declared;		   /* the holder said that it is done */
+	bool other_boot;	   /* it was last heard before the machine was started again */
 	enum lease_sign operation; /* a merge, rebase, ... or unmerged paths in the slot */
 	enum lease_sign processes; /* one has its working directory or an open file in it */
 	uint64_t written_usec;	   /* when something in the slot was last written; 0: not known */
@@ -92,6 +93,7 @@ enum lease_verdict {
 enum lease_reason {
 	LEASE_REASON_DECLARED,
 	LEASE_REASON_BOUND_DEAD,
+	LEASE_REASON_OTHER_BOOT,
 	LEASE_REASON_OPERATION,
 	LEASE_REASON_BOUND_ALIVE,
 	LEASE_REASON_PROCESSES,

@@ -113,6 +113,9 @@ enum lease_end { LEASE_END_NONE, LEASE_END_RELEASED, LEASE_END_FINISHED, LEASE_E
 enum lease_bind { LEASE_BIND_TTL = 1, LEASE_BIND_PROCESS = 2, LEASE_BIND_CONNECTION = 4,
 		  LEASE_BIND_MANUAL = 8 };
 
+/* of struct rhythm, which is opaque here */
+#define RHYTHM_SIZE 112
+
 struct lease_record {
 	struct id id;
 	char slot[NAME_SIZE];
@@ -130,15 +133,24 @@ struct lease_record {
 	char meta[META_SIZE];  /* JSON object; empty: none */
 	uint8_t bind;	       /* enum lease_bind, or-ed */
 	int32_t priority;
+	char labels[LABEL_SIZE]; /* as asked for, separated by commas */
+	uint64_t estimate_usec;	 /* of the whole work; 0: none */
+	uint64_t asked_ttl_usec; /* 0: as the pool says */
 	struct moment acquired;
 	struct moment renewed; /* wall_usec 0: never */
+	struct moment heard; /* the holder's last call */
 	struct moment deadline; /* of the ttl; wall_usec 0: none */
-	uint64_t ttl_usec;
+	uint64_t ttl_usec; /* the term under way: of the grant, or of the last renewal */
 	uint64_t grace_usec;
+	uint8_t rhythm[RHYTHM_SIZE]; /* struct rhythm: the gaps between its reports */
 	uint32_t renewals;
 	int32_t progress; /* 0..100; -1: never reported */
 	char message[REASON_SIZE];
 	bool warned; /* expiring soon was said this term */
+	uint8_t verdict; /* enum lease_verdict of the last inquiry of this term, plus one; 0: none */
+	uint8_t reason;	 /* and its enum lease_reason */
+	uint32_t extensions; /* given for an operation in progress */
+	struct moment suspect; /* since when; wall_usec 0: it is not */
 };
 
 /* idempotency: found by uid and key */

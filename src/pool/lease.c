@@ -10,9 +10,6 @@
 #include "util/parse.h"
 
 #define LEASE_ACCURACY_USEC (50 * USEC_PER_MSEC)
-#define LEASE_AGAIN_USEC    USEC_PER_SEC /* an end that could not be recorded is tried again */
-
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 
 /* --- life --- */
 
@@ -28,7 +25,7 @@ struct lease *lease_new(struct slot *slot, const struct lease_record *rec)
 	list_init(&lease->link);
 	id_to_string(&rec->id, lease->id_text);
 	if (sd_event_add_time(p->event, &lease->timer, CLOCK_BOOTTIME, UINT64_MAX,
-			      LEASE_ACCURACY_USEC, on_timer, lease) < 0 ||
+			      LEASE_ACCURACY_USEC, lease_on_timer, lease) < 0 ||
 	    map_put(p->leases, lease->id_text, lease) < 0) {
 		sd_event_source_disable_unref(lease->timer);
 		free(lease);
@@ -52,128 +49,12 @@ void lease_free(struct lease *lease)
 		map_remove(p->keys, lease->key->name);
 		key_free(lease->key);
 	}
+	lease_stop_inquiry(lease);
 	map_remove(p->leases, lease->id_text);
 	list_del(&lease->link);
 	p->n_leases--;
 	sd_event_source_disable_unref(lease->timer);
 	free(lease);
-}
-
-/* --- time --- */
-
-static bool has_deadline(const struct lease *lease)
-{
-	return lease->rec.deadline.wall_usec != 0;
-}
-
-static uint64_t grace_end(const struct lease *lease)
-{
-	return lease->rec.deadline.boot_usec + lease->rec.grace_usec;
-}
-
-static uint64_t warn_at(const struct lease *lease)
-{
-	uint64_t before = lease->slot->pool->conf->lease.warn_before_usec;
-	uint64_t deadline = lease->rec.deadline.boot_usec;
-
-	/* with a short ttl the warning comes in its last third, not at once */
-	if (before > lease->rec.ttl_usec / 3)
-		before = lease->rec.ttl_usec / 3;
-	return deadline > before ? deadline - before : 0;
-}
-
-const char *lease_status(const struct lease *lease)
-{
-	uint64_t now = clock_boot_usec();
-
-	if (!has_deadline(lease))
-		return lease->rec.renewals ? "renewed" : "active";
-	if (now >= grace_end(lease))
-		return "expired";
-	if (now >= lease->rec.deadline.boot_usec)
-		return "grace";
-	if (now >= warn_at(lease))
-		return "expiring_soon";
-	return lease->rec.renewals ? "renewed" : "active";
-}
-
-void lease_set_timer(struct lease *lease)
-{
-	uint64_t next = grace_end(lease);
-
-	if (!has_deadline(lease)) {
-		sd_event_source_set_enabled(lease->timer, SD_EVENT_OFF);
-		return;
-	}
-	if (!lease->rec.warned)
-		next = warn_at(lease);
-	sd_event_source_set_time(lease->timer, next);
-	sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT);
-}
-
-static void warn(struct lease *lease)
-{
-	struct slot *slot = lease->slot;
-	char left[DURATION_TEXT_SIZE];
-	uint64_t now = clock_boot_usec(), deadline = lease->rec.deadline.boot_usec;
-
-	format_age(deadline > now ? deadline - now : 0, left);
-	batch_save(slot->pool->pools->batch, &lease->rec, sizeof(lease->rec));
-	lease->rec.warned = true;
-	batch_put_lease(slot->pool->pools->batch, &lease->rec);
-	pools_event(slot->pool->pools, "lease_expiring_soon", slot->pool, slot, lease, UID_SLOTD,
-		    "%s left", left);
-	log_info("lease expires soon: %s left slot=%s agent=%s", left, slot->rec.name,
-		 lease->rec.agent);
-}
-
-static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
-{
-	struct lease *lease = userdata;
-	uint64_t now = clock_boot_usec();
-
-	if (!has_deadline(lease) || lease->slot->pool->pools->stopping)
-		return 0;
-	if (lease->ended || now >= grace_end(lease)) {
-		/* when the commit of its end fails it lives on, and has to be looked at again */
-		sd_event_source_set_time(s, now + LEASE_AGAIN_USEC);
-		sd_event_source_set_enabled(s, SD_EVENT_ONESHOT);
-	}
-	if (lease->ended)
-		return 0;
-	if (now >= grace_end(lease)) {
-		lease_finish(lease, LEASE_END_EXPIRED, false, UID_SLOTD, "not renewed in time");
-		return 0;
-	}
-	if (!lease->rec.warned && now >= warn_at(lease))
-		warn(lease);
-	lease_set_timer(lease);
-	return 0;
-}
-
-static void set_deadline(struct lease_record *rec)
-{
-	if (!(rec->bind & LEASE_BIND_TTL)) {
-		memset(&rec->deadline, 0, sizeof(rec->deadline));
-		return;
-	}
-	rec->deadline = moment_now();
-	rec->deadline.wall_usec += rec->ttl_usec;
-	rec->deadline.boot_usec += rec->ttl_usec;
-}
-
-/* a rollback put the record back: the timer follows */
-static void undo_timer(void *arg)
-{
-	lease_set_timer(arg);
-}
-
-static void lease_edit(struct lease *lease)
-{
-	struct batch *b = lease->slot->pool->pools->batch;
-
-	batch_undo(b, undo_timer, lease);
-	batch_save(b, &lease->rec, sizeof(lease->rec));
 }
 
 /* --- granting --- */
@@ -207,11 +88,12 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 	snprintf(rec->base, sizeof(rec->base), "%s", head);
 	rec->bind = spec->bind ? spec->bind : LEASE_BIND_TTL;
 	rec->priority = spec->priority;
-	rec->acquired = moment_now();
-	rec->ttl_usec = spec->ttl_usec ? spec->ttl_usec : conf->lease.ttl_usec;
-	rec->grace_usec = conf->lease.grace_usec;
+	memcpy(rec->labels, spec->labels, sizeof(rec->labels));
+	rec->estimate_usec = spec->estimate_usec;
+	rec->asked_ttl_usec = spec->ttl_usec;
+	rec->acquired = rec->heard = moment_now();
 	rec->progress = -1;
-	set_deadline(rec);
+	lease_begin_term(rec, conf);
 }
 
 /* above every token that this slot ever had, and above the floor that a rebuilt ledger sets */
@@ -255,43 +137,6 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 		  (unsigned long long)rec.token);
 	batch_put_lease(p->batch, &lease->rec);
 	return lease;
-}
-
-/* --- renewing --- */
-
-/* what the lease's holder has said by now; either part may be missing */
-static uint64_t tell_renewed(struct lease *lease)
-{
-	const struct lease_record *r = &lease->rec;
-	struct slot *slot = lease->slot;
-	char progress[32] = "";
-
-	if (r->progress >= 0)
-		snprintf(progress, sizeof(progress), "progress=%d%s", r->progress,
-			 r->message[0] ? " " : "");
-	return pools_event(slot->pool->pools, "lease_renewed", slot->pool, slot, lease, r->uid,
-			   "%s%s", progress, r->message);
-}
-
-uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
-{
-	struct pools *p = lease->slot->pool->pools;
-
-	lease_edit(lease);
-	set_deadline(&lease->rec);
-	lease->rec.warned = false;
-	if (!touch) {
-		lease->rec.renewed = moment_now();
-		lease->rec.renewals++;
-		if (progress >= 0)
-			lease->rec.progress = progress;
-		if (message)
-			snprintf(lease->rec.message, sizeof(lease->rec.message), "%s", message);
-	}
-	lease_set_timer(lease);
-	batch_put_lease(p->batch, &lease->rec);
-	pools_changed(p);
-	return touch ? 0 : tell_renewed(lease);
 }
 
 /* --- ending --- */
@@ -344,6 +189,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	batch_save(p->batch, &slot->lease, sizeof(slot->lease));
 	slot_edit(slot);
 	lease->ended = true;
+	lease_stop_inquiry(lease);
 	slot->lease = NULL;
 	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
 	slot->rec.used_usec += held_usec(lease);

@@ -269,6 +269,7 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	p->conf = conf_ref(conf);
 	list_init(&p->pools);
 	list_init(&p->all_leases);
+	list_init(&p->inquiries);
 	list_init(&p->ended_keys);
 	p->batch = batch_new(ledger);
 	p->by_name = map_new();
@@ -321,6 +322,7 @@ void pools_free(struct pools *p)
 		(void)pools_commit(p, &f); /* logged there */
 		batch_rollback(p->batch, 0); /* what the last answers recorded comes with the next start */
 	}
+	inquiries_free(p);
 	list_for_each_safe(pool, tmp, &p->pools, link)
 		pool_free(pool);
 	list_for_each_safe(key, kt, &p->ended_keys, link)

@@ -189,6 +189,8 @@ struct acquire_spec {
 	bool has_wait;
 	uint64_t wait_usec;
 	uint64_t ttl_usec; /* 0: the pool's */
+	uint64_t estimate_usec; /* of the whole work; 0: none */
+	char labels[LABEL_SIZE]; /* separated by commas */
 	int32_t priority;
 	uint8_t bind; /* 0: the default */
 	uint32_t uid, pid;

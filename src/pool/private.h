@@ -2,6 +2,7 @@
 #ifndef POOL_PRIVATE_H
 #define POOL_PRIVATE_H
 
+#include "lease/policy.h"
 #include "pool/pools.h"
 #include "util/clock.h"
 #include "util/map.h"
@@ -31,6 +32,7 @@ struct pools {
 	struct map *keys;      /* by "uid:key" */
 	struct list pools;     /* in order of name */
 	struct list all_leases;
+	struct list inquiries;
 	struct list ended_keys; /* oldest first */
 	unsigned n_ended_keys;
 	unsigned n_leases;
@@ -127,7 +129,16 @@ struct lease {
 	struct slot *slot;
 	struct key *key;
 	bool ended; /* in this batch */
-	sd_event_source *timer; /* next of: warning, deadline, end of grace */
+	sd_event_source *timer; /* next of: warning, end of grace, the next inquiry */
+	struct inquiry *inquiry; /* under way */
+	uint64_t again_usec; /* CLOCK_BOOTTIME; grace has passed: not asked about before */
+};
+
+/* what was found out about a holder */
+struct inquiry_result {
+	struct lease_evidence evidence; /* what inquiry.c knows of it */
+	char operation[40];
+	unsigned n_processes;
 };
 
 struct key {
@@ -226,7 +237,21 @@ void slot_recover(struct slot *slot, bool discard, const char *reason);
 struct lease *lease_new(struct slot *slot, const struct lease_record *rec);
 void lease_free(struct lease *lease);
 struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head, const char *branch);
+
+/* lease-term.c */
 void lease_set_timer(struct lease *lease);
+int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+void lease_edit(struct lease *lease); /* before a change of rec */
+void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
+struct lease_settings lease_settings_of(const struct conf_pool *conf);
+
+void lease_judge_now(struct lease *lease, const struct inquiry_result *found);
+
+/* inquiry.c */
+void lease_inquire(struct lease *lease); /* ends in lease_judge_now(), from the loop, within 10 s */
+void lease_stop_inquiry(struct lease *lease); /* nobody wants to know any more */
+void inquiries_lose_jobs(struct pool *pool); /* its site goes, and they with it */
+void inquiries_free(struct pools *p);
 
 /* key.c */
 struct key *key_load(struct pools *p, const struct key_record *rec);

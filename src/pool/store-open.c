@@ -37,6 +37,7 @@ static void close_site(struct pool *pool)
 	struct slot *slot;
 
 	job_site_free(TAKE(pool->site));
+	inquiries_lose_jobs(pool);
 	pool->store_job = NULL;
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each(slot, &pool->slots[i], link)

@@ -199,6 +199,7 @@ static int fill_times(struct rpc_call *call, json_object *params, struct acquire
 	const struct conf_pool *conf = pool_conf(spec->pool);
 	int64_t wait = json_get_int(params, "waitUsec", -1);
 	int64_t ttl = json_get_int(params, "ttlUsec", 0);
+	int64_t estimate = json_get_int(params, "estimateUsec", 0);
 
 	if (json_object_object_get(params, "waitUsec") && wait < 0) {
 		rpc_error_parameter(call, "waitUsec");
@@ -213,10 +214,34 @@ static int fill_times(struct rpc_call *call, json_object *params, struct acquire
 	if (spec->wait_usec > 30 * USEC_PER_DAY)
 		spec->wait_usec = 30 * USEC_PER_DAY;
 	spec->ttl_usec = (uint64_t)ttl;
+	if (json_object_object_get(params, "estimateUsec") && estimate <= 0) {
+		rpc_error_parameter(call, "estimateUsec");
+		return -EINVAL;
+	}
+	spec->estimate_usec = (uint64_t)estimate;
 	if (ttl && spec->ttl_usec < conf->lease.min_ttl_usec)
 		spec->ttl_usec = conf->lease.min_ttl_usec;
 	if (spec->ttl_usec > conf->lease.max_ttl_usec)
 		spec->ttl_usec = conf->lease.max_ttl_usec;
+	return 0;
+}
+
+/* one string: "simple,frontend" */
+static int join_labels(struct rpc_call *call, json_object *labels, char *ret, size_t size)
+{
+	size_t at = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; labels && i < json_object_array_length(labels); i++) {
+		const char *label = json_object_get_string(json_object_array_get_idx(labels, i));
+		size_t len = strlen(label);
+
+		if (len == 0 || strchr(label, ',') || at + len + 2 > size) {
+			rpc_error_parameter(call, "labels");
+			return -EINVAL;
+		}
+		at += (size_t)snprintf(ret + at, size - at, "%s%s", i ? "," : "", label);
+	}
 	return 0;
 }
 
@@ -247,6 +272,7 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 	    copy_param(call, params, "task", spec->task, sizeof(spec->task)) < 0 ||
 	    copy_param(call, params, "key", spec->key, sizeof(spec->key)) < 0 ||
 	    parse_meta(call, params, spec->meta, sizeof(spec->meta)) < 0 ||
+	    join_labels(call, json_get_array(params, "labels"), spec->labels, sizeof(spec->labels)) < 0 ||
 	    parse_bind(call, json_get_string(params, "bind"), &spec->bind) < 0 ||
 	    fill_times(call, params, spec) < 0 || fill_holder(call, params, spec) < 0)
 		return -EINVAL;

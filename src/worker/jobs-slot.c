@@ -9,12 +9,14 @@
 #include "git/store.h"
 #include "git/worktree.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/json.h"
 #include "util/log.h"
 #include "util/parse.h"
 #include "util/text.h"
 
 #define SENTENCES_MAX 20
+#define OBSERVE_USEC  (5 * USEC_PER_SEC) /* for what was written last */
 
 /* what all of them work on */
 struct site {
@@ -364,4 +366,31 @@ int job_slot_remove(struct work *work)
 	if (r < 0 || has_unsaved(work))
 		return r;
 	return worktree_remove(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, &work->fault);
+}
+
+/* --- observe --- */
+
+int job_slot_observe(struct work *work)
+{
+	struct worker *w = work->worker;
+	struct worktree_observation seen;
+	_cleanup_site_ struct site s = { 0 };
+	uint64_t now = clock_wall_usec();
+	int r;
+
+	if (!read_slot(work, &s))
+		return 0;
+	r = open_store(work, &s);
+	if (r == 0)
+		r = worktree_observe(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, OBSERVE_USEC, &seen,
+				     &work->fault);
+	if (r < 0)
+		return r;
+	json_set_string(work->reply, "operation", seen.operation);
+	if (seen.written_usec)
+		json_set_int(work->reply, "writtenAgoUsec",
+			     now > seen.written_usec ? (int64_t)(now - seen.written_usec) : 0);
+	else
+		json_set(work->reply, "writtenAgoUsec", NULL);
+	return 0;
 }

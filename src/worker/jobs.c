@@ -40,6 +40,7 @@ static const struct {
 	{ "SlotCheck", job_slot_check },
 	{ "SlotClean", job_slot_clean },
 	{ "SlotRemove", job_slot_remove },
+	{ "SlotObserve", job_slot_observe },
 };
 
 work_fn work_find(const char *method)

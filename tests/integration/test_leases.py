@@ -32,6 +32,54 @@ class Leases(Case):
         self.assertEqual((shown["progress"], shown["message"], shown["renewals"]), (40, "half way", 2))
         self.assertEqual(shown["status"], "renewed")
 
+    def left(self, slotd, lease):
+        """Seconds that the term under way gave."""
+        shown = slotd.leases()[lease]
+        since = shown["renewedAtUsec"] or shown["acquiredAtUsec"]
+        return round((shown["expiresAtUsec"] - since) / SECOND), round(shown["graceUsec"] / SECOND)
+
+    def test_terms_follow_the_phase(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")["lease"]
+        terms = [self.left(slotd, lease)]
+        for progress in (None, None, 25, 75, 10):
+            slotd.call("Renew", lease=lease, progress=progress)
+            terms.append(self.left(slotd, lease))
+        self.assertEqual(terms, [(180, 60), (240, 60), (240, 60), (300, 60), (360, 90), (240, 60)])
+        slotd.restart()
+        slotd.call("Renew", lease=lease, progress=80)
+        self.assertEqual(self.left(slotd, lease), (360, 90))
+
+    def test_terms_of_the_configuration_hold(self):
+        slotd = self.one_pool(lease={"phases": {"silent": {"ttl": "7m"}, "late": {"grace": "5s"}}})
+        lease = slotd.acquire("p")["lease"]
+        self.assertEqual(self.left(slotd, lease), (420, 60))
+        slotd.call("Renew", lease=lease, progress=80)
+        slotd.call("Renew", lease=lease, progress=80)
+        self.assertEqual(self.left(slotd, lease), (360, 5))
+
+    def test_multipliers_follow_priority_label_and_estimate(self):
+        slotd = self.one_pool(ready=3, maximum=3, lease={"mode": "multipliers", "ttl": "10m", "max_ttl": "30h"})
+        asked = ({"priority": 20}, {"labels": ["mine", "epic", "simple"]},
+                 {"priority": -10, "estimateUsec": 9 * 3600 * SECOND, "labels": ["complex"]})
+        leases = [slotd.acquire("p", **a)["lease"] for a in asked]
+        self.assertEqual([self.left(slotd, lease)[0] for lease in leases], [300, 1800, 72900])
+        slotd.call("Renew", lease=leases[2], progress=30)
+        self.assertEqual(self.left(slotd, leases[2])[0], round(9 * 3600 * 1.5 * 0.9))
+
+    def test_a_ttl_that_was_asked_for_holds_for_the_whole_lease(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p", ttlUsec=600 * SECOND)["lease"]
+        self.assertEqual(self.left(slotd, lease)[0], 600)
+        slotd.call("Renew", lease=lease, progress=90)
+        self.assertEqual(self.left(slotd, lease)[0], 600)
+
+    def test_labels_and_estimates_that_cannot_be_are_refused(self):
+        slotd = self.one_pool()
+        for wrong in ({"labels": ["a,b"]}, {"labels": [""]}, {"labels": ["x" * 100] * 2}, {"estimateUsec": 0},
+                      {"estimateUsec": -1}):
+            self.assert_error("org.varlink.service.InvalidParameter", slotd.acquire, "p", **wrong)
+
     def test_event_of_a_renewal_says_what_was_reported(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")["lease"]

@@ -189,12 +189,18 @@ struct lease_record lease_full(void)
 	FILL(r.meta);
 	r.bind = LEASE_BIND_TTL | LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION | LEASE_BIND_MANUAL;
 	r.priority = INT32_MIN;
-	r.acquired = r.renewed = r.deadline = moment_full();
+	FILL(r.labels);
+	r.estimate_usec = r.asked_ttl_usec = UINT64_MAX;
+	r.acquired = r.renewed = r.heard = r.deadline = moment_full();
 	r.ttl_usec = r.grace_usec = UINT64_MAX;
+	memset(r.rhythm, 0x77, sizeof(r.rhythm));
 	r.renewals = UINT32_MAX;
 	r.progress = -1;
 	FILL(r.message);
 	r.warned = true;
+	r.verdict = r.reason = UINT8_MAX;
+	r.extensions = UINT32_MAX;
+	r.suspect = moment_full();
 	return r;
 }
 
