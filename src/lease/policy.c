@@ -7,7 +7,6 @@
 
 #define MANY_RENEWALS 5
 #define LONG_WORK     (8 * USEC_PER_HOUR)
-#define LOOK_AGAIN    USEC_PER_MIN
 
 /* --- terms --- */
 
@@ -136,7 +135,7 @@ static struct lease_decision over(enum lease_reason reason, uint64_t silence)
 
 static uint64_t silence_of(const struct lease_evidence *e, uint64_t now)
 {
-	uint64_t sign = e->written_usec > e->heard_usec ? e->written_usec : e->heard_usec;
+	uint64_t sign = e->seen_usec > e->heard_usec ? e->seen_usec : e->heard_usec;
 
 	return now > sign ? now - sign : 0;
 }
@@ -148,11 +147,11 @@ static struct lease_decision judge_silence(const struct lease_settings *s, const
 	uint64_t limit = s->abandon_after_usec;
 
 	if (limit == 0)
-		return suspect(LEASE_REASON_SILENT, silence, now + LOOK_AGAIN);
+		return suspect(LEASE_REASON_SILENT, silence, now + s->look_again_usec);
 	if (silence < limit)
 		return suspect(LEASE_REASON_SILENT, silence, now - silence + limit);
 	if (e->processes == LEASE_SIGN_UNKNOWN || e->operation == LEASE_SIGN_UNKNOWN)
-		return suspect(LEASE_REASON_UNKNOWN, silence, now + LOOK_AGAIN);
+		return suspect(LEASE_REASON_UNKNOWN, silence, now + s->look_again_usec);
 	return over(LEASE_REASON_ABANDONED, silence);
 }
 
@@ -171,9 +170,9 @@ struct lease_decision lease_judge(const struct lease_settings *s, const struct r
 		return (struct lease_decision){ LEASE_EXTEND, LEASE_REASON_OPERATION, silence,
 						now_usec + LEASE_EXTENSION_USEC };
 	if (e->bound == LEASE_SIGN_YES)
-		return keep(LEASE_REASON_BOUND_ALIVE, silence, now_usec + LOOK_AGAIN);
+		return keep(LEASE_REASON_BOUND_ALIVE, silence, now_usec + s->look_again_usec);
 	if (e->processes == LEASE_SIGN_YES)
-		return keep(LEASE_REASON_PROCESSES, silence, now_usec + LOOK_AGAIN);
+		return keep(LEASE_REASON_PROCESSES, silence, now_usec + s->look_again_usec);
 	if (s->abandon_after_usec && s->abandon_after_usec <= allowed)
 		allowed = s->abandon_after_usec - 1; /* who wants it back sooner than that, gets it */
 	if (silence <= allowed)

@@ -40,6 +40,7 @@ struct lease_settings {
 	uint64_t abandon_after_usec; /* 0: never */
 	uint64_t max_age_usec;	     /* 0: none */
 	unsigned silence_multiplier; /* 0: by the longest usual silence */
+	uint64_t look_again_usec;    /* at one that shows life, though it is late */
 };
 
 /* what the time of a lease depends on */
@@ -78,7 +79,7 @@ struct lease_evidence {
 	bool other_boot;	   /* it was last heard before the machine was started again */
 	enum lease_sign operation; /* a merge, rebase, ... or unmerged paths in the slot */
 	enum lease_sign processes; /* one has its working directory or an open file in it */
-	uint64_t written_usec;	   /* when something in the slot was last written; 0: not known */
+	uint64_t seen_usec;	   /* its last sign of life in the slot: written, or a process; 0: not known */
 	uint64_t heard_usec;	   /* when the holder last called, whatever it said */
 	unsigned extensions;	   /* that it was given already */
 };

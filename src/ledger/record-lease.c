@@ -39,6 +39,7 @@ static const struct field lease_fields[] = {
 	MOMENT(lease_record, acquired),
 	MOMENT(lease_record, renewed),
 	MOMENT(lease_record, heard),
+	MOMENT(lease_record, seen),
 	MOMENT(lease_record, deadline),
 	INT(lease_record, ttl_usec),
 	INT(lease_record, grace_usec),

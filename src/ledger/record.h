@@ -139,6 +139,7 @@ struct lease_record {
 	struct moment acquired;
 	struct moment renewed; /* wall_usec 0: never */
 	struct moment heard; /* the holder's last call */
+	struct moment seen;  /* its last sign of life in the slot, as an inquiry found; wall_usec 0: none */
 	struct moment deadline; /* of the ttl; wall_usec 0: none */
 	uint64_t ttl_usec; /* the term under way: of the grant, or of the last renewal */
 	uint64_t grace_usec;

@@ -72,7 +72,7 @@ static void on_observed(const struct job_result *r, void *userdata)
 		snprintf(q->result.operation, sizeof(q->result.operation), "%s", operation);
 	}
 	if (r->outcome == JOB_DONE && ago >= 0)
-		e->written_usec = now > (uint64_t)ago ? now - (uint64_t)ago : 0;
+		e->seen_usec = now > (uint64_t)ago ? now - (uint64_t)ago : 0;
 	if (r->outcome != JOB_DONE)
 		log_info("a slot could not be looked at: %s slot=%s", r->message,
 			 q->lease ? q->lease->rec.slot : "-");

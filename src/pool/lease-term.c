@@ -113,6 +113,7 @@ struct lease_settings lease_settings_of(const struct conf_pool *conf)
 		.abandon_after_usec = conf->lease.abandon_after_usec,
 		.max_age_usec = conf->lease.max_age_usec,
 		.silence_multiplier = conf->lease.silence_multiplier,
+		.look_again_usec = conf->lease.monitor_every_usec,
 	};
 }
 
@@ -292,13 +293,37 @@ static void describe(const struct lease *lease, const struct inquiry_result *fou
 	}
 }
 
-static void collect(const struct lease *lease, struct lease_evidence *e)
+static bool is_of_this_boot(const struct moment *m)
 {
-	const struct moment *heard = &lease->rec.heard;
+	return m->wall_usec && boot_id_is_same(&m->boot, clock_boot_id());
+}
 
-	e->other_boot = !boot_id_is_same(&heard->boot, clock_boot_id());
-	e->heard_usec = e->other_boot ? 0 : heard->boot_usec;
-	e->extensions = lease->rec.extensions;
+/* a process that was seen is a sign of that moment, also when it is gone at the next look */
+static void note_sign(struct lease *lease, const struct lease_evidence *e, uint64_t now)
+{
+	struct moment *seen = &lease->rec.seen;
+	bool lives = e->processes == LEASE_SIGN_YES || e->bound == LEASE_SIGN_YES;
+	uint64_t at = lives ? now : e->seen_usec;
+
+	if (at == 0 || at > now || (is_of_this_boot(seen) && seen->boot_usec >= at))
+		return;
+	lease_edit(lease);
+	*seen = moment_now();
+	seen->boot_usec -= now - at;
+	seen->wall_usec -= now - at;
+	batch_put_lease(lease->slot->pool->pools->batch, &lease->rec);
+	pools_changed(lease->slot->pool->pools);
+}
+
+static void collect(struct lease *lease, struct lease_evidence *e, uint64_t now)
+{
+	const struct lease_record *r = &lease->rec;
+
+	e->other_boot = !is_of_this_boot(&r->heard);
+	e->heard_usec = e->other_boot ? 0 : r->heard.boot_usec;
+	e->extensions = r->extensions;
+	note_sign(lease, e, now);
+	e->seen_usec = is_of_this_boot(&r->seen) ? r->seen.boot_usec : 0;
 }
 
 static const char *event_of(enum lease_verdict v)
@@ -363,7 +388,7 @@ void lease_judge_now(struct lease *lease, const struct inquiry_result *found)
 	if (lease->slot->pool->pools->stopping)
 		return;
 	memcpy(&rhythm, lease->rec.rhythm, sizeof(rhythm));
-	collect(lease, &evidence);
+	collect(lease, &evidence, now);
 	d = lease_judge(&settings, &rhythm, &evidence, now);
 	describe(lease, found, &d, why, sizeof(why));
 	if (d.verdict == LEASE_OVER)

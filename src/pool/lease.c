@@ -147,7 +147,7 @@ static const char *event_of(enum lease_end how)
 	case LEASE_END_FINISHED:
 		return "lease_finished";
 	case LEASE_END_EXPIRED:
-		return "lease_expired";
+		return "lease_recovered";
 	case LEASE_END_FORCED:
 		return "lease_forced";
 	default:

@@ -271,7 +271,7 @@ static json_object *lease_info(struct slotd *d, const struct rpc_call *call, str
 	json_set(o, "progress", r->progress >= 0 ? json_object_new_int(r->progress) : NULL);
 	json_set(o, "message", string_or_null(r->message));
 	json_set_int(o, "graceUsec", (int64_t)r->grace_usec);
-	json_set_int(o, "mergeExtensions", 0);
+	json_set_int(o, "mergeExtensions", r->extensions);
 	return o;
 }
 

@@ -78,6 +78,7 @@ static struct lease_settings settings(void)
 		.min_ttl_usec = USEC_PER_MIN,
 		.max_ttl_usec = 4 * USEC_PER_HOUR,
 		.abandon_after_usec = 2 * USEC_PER_HOUR,
+		.look_again_usec = USEC_PER_MIN,
 	};
 }
 
@@ -98,7 +99,7 @@ static uint64_t ours_ends(struct agent *a, bool bound)
 
 		live_until(a, now);
 		e.heard_usec = a->heard_usec;
-		e.written_usec = a->written_usec;
+		e.seen_usec = a->written_usec;
 		e.bound = bound && !is_dead(a, now) ? LEASE_SIGN_YES : LEASE_SIGN_UNKNOWN;
 		d = lease_judge(&s, &a->rhythm, &e, now);
 		if (d.verdict == LEASE_OVER)

@@ -9,7 +9,7 @@ from support.daemon import Slotd
 from support.invariants import Checker
 from support.varlink import Closed, Error
 
-SHORT = {"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"}
+SHORT = {"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"}
 
 
 class World:

@@ -8,7 +8,7 @@ from support.case import Case
 from support.idl import Interface
 
 SECOND = 1000000
-SHORT = {"ttl": "2s", "grace": "2s", "min_ttl": "1s", "warn_before": "1s"}
+SHORT = {"ttl": "2s", "grace": "2s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"}
 UNKNOWN = "0123456789abcdef" * 2
 
 
@@ -180,7 +180,7 @@ class Leases(Case):
         self.assertGreaterEqual(time.monotonic() - began, 3.9)
         self.assert_error("LeaseGone", slotd.call, "Renew", lease=lease["lease"])
         slotd.wait_state(lease["slot"], "ready")
-        self.assertIn("lease_expired", {e["kind"] for e in slotd.events() if e["lease"] == lease["lease"]})
+        self.assertIn("lease_recovered", {e["kind"] for e in slotd.events() if e["lease"] == lease["lease"]})
 
     def test_renewal_within_the_grace_is_in_time(self):
         slotd = self.short_pool(grace="20s")

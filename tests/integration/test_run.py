@@ -84,7 +84,7 @@ class Run(Case):
         self.assertEqual(process.returncode, status)
 
     def test_lease_is_renewed_while_the_command_runs(self):
-        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "echo up; read line; exit 4", stdin=subprocess.PIPE)
         (lease,) = slotd.leases()
         # renewed at a third of its time: the fifth comes when ttl and grace would be over
@@ -93,7 +93,7 @@ class Run(Case):
         self.assert_given_back(slotd)
         kinds = [e["kind"] for e in slotd.events() if e["lease"] == lease]
         self.assertGreaterEqual(kinds.count("lease_renewed"), 5, kinds)
-        self.assertNotIn("lease_expired", kinds)
+        self.assertNotIn("lease_recovered", kinds)
         self.assertEqual(kinds[-1], "lease_released")
 
     def test_unsaved_work_is_kept_and_said(self):
@@ -138,14 +138,14 @@ class Run(Case):
             self.assertEqual(out, b"term\n" if "trap" in script else b"")
 
     def test_slotctl_killed_ends_the_lease(self):
-        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "echo up; exec sleep 300", start_new_session=True)
         process.kill()
         process.wait()
         self.until(lambda: slotd.leases() == {}, "the lease has ended", 60)
 
     def test_lost_lease_ends_the_command_with_5(self):
-        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "trap 'echo term; exit 0' TERM; echo up;"
                                " while :; do sleep 0.05; done")
         (lease,) = slotd.leases()
@@ -154,7 +154,7 @@ class Run(Case):
         self.assertEqual((out, process.returncode), (b"term\n", 5))
 
     def test_command_that_ignores_term_is_killed_when_the_lease_is_lost(self):
-        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "trap '' TERM; echo up; while :; do sleep 0.05; done")
         (lease,) = slotd.leases()
         began = time.monotonic()
@@ -164,7 +164,7 @@ class Run(Case):
         self.assertGreater(time.monotonic() - began, 9)
 
     def test_restart_of_the_daemon_in_between_is_survived(self):
-        slotd = self.one_pool(lease={"ttl": "4s", "grace": "4s", "min_ttl": "1s", "warn_before": "1s"})
+        slotd = self.one_pool(lease={"ttl": "4s", "grace": "4s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "echo up; read line; exit 9", stdin=subprocess.PIPE)
         (lease,) = slotd.leases()
         slotd.restart()
@@ -172,7 +172,7 @@ class Run(Case):
         self.wait_renewals(slotd, lease, 2)
         self.end(process, 9)
         self.assert_given_back(slotd)
-        self.assertNotIn("lease_expired", [e["kind"] for e in slotd.events()])
+        self.assertNotIn("lease_recovered", [e["kind"] for e in slotd.events()])
 
     def test_nested_run_is_another_slot(self):
         slotd = self.one_pool()

@@ -4,7 +4,7 @@ import json
 
 GRANT = "lease_created"
 RENEWAL = "lease_renewed"
-ENDS = {"lease_released", "lease_finished", "lease_expired", "lease_forced"}
+ENDS = {"lease_released", "lease_finished", "lease_recovered", "lease_forced"}
 OPERATIONS = {"Acquire": {GRANT}, "Renew": {RENEWAL}, "Release": ENDS, "Finish": ENDS}
 
 

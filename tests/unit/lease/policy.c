@@ -24,6 +24,7 @@ static struct lease_settings settings(enum lease_mode mode)
 		.min_ttl_usec = M,
 		.max_ttl_usec = 4 * H,
 		.abandon_after_usec = 2 * H,
+		.look_again_usec = M,
 	};
 }
 
@@ -218,7 +219,7 @@ Test(inquiry, a_sign_of_life_keeps_it_however_long_it_was_silent)
 	e.bound = LEASE_SIGN_YES;
 	EXPECT(e, LEASE_KEEP, LEASE_REASON_BOUND_ALIVE);
 	e.bound = LEASE_SIGN_UNKNOWN;
-	e.written_usec = NOW - 5 * M;
+	e.seen_usec = NOW - 5 * M;
 	EXPECT(e, LEASE_KEEP, LEASE_REASON_RHYTHM);
 }
 

@@ -191,7 +191,7 @@ struct lease_record lease_full(void)
 	r.priority = INT32_MIN;
 	FILL(r.labels);
 	r.estimate_usec = r.asked_ttl_usec = UINT64_MAX;
-	r.acquired = r.renewed = r.heard = r.deadline = moment_full();
+	r.acquired = r.renewed = r.heard = r.seen = r.deadline = moment_full();
 	r.ttl_usec = r.grace_usec = UINT64_MAX;
 	memset(r.rhythm, 0x77, sizeof(r.rhythm));
 	r.renewals = UINT32_MAX;

@@ -35,7 +35,7 @@ static void write_conf(void)
 	_cleanup_(freep) char *path = text_printf("%s/slotd.yaml", world.dir);
 	_cleanup_(freep) char *text = text_printf(
 		"state_dir: %s/state\nslots_dir: %s/slots\nsocket: %s/sock\ndisk: { reserve: 0 }\n"
-		"defaults: { lease: { ttl: 60s, grace: 1s, min_ttl: 1s } }\n",
+		"defaults: { lease: { ttl: 60s, grace: 1s, min_ttl: 1s, abandon_after: 1s } }\n",
 		world.dir, world.dir, world.dir);
 	struct fault f = FAULT_NONE;
 

@@ -1,0 +1,127 @@
+"""What becomes of a lease that was not renewed: nothing, as long as its holder shows life."""
+
+import os
+import signal
+import subprocess
+import time
+
+from support import git
+from support.case import Case
+
+QUICK = {"ttl": "1s", "grace": "1s", "min_ttl": "1s", "warn_before": "500ms", "monitor_every": "1s"}
+
+
+class Inquiry(Case):
+    def pool(self, **keys):
+        return self.one_pool(ready=1, maximum=2, lease={**QUICK, **keys})
+
+    def kinds(self, slotd, lease):
+        return [e["kind"] for e in slotd.events() if e["lease"] == lease]
+
+    def decided(self, slotd, lease, kind):
+        """The detail of the first event of that kind."""
+        def find():
+            return next((e["detail"] for e in slotd.events() if e["lease"] == lease and e["kind"] == kind), None)
+        return self.until(find, kind, 40)
+
+    def in_slot(self, path, *argv):
+        process = subprocess.Popen(argv or ("sleep", "600"), cwd=path)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def test_a_holder_with_a_process_in_its_slot_is_not_robbed(self):
+        slotd = self.pool(abandon_after="1s")
+        lease = slotd.acquire("p")
+        process = self.in_slot(lease["path"])
+        self.assertRegex(self.decided(slotd, lease["lease"], "lease_kept"), "1 process is in the slot")
+        time.sleep(5)
+        self.assertIn(lease["lease"], slotd.leases())
+        slotd.restart()
+        time.sleep(4)
+        self.assertIn(lease["lease"], slotd.leases())
+        process.kill()
+        process.wait()
+        self.until(lambda: lease["lease"] not in slotd.leases(), "it ends when nobody is there", 30)
+        self.assertIn("lease_recovered", self.kinds(slotd, lease["lease"]))
+
+    def test_an_open_file_is_a_sign_as_well(self):
+        slotd = self.pool(abandon_after="1s")
+        lease = slotd.acquire("p")
+        with open(os.path.join(lease["path"], "README"), encoding="utf-8") as f:
+            self.decided(slotd, lease["lease"], "lease_kept")
+            self.assertIn(lease["lease"], slotd.leases())
+            f.read()
+        self.until(lambda: lease["lease"] not in slotd.leases(), "it ends when nobody is there", 30)
+
+    def test_who_writes_now_and_then_is_not_robbed(self):
+        slotd = self.pool(abandon_after="4s")
+        lease = slotd.acquire("p")
+        for n in range(6):
+            time.sleep(2)
+            git.write(lease["path"], "notes", "%d\n" % n)
+        self.assertIn(lease["lease"], slotd.leases())
+        self.assertNotIn("lease_recovered", self.kinds(slotd, lease["lease"]))
+
+    def test_silence_makes_suspect_and_a_renewal_clears_it(self):
+        slotd = self.pool(abandon_after="1h", silence_multiplier=1)
+        lease = slotd.acquire("p")["lease"]
+        for _ in range(3):
+            slotd.call("Renew", lease=lease)
+        self.until(lambda: slotd.leases()[lease]["status"] == "suspect", "it is suspect", 20)
+        self.assertEqual(slotd.call("Leases")["stats"]["byStatus"], {"suspect": 1})
+        slotd.restart()
+        self.assertEqual(slotd.leases()[lease]["status"], "suspect")
+        self.assertEqual(slotd.call("Renew", lease=lease)["renewals"], 4)
+        self.assertEqual(slotd.leases()[lease]["status"], "renewed")
+        self.assertEqual(self.kinds(slotd, lease).count("lease_suspect"), 1)
+
+    def test_silence_alone_ends_nothing_before_abandon_after(self):
+        slotd = self.pool(abandon_after="8s")
+        began = time.monotonic()
+        lease = slotd.acquire("p")["lease"]
+        self.until(lambda: lease not in slotd.leases(), "it ends", 30)
+        self.assertGreater(time.monotonic() - began, 7.9)
+        self.assertRegex(self.decided(slotd, lease, "lease_recovered"), "no sign for [89] s, nobody in the slot")
+
+    def test_in_the_middle_of_a_merge_it_gets_more_time(self):
+        slotd = self.pool(abandon_after="1s", ttl="5s")
+        lease = slotd.acquire("p", branch="mine")
+        path = lease["path"]
+        git.commit(path, "mine", README="mine\n")
+        git.run(path, "checkout", "-q", "-b", "theirs", "HEAD~1")
+        git.commit(path, "theirs", README="theirs\n")
+        git.run(path, "merge", "-q", "mine", check=False)
+        self.assertIn("UU README", git.text(path, "status", "--porcelain"))
+        told = self.decided(slotd, lease["lease"], "merge_conflict_extension")
+        self.assertRegex(told, "in the middle of: merge; extension 1 of 2")
+        for _ in range(2):
+            shown = slotd.leases()[lease["lease"]]
+            self.assertEqual(shown["mergeExtensions"], 1)
+            self.assertGreater(shown["expiresAtUsec"] / 1e6 - time.time(), 280)
+            slotd.restart()
+
+    def test_what_cannot_be_found_out_is_no_proof(self):
+        slotd = self.pool(abandon_after="1s")
+        lease = slotd.acquire("p")["lease"]
+        os.rename(os.path.join(self.store(slotd), "HEAD"), os.path.join(self.store(slotd), "HEAD.away"))
+        self.assertRegex(self.decided(slotd, lease, "lease_suspect"), "not everything could be looked at")
+        os.rename(os.path.join(self.store(slotd), "HEAD.away"), os.path.join(self.store(slotd), "HEAD"))
+        self.until(lambda: lease not in slotd.leases(), "it ends once that is known", 30)
+
+    def store(self, slotd):
+        return os.path.join(slotd.pools["p"]["path"], ".git")
+
+    def test_a_worker_that_hangs_delays_nobody_s_renewal(self):
+        slotd = self.pool(abandon_after="1s")
+        lease, other = slotd.acquire("p")["lease"], slotd.acquire("p")["lease"]
+        deadline = time.monotonic() + 30
+        while "lease_suspect" not in self.kinds(slotd, lease):
+            self.assertLess(time.monotonic(), deadline)
+            for pid in slotd.workers():
+                os.kill(pid, signal.SIGSTOP)
+            before = time.monotonic()
+            slotd.call("Renew", lease=other)
+            self.assertLess(time.monotonic() - before, 1)
+            time.sleep(0.2)
+        self.assertIn(other, slotd.leases())
