@@ -265,8 +265,8 @@ SLOT_API int slot_request_set_agent(struct slot_request *request, const char *ag
 SLOT_API int slot_request_set_task(struct slot_request *request, const char *task);
 /* same key and same request, same lease; default: a random one for each slot_acquire() */
 SLOT_API int slot_request_set_key(struct slot_request *request, const char *key);
-/* what keeps the lease alive: "ttl" (default) or "manual"; not yet, but -EOPNOTSUPP: "process",
- * "process:PID", "connection", joined by "+" */
+/* what keeps the lease alive: "ttl", "process" (the holder), "process:PID" and "connection" (of the client),
+ * several joined by "+"; or "manual". Default: as the pool says. slotd(8), LEASES, tells the rest */
 SLOT_API int slot_request_set_bind(struct slot_request *request, const char *bind);
 /* how long to wait for a slot, microseconds; 0: not at all; default: the daemon's (60 s for
  * a slot that is being made) */

@@ -148,7 +148,7 @@ static const struct conf_key pool_keys[] = {
 	  "variables added to its environment" },
 	{ "lease.mode", CONF_ENUM, 0, POOL(lease.mode), "phases", 0, 0, "phases|multipliers|fixed",
 	  "how the time that a renewal gives is found; fixed where ttl is set and this is not" },
-	{ "lease.bind", CONF_WORD, CONF_BINDING | CONF_NO_EFFECT, POOL(lease.bind), "ttl", 0, 0, "ttl|process|connection|manual",
+	{ "lease.bind", CONF_WORD, CONF_BINDING, POOL(lease.bind), "ttl", 0, 0, "ttl|process|connection|manual",
 	  "what keeps a lease alive when the acquire does not say; several are joined by \"+\"" },
 	{ "lease.ttl", CONF_DURATION, 0, POOL(lease.ttl_usec), "4m", SEC, 30 * DAY, NULL,
 	  "how long a lease holds without renewal" },

@@ -132,6 +132,9 @@ struct lease_record {
 	char base[OID_SIZE];   /* the commit it was granted at */
 	char meta[META_SIZE];  /* JSON object; empty: none */
 	uint8_t bind;	       /* enum lease_bind, or-ed */
+	uint32_t bound_pid;	/* LEASE_BIND_PROCESS: which */
+	uint64_t bound_start;	/* its start time in clock ticks since boot */
+	struct moment bound_end; /* what it is bound to ended then; wall_usec 0: it has not */
 	int32_t priority;
 	char labels[LABEL_SIZE]; /* as asked for, separated by commas */
 	uint64_t estimate_usec;	 /* of the whole work; 0: none */

@@ -137,7 +137,7 @@ static void set_term(struct lease_record *rec, const struct conf_pool *conf)
 
 static void set_deadline(struct lease_record *rec)
 {
-	if (!(rec->bind & LEASE_BIND_TTL)) {
+	if (!(rec->bind & LEASE_BIND_TTL) && !rec->bound_end.wall_usec) {
 		memset(&rec->deadline, 0, sizeof(rec->deadline));
 		return;
 	}
@@ -244,6 +244,7 @@ uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message,
 	lease->rec.verdict = 0;
 	memset(&lease->rec.suspect, 0, sizeof(lease->rec.suspect));
 	lease->again_usec = 0;
+	lease_forgive(lease);
 	lease_begin_term(&lease->rec, lease->slot->pool->conf);
 	lease_set_timer(lease);
 	batch_put_lease(p->batch, &lease->rec);
@@ -322,6 +323,7 @@ static void collect(struct lease *lease, struct lease_evidence *e, uint64_t now)
 	e->other_boot = !is_of_this_boot(&r->heard);
 	e->heard_usec = e->other_boot ? 0 : r->heard.boot_usec;
 	e->extensions = r->extensions;
+	e->bound = lease_bound_sign(lease);
 	note_sign(lease, e, now);
 	e->seen_usec = is_of_this_boot(&r->seen) ? r->seen.boot_usec : 0;
 }

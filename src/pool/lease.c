@@ -50,6 +50,7 @@ void lease_free(struct lease *lease)
 		key_free(lease->key);
 	}
 	lease_stop_inquiry(lease);
+	lease_unbind(lease);
 	map_remove(p->leases, lease->id_text);
 	list_del(&lease->link);
 	p->n_leases--;
@@ -87,6 +88,8 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 	snprintf(rec->branch, sizeof(rec->branch), "%s", branch);
 	snprintf(rec->base, sizeof(rec->base), "%s", head);
 	rec->bind = spec->bind ? spec->bind : LEASE_BIND_TTL;
+	rec->bound_pid = spec->bound_pid;
+	rec->bound_start = spec->bound_start;
 	rec->priority = spec->priority;
 	memcpy(rec->labels, spec->labels, sizeof(rec->labels));
 	rec->estimate_usec = spec->estimate_usec;
@@ -120,6 +123,7 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	if (!lease)
 		return NULL;
 	batch_undo(p->batch, undo_grant, lease);
+	lease_bind(lease, &w->spec);
 	if (w->spec.key[0])
 		lease->key = key_grant(p, w, &rec);
 	slot->rec.lease = rec.id;

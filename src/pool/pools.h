@@ -192,7 +192,10 @@ struct acquire_spec {
 	uint64_t estimate_usec; /* of the whole work; 0: none */
 	char labels[LABEL_SIZE]; /* separated by commas */
 	int32_t priority;
-	uint8_t bind; /* 0: the default */
+	uint8_t bind; /* enum lease_bind, or-ed; 0: by ttl */
+	uint32_t bound_pid; /* LEASE_BIND_PROCESS */
+	uint64_t bound_start;
+	uint64_t conn_id; /* LEASE_BIND_CONNECTION */
 	uint32_t uid, pid;
 	uint64_t pid_start;
 };
@@ -210,6 +213,9 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 
 /* the asker is gone: no answer, and what was reserved is given back; accepts NULL */
 void waiter_abandon(struct waiter *w);
+
+/* a connection is gone: what was bound to it has lost its holder */
+void pools_conn_gone(struct pools *p, uint64_t conn_id);
 
 struct lease *lease_next(struct pools *p, struct lease *lease);
 const struct lease_record *lease_record(const struct lease *lease);

@@ -131,6 +131,9 @@ struct lease {
 	bool ended; /* in this batch */
 	sd_event_source *timer; /* next of: warning, end of grace, the next inquiry */
 	struct inquiry *inquiry; /* under way */
+	sd_event_source *bound; /* the pidfd of the process that it is bound to */
+	uint64_t conn_id; /* that it is bound to; 0: none, or it is gone */
+	bool bound_due; /* that its holder has ended could not be recorded */
 	uint64_t again_usec; /* CLOCK_BOOTTIME; grace has passed: not asked about before */
 };
 
@@ -246,6 +249,14 @@ void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);
 
 void lease_judge_now(struct lease *lease, const struct inquiry_result *found);
+
+/* lease-bind.c */
+void lease_bind(struct lease *lease, const struct acquire_spec *spec); /* at the grant, or anew by its key */
+void lease_bind_again(struct lease *lease); /* after a restart */
+void lease_unbind(struct lease *lease); /* nothing is watched any more */
+void lease_forgive(struct lease *lease); /* its holder reports, though what it was bound to has ended */
+void leases_retry_bound(struct pools *p); /* what could not be recorded */
+enum lease_sign lease_bound_sign(const struct lease *lease);
 
 /* inquiry.c */
 void lease_inquire(struct lease *lease); /* ends in lease_judge_now(), from the loop, within 10 s */

@@ -167,6 +167,8 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 		       spec->key);
 	else if (!lease)
 		refuse(&no, "LeaseGone", "the lease that key %.60s got has ended", spec->key);
+	if (!no.error)
+		lease_bind(lease, spec);
 	if (!no.error && !batch_is_empty(p->batch)) {
 		*ret = tell_after_commit(p, spec, lease, fn, userdata);
 		if (*ret)
@@ -178,7 +180,8 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 }
 
 /* true: it waits for the new asker now; false: he was refused */
-static bool take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, void *userdata)
+static bool take_over(struct waiter *w, const struct acquire_spec *spec, const uint8_t *request,
+		      acquire_fn fn, void *userdata)
 {
 	struct refusal no = { 0 };
 
@@ -194,6 +197,11 @@ static bool take_over(struct waiter *w, const uint8_t *request, acquire_fn fn, v
 	}
 	w->fn = fn;
 	w->userdata = userdata;
+	w->spec.pid = spec->pid;
+	w->spec.pid_start = spec->pid_start;
+	w->spec.bound_pid = spec->bound_pid;
+	w->spec.bound_start = spec->bound_start;
+	w->spec.conn_id = spec->conn_id;
 	return true;
 }
 
@@ -231,7 +239,7 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 		return;
 	w = find_same(p, spec);
 	if (w) {
-		if (take_over(w, request, fn, userdata))
+		if (take_over(w, spec, request, fn, userdata))
 			*ret = w; /* else the asker, and ret with him, is gone */
 		return;
 	}

@@ -278,6 +278,7 @@ int pools_reload(struct pools *p, struct conf *conf, struct fault *f)
 int pools_start(struct pools *p, bool rebuilt, struct fault *f)
 {
 	struct loading l = { .p = p, .f = f, .rebuilt = rebuilt };
+	struct lease *lease;
 	struct pool *pool;
 	int r;
 
@@ -293,6 +294,8 @@ int pools_start(struct pools *p, bool rebuilt, struct fault *f)
 	if (r < 0)
 		return r;
 	take_up_all(&l);
+	list_for_each(lease, &p->all_leases, link)
+		lease_bind_again(lease);
 	list_for_each(pool, &p->pools, link)
 		start_pool(pool, rebuilt);
 	pools_finish_deletions(p);

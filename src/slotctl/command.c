@@ -46,7 +46,7 @@ static const struct option acquire_options[] = {
 	  "how long the work will probably take; lease.mode multipliers reckons with it" },
 	{ "meta", 0, "K=V", OPTION_MAP, "meta", "a note of your own; may come again" },
 	{ "bind", 0, "HOW", OPTION_STRING, "bind",
-	  "what keeps the lease: ttl (default) or manual; not yet: process[:PID], connection" },
+	  "what keeps the lease: ttl, process[:PID] or manual; several are joined by +" },
 	{ "no-start", 0, NULL, OPTION_FLAG, NULL, "do not start the user's daemon" },
 	{ "no-create", 0, NULL, OPTION_FLAG, NULL, "do not make a pool for this repository" },
 	END,

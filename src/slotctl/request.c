@@ -2,6 +2,7 @@
 #include "slotctl/request.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "slotctl/lacks.h"
 #include "slotctl/place.h"
 #include "util/cleanup.h"
+#include "util/fs.h"
 #include "util/json.h"
 #include "util/text.h"
 
@@ -183,6 +185,40 @@ static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 	return cli_fail_call_as(cli, r, nowhere);
 }
 
+/* "sh -c COMMAND": it is gone as soon as the command is */
+static bool is_brief_shell(pid_t pid)
+{
+	static const char *const shells[] = { "sh", "bash", "dash", "zsh", "ksh", "ash", "fish" };
+	_cleanup_(freep) char *path = text_printf("/proc/%d/cmdline", (int)pid);
+	_cleanup_(freep) char *line = NULL;
+	const char *name, *option;
+	size_t len;
+
+	if (!path || fs_read_file_at(AT_FDCWD, path, 1 << 20, &line, &len) < 0 || len == 0)
+		return false;
+	name = strrchr(line, '/') ? strrchr(line, '/') + 1 : line;
+	option = strlen(line) + 1 < len ? line + strlen(line) + 1 : "";
+	for (size_t i = 0; i < ARRAY_SIZE(shells); i++)
+		if (strcmp(name, shells[i]) == 0)
+			return option[0] == '-' && option[1] != '-' && strchr(option, 'c');
+	return false;
+}
+
+/* the process that "process" means to an acquire, slotctl's parent, has to stay */
+static enum exit_status check_binding(struct cli *cli)
+{
+	const char *bind = json_get_string(cli->fields, "bind");
+	const char *word = bind ? strstr(bind, "process") : NULL;
+
+	if (!word || word[strlen("process")] == ':' || strcmp(cli->command->name, "acquire") != 0)
+		return EXIT_STATUS_DONE;
+	if (getppid() <= 1 || is_brief_shell(getppid()))
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"who runs slotctl is a shell for this one command, and the lease would end with "
+				"it; say whose it is: --bind process:PID");
+	return EXIT_STATUS_DONE;
+}
+
 /* what no daemon would accept is refused before one is asked, or started */
 static enum exit_status check_values(struct cli *cli)
 {
@@ -202,7 +238,14 @@ static enum exit_status check_values(struct cli *cli)
 			return cli_fail(cli, EXIT_STATUS_USAGE, "--%s cannot be \"%s\": %s",
 					checks[i].field, value, why);
 	}
-	return EXIT_STATUS_DONE;
+	return check_binding(cli);
+}
+
+/* a lease of run ends with slotctl, which lives as long as the command */
+static void bind_to_self(struct slot_request *q, const struct cli *cli)
+{
+	if (strcmp(cli->command->name, "run") == 0 && !json_get_string(cli->fields, "bind"))
+		slot_request_set_bind(q, "process+ttl");
 }
 
 static enum exit_status build(struct cli *cli, struct place *place, struct slot_request **ret)
@@ -226,6 +269,7 @@ static enum exit_status build(struct cli *cli, struct place *place, struct slot_
 	set_lists(q, cli->fields);
 	set_place(q, cli_word(cli, 0), place);
 	set_holder(q, cli);
+	bind_to_self(q, cli);
 	*ret = q;
 	return EXIT_STATUS_DONE;
 }

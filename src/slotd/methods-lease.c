@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "slotd/holder.h"
+#include "util/process.h"
 #include "slotd/methods.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
@@ -120,7 +120,38 @@ static bool may_acquire(struct rpc_call *call)
 	return false;
 }
 
-static int parse_bind(struct rpc_call *call, const char *text, uint8_t *ret)
+/* one word of a binding; 0: it is none. "process:4711" names the process */
+static uint8_t bind_of(const char *word, size_t len, pid_t *ret_pid)
+{
+	static const struct {
+		const char *name;
+		uint8_t bit;
+	} words[] = { { "ttl", LEASE_BIND_TTL },
+		      { "process", LEASE_BIND_PROCESS },
+		      { "connection", LEASE_BIND_CONNECTION },
+		      { "manual", LEASE_BIND_MANUAL } };
+	char text[32], *colon;
+	int64_t pid;
+
+	if (len >= sizeof(text))
+		return 0;
+	memcpy(text, word, len);
+	text[len] = '\0';
+	colon = strchr(text, ':');
+	if (colon && (strncmp(text, "process:", 8) != 0 || parse_int(colon + 1, &pid) < 0 || pid <= 0 ||
+		      pid > INT32_MAX))
+		return 0;
+	if (colon) {
+		*colon = '\0';
+		*ret_pid = (pid_t)pid;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (strcmp(words[i].name, text) == 0)
+			return words[i].bit;
+	return 0;
+}
+
+static int parse_bind(struct rpc_call *call, const char *text, uint8_t *ret, pid_t *ret_pid)
 {
 	uint8_t bind = 0;
 
@@ -128,20 +159,18 @@ static int parse_bind(struct rpc_call *call, const char *text, uint8_t *ret)
 	while (text && *text) {
 		size_t n = strcspn(text, "+");
 
-		if (n == 3 && strncmp(text, "ttl", n) == 0)
-			bind |= LEASE_BIND_TTL;
-		else if (n == 6 && strncmp(text, "manual", n) == 0)
-			bind |= LEASE_BIND_MANUAL;
-		else if (strncmp(text, "process", 7) == 0 || strncmp(text, "connection", 10) == 0) {
-			rpc_error(call, "io.slotd.pool.Unsupported", NULL,
-				  "leases bound to %.*s are not supported yet: use ttl or manual",
-				  (int)n, text);
-			return -EOPNOTSUPP;
-		} else {
+		uint8_t bit = bind_of(text, n, ret_pid);
+
+		if (!bit || bind & bit || (text[n] == '+' && !text[n + 1])) {
 			rpc_error_parameter(call, "bind");
 			return -EINVAL;
 		}
+		bind |= bit;
 		text += n + (text[n] == '+');
+	}
+	if (bind & LEASE_BIND_MANUAL && bind != LEASE_BIND_MANUAL) {
+		rpc_error_parameter(call, "bind");
+		return -EINVAL;
 	}
 	*ret = bind;
 	return 0;
@@ -261,6 +290,29 @@ static int fill_holder(struct rpc_call *call, json_object *params, struct acquir
 	return 0;
 }
 
+/* "process" alone is the holder; without a word the pool's binding holds */
+static int fill_bind(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
+{
+	const char *text = json_get_string(params, "bind");
+	pid_t pid = (pid_t)spec->pid;
+
+	if (!text)
+		text = pool_conf(spec->pool)->lease.bind;
+	if (parse_bind(call, text, &spec->bind, &pid) < 0)
+		return -EINVAL;
+	if (spec->bind & LEASE_BIND_CONNECTION)
+		spec->conn_id = rpc_call_conn_id(call);
+	if (!(spec->bind & LEASE_BIND_PROCESS))
+		return 0;
+	spec->bound_pid = (uint32_t)pid;
+	spec->bound_start = process_start_time(pid);
+	if (spec->bound_start)
+		return 0;
+	rpc_error(call, "io.slotd.pool.NotFound", json_set_string(json_object_new_object(), "what", "process"),
+		  "there is no process %d to bind the lease to", (int)pid);
+	return -ESRCH;
+}
+
 static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
 {
 	const struct rpc_peer *peer = rpc_call_peer(call);
@@ -273,8 +325,8 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 	    copy_param(call, params, "key", spec->key, sizeof(spec->key)) < 0 ||
 	    parse_meta(call, params, spec->meta, sizeof(spec->meta)) < 0 ||
 	    join_labels(call, json_get_array(params, "labels"), spec->labels, sizeof(spec->labels)) < 0 ||
-	    parse_bind(call, json_get_string(params, "bind"), &spec->bind) < 0 ||
-	    fill_times(call, params, spec) < 0 || fill_holder(call, params, spec) < 0)
+	    fill_times(call, params, spec) < 0 || fill_holder(call, params, spec) < 0 ||
+	    fill_bind(call, params, spec) < 0)
 		return -EINVAL;
 	if (!spec->branch[0] && pattern && pattern[0] &&
 	    expand_branch(pattern, spec, spec->branch, sizeof(spec->branch)) < 0) {

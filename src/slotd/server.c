@@ -198,6 +198,14 @@ void server_set_limits(struct slotd *d, const struct conf *conf)
 	rpc_service_set_limits(d->service, &limits);
 }
 
+static void on_conn_gone(uint64_t conn_id, void *userdata)
+{
+	struct slotd *d = userdata;
+
+	if (d->pools)
+		pools_conn_gone(d->pools, conn_id);
+}
+
 int server_open(struct slotd *d, struct fault *f)
 {
 	int r;
@@ -207,6 +215,7 @@ int server_open(struct slotd *d, struct fault *f)
 	if (r < 0)
 		return r;
 	server_set_limits(d, d->conf);
+	rpc_service_on_conn_gone(d->service, on_conn_gone);
 	r = methods_register(d, f);
 	if (r == 0)
 		r = rpc_service_check(d->service, f);

@@ -222,12 +222,6 @@ class Leases(Case):
         self.wait_ended(slotd, other["lease"])
         self.assertIn(lease["lease"], slotd.leases())
 
-    def test_bindings_that_are_not_there_yet_are_named(self):
-        slotd = self.one_pool()
-        for bind in ("connection", "process", "process:1", "ttl+connection"):
-            error = self.assert_error("Unsupported", slotd.acquire, "p", bind=bind)
-            self.assertIn(bind.split("+")[-1].split(":")[0], error.message)
-
     def test_unknown_binding_is_refused(self):
         slotd = self.one_pool()
         self.assert_error("org.varlink.service.InvalidParameter", slotd.acquire, "p", bind="hope")

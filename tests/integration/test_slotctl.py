@@ -93,10 +93,6 @@ class Help(Case):
         for word in ("foo", "explain", "recover"):
             self.assertNotIn("did you mean", self.assert_exit(2, self.run_plain(word)).err)
 
-    def test_what_has_no_effect_yet_is_marked_in_help(self):
-        lines = " ".join(self.run_plain("help", "acquire").out.split())
-        self.assertIn("not yet: process[:PID], connection", lines)
-
     def test_path_that_is_not_there_is_exit_4(self):
         for path in ("/nonexistent", "nonexistent", "/etc/passwd/x"):
             done = self.assert_exit(4, self.run_plain("--json", "pool", "add", "q", "--path", path))

@@ -188,6 +188,9 @@ struct lease_record lease_full(void)
 	FILL(r.base);
 	FILL(r.meta);
 	r.bind = LEASE_BIND_TTL | LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION | LEASE_BIND_MANUAL;
+	r.bound_pid = UINT32_MAX;
+	r.bound_start = UINT64_MAX;
+	r.bound_end = moment_full();
 	r.priority = INT32_MIN;
 	FILL(r.labels);
 	r.estimate_usec = r.asked_ttl_usec = UINT64_MAX;

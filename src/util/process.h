@@ -1,11 +1,11 @@
 /**
- * DOC: holder - which process is it, and whose child
+ * DOC: process - which process is it, and whose child
  *
  * A pid alone names a process only as long as it lives; with its start time it is one process of
  * this boot.
  */
-#ifndef SLOTD_HOLDER_H
-#define SLOTD_HOLDER_H
+#ifndef UTIL_PROCESS_H
+#define UTIL_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>

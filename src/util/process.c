@@ -1,5 +1,5 @@
 /* Who is whose child. */
-#include "slotd/holder.h"
+#include "util/process.h"
 
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "slotd/holder.h"
+#include "util/process.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>

@@ -1,0 +1,155 @@
+"""What a lease is bound to keeps it; its end ends it, after the grace."""
+
+import os
+import subprocess
+import time
+
+from support import paths, slotctl
+from support.case import Case
+
+QUICK = {"ttl": "1s", "grace": "3s", "min_ttl": "1s", "warn_before": "500ms", "monitor_every": "1s",
+         "abandon_after": "1s"}
+SECOND = 1000000
+
+
+class Bindings(Case):
+    def pool(self, **keys):
+        return self.one_pool(ready=2, maximum=3, lease={**QUICK, **keys})
+
+    def process(self):
+        process = subprocess.Popen(["sleep", "600"])
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        return process
+
+    def end(self, process):
+        process.kill()
+        process.wait()
+
+    def wait_ended(self, slotd, lease, seconds=30):
+        self.until(lambda: lease not in slotd.leases(), "the lease has ended", seconds)
+
+    def kinds(self, slotd, lease):
+        return [e["kind"] for e in slotd.events() if e["lease"] == lease]
+
+    def test_a_process_keeps_its_lease_and_its_end_ends_it_after_the_grace(self):
+        slotd = self.pool()
+        process = self.process()
+        lease = slotd.acquire("p", bind="process:%d" % process.pid)
+        self.assertIsNone(lease["expiresAtUsec"])
+        self.assertEqual(slotd.leases()[lease["lease"]]["bind"], "process")
+        time.sleep(6)
+        self.assertEqual(slotd.leases()[lease["lease"]]["status"], "active")
+        self.end(process)
+        died = time.monotonic()
+        self.until(lambda: slotd.leases()[lease["lease"]]["status"] == "grace", "its grace begins", 2)
+        self.wait_ended(slotd, lease["lease"])
+        self.assertGreater(time.monotonic() - died, 2.9)
+        self.assertEqual(self.kinds(slotd, lease["lease"]), ["lease_created", "holder_ended", "lease_recovered"])
+
+    def test_a_process_that_lives_keeps_a_lease_whose_time_is_over(self):
+        slotd = self.pool()
+        process = self.process()
+        lease = slotd.acquire("p", bind="process:%d+ttl" % process.pid)["lease"]
+        self.until(lambda: "lease_kept" in self.kinds(slotd, lease), "it was asked about", 20)
+        self.assertIn(lease, slotd.leases())
+        self.end(process)
+        self.wait_ended(slotd, lease)
+
+    def test_a_binding_survives_a_restart(self):
+        slotd = self.pool()
+        process = self.process()
+        lease = slotd.acquire("p", bind="process:%d" % process.pid)["lease"]
+        slotd.kill()
+        slotd.start()
+        time.sleep(5)
+        self.assertIn(lease, slotd.leases())
+        slotd.stop()
+        self.end(process)
+        slotd.start()
+        self.assertEqual(slotd.leases()[lease]["status"], "grace")
+        self.wait_ended(slotd, lease)
+
+    def test_whoever_reports_in_the_grace_keeps_it(self):
+        slotd = self.pool(abandon_after="1h")
+        process = self.process()
+        lease = slotd.acquire("p", bind="process:%d" % process.pid)["lease"]
+        self.end(process)
+        self.until(lambda: slotd.leases()[lease]["status"] == "grace", "its grace begins", 2)
+        slotd.call("Renew", lease=lease)
+        self.assertEqual(slotd.leases()[lease]["bind"], "ttl")
+        time.sleep(5)
+        self.assertIn(lease, slotd.leases())
+
+    def test_the_same_key_from_another_process_binds_it_anew(self):
+        slotd = self.pool()
+        first, second = self.process(), self.process()
+        lease = slotd.acquire("p", key="k", bind="process:%d" % first.pid)["lease"]
+        self.end(first)
+        self.assertEqual(slotd.acquire("p", key="k", bind="process:%d" % second.pid)["lease"], lease)
+        time.sleep(5)
+        self.assertEqual(slotd.leases()[lease]["status"], "active")
+        self.end(second)
+        self.wait_ended(slotd, lease)
+
+    def test_a_process_that_is_not_there_is_refused(self):
+        slotd = self.pool()
+        process = self.process()
+        self.end(process)
+        self.assert_error("NotFound", slotd.acquire, "p", bind="process:%d" % process.pid)
+        for wrong in ("process:", "process:0", "process:x", "ttl:5", "ttl+", "ttl+ttl", "manual+ttl", "nothing"):
+            self.assert_error("org.varlink.service.InvalidParameter", slotd.acquire, "p", bind=wrong)
+        self.assertEqual(slotd.leases(), {})
+
+    def test_a_connection_keeps_its_lease_and_its_end_ends_it(self):
+        slotd = self.pool()
+        with slotd.client() as client:
+            lease = client.call("Acquire", pool="p", bind="connection")["lease"]
+            time.sleep(5)
+            self.assertEqual(slotd.leases()[lease]["status"], "active")
+        self.until(lambda: slotd.leases()[lease]["status"] == "grace", "its grace begins", 2)
+        self.wait_ended(slotd, lease)
+
+    def test_who_comes_back_with_its_key_keeps_the_lease_of_its_connection(self):
+        slotd = self.pool(grace="8s")
+        with slotd.client() as client:
+            lease = client.call("Acquire", pool="p", bind="connection", key="k")["lease"]
+        slotd.restart()
+        self.assertEqual(slotd.leases()[lease]["status"], "grace")
+        with slotd.client() as client:
+            self.assertEqual(client.call("Acquire", pool="p", bind="connection", key="k")["lease"], lease)
+            self.assertEqual(slotd.leases()[lease]["status"], "active")
+            time.sleep(9)
+            self.assertIn(lease, slotd.leases())
+
+    def test_the_pool_says_what_binds_when_nobody_else_does(self):
+        slotd = self.pool(bind="manual")
+        lease = slotd.acquire("p")["lease"]
+        self.assertEqual(slotd.leases()[lease]["bind"], "manual")
+        lease = slotd.acquire("p", bind="ttl")["lease"]
+        self.assertEqual(slotd.leases()[lease]["bind"], "ttl")
+
+    def test_a_run_that_is_killed_gives_its_slot_back(self):
+        slotd = self.pool(abandon_after="1h", ttl="10m")
+        run = slotctl.start("run", "p", "--", "sleep", "600", socket=slotd.socket,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(run.wait)
+        self.addCleanup(run.kill)
+        self.until(slotd.leases, "it has a lease")
+        lease = next(iter(slotd.leases()))
+        run.kill()
+        self.wait_ended(slotd, lease)
+
+    def test_slotctl_binds_to_its_parent_and_not_to_a_shell_for_one_command(self):
+        slotd = self.pool()
+        done = slotctl.run("acquire", "p", "--bind", "process", "--json", socket=slotd.socket)
+        self.assert_exit(0, done)
+        self.assertEqual(slotd.leases()[done.json()["lease"]]["bind"], "process")
+        line = "%s --socket %s acquire p --bind process; true" % (paths.product("slotctl"), slotd.socket)
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+        self.assertIn("--bind process:PID", done.stderr)
+        self.assertEqual(len(slotd.leases()), 1)
+        line = line.replace("--bind process", "--bind process:%d" % os.getpid())
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
+        self.assertTrue(os.path.isdir(done.stdout.strip()), done.stderr)
+        self.assertEqual(len(slotd.leases()), 2)
