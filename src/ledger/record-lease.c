@@ -48,6 +48,8 @@ static const struct field lease_fields[] = {
 	INT(lease_record, grace_usec),
 	BYTES(lease_record, rhythm),
 	INT(lease_record, renewals),
+	INT(lease_record, without_progress),
+	BOOL(lease_record, stuck),
 	INT(lease_record, progress),
 	STRING(lease_record, message),
 	BOOL(lease_record, warned),

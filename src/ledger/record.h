@@ -148,6 +148,8 @@ struct lease_record {
 	uint64_t grace_usec;
 	uint8_t rhythm[RHYTHM_SIZE]; /* struct rhythm: the gaps between its reports */
 	uint32_t renewals;
+	uint32_t without_progress; /* renewals in a row */
+	bool stuck; /* that was said */
 	int32_t progress; /* 0..100; -1: never reported */
 	char message[REASON_SIZE];
 	bool warned; /* expiring soon was said this term */

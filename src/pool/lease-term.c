@@ -212,6 +212,7 @@ static void note_report(struct lease_record *rec, int32_t progress, const char *
 	note_gap(rec, &now);
 	rec->renewed = now;
 	rec->renewals++;
+	rec->without_progress = progress > rec->progress ? 0 : rec->without_progress + 1;
 	if (progress >= 0)
 		rec->progress = progress;
 	if (message)
@@ -232,14 +233,44 @@ static uint64_t tell_renewed(struct lease *lease)
 			   "%s%s", progress, r->message);
 }
 
+static bool is_above(uint32_t n, unsigned limit)
+{
+	return limit && n > limit;
+}
+
+/* worth a look by somebody; nothing is taken away for it */
+static void note_stuck(struct lease *lease)
+{
+	const struct conf_pool *conf = lease->slot->pool->conf;
+	struct lease_record *r = &lease->rec;
+	bool many = is_above(r->renewals, conf->lease.max_renewals);
+	bool same = is_above(r->without_progress, conf->lease.stuck_after);
+	char why[80];
+
+	if (!many && !same)
+		r->stuck = false;
+	if (r->stuck || (!many && !same))
+		return;
+	r->stuck = true;
+	if (same)
+		snprintf(why, sizeof(why), "renewed %u times without progress", r->without_progress);
+	else
+		snprintf(why, sizeof(why), "renewed %u times", r->renewals);
+	pools_event(lease->slot->pool->pools, "lease_stuck", lease->slot->pool, lease->slot, lease, UID_SLOTD,
+		    "%s", why);
+	log_warning("a lease may be stuck: %s slot=%s agent=%s", why, r->slot, r->agent);
+}
+
 uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
 {
 	struct pools *p = lease->slot->pool->pools;
 
 	lease_edit(lease);
 	lease->rec.warned = false;
-	if (!touch)
+	if (!touch) {
 		note_report(&lease->rec, progress, message);
+		note_stuck(lease);
+	}
 	lease->rec.heard = moment_now();
 	lease->rec.verdict = 0;
 	memset(&lease->rec.suspect, 0, sizeof(lease->rec.suspect));

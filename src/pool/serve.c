@@ -57,13 +57,34 @@ static bool is_held_up(const struct waiter *w)
 	return slot && is_leaving(slot);
 }
 
+/* slots that an agent has, or is getting; those without a name are one agent */
+static unsigned count_held(const struct pool *pool, const char *agent)
+{
+	const struct slot *slot;
+	unsigned n = 0;
+
+	list_for_each(slot, &pool->slots[SLOT_STATE_LEASED], link)
+		n += slot->lease && strcmp(slot->lease->rec.agent, agent) == 0;
+	list_for_each(slot, &pool->slots[SLOT_STATE_PREPARING], link)
+		n += slot->waiter && strcmp(slot->waiter->spec.agent, agent) == 0;
+	return n;
+}
+
+/* must this one wait until it has given a slot back? */
+static bool is_at_quota(const struct waiter *w)
+{
+	unsigned quota = w->spec.pool->conf->slots.quota_per_agent;
+
+	return quota && count_held(w->spec.pool, w->spec.agent) >= quota;
+}
+
 static struct waiter *first_in_line(struct pool *pool)
 {
 	uint64_t now = clock_boot_usec();
 	struct waiter *w, *best = NULL;
 
 	list_for_each(w, &pool->waiters, link)
-		if (!w->slot && !is_held_up(w) &&
+		if (!w->slot && !is_held_up(w) && !is_at_quota(w) &&
 		    (!best || waiter_priority(w, now) > waiter_priority(best, now)))
 			best = w;
 	return best;
@@ -232,11 +253,28 @@ static void refuse_unavailable(struct waiter *w)
 		      slot ? slot->rec.name : "-", slot ? slot->rec.reason : "-", pool->rec.name);
 }
 
+static void refuse_quota(struct waiter *w)
+{
+	struct pool *pool = w->spec.pool;
+	struct refusal no = { 0 };
+
+	refuse(&no, "QuotaReached", "%s%.100s holds %u of the %u slots of pool %s that one agent may hold",
+	       w->spec.agent[0] ? "agent " : "who gives no --agent", w->spec.agent,
+	       count_held(pool, w->spec.agent), pool->conf->slots.quota_per_agent, pool->rec.name);
+	no.retry_after_usec = first_lease_end(pool);
+	waiter_refuse_with(w, &no);
+}
+
 static void refuse_busy(struct waiter *w)
 {
 	struct pool *pool = w->spec.pool;
 	const struct pool_record *r = &pool->rec;
 	struct refusal no = { 0 };
+
+	if (is_at_quota(w)) {
+		refuse_quota(w);
+		return;
+	}
 
 	if (r->state == POOL_STATE_ACTIVE && r->head[0] == '\0') {
 		waiter_refuse(w, "Unavailable",
@@ -287,7 +325,7 @@ static void let_wait(struct pool *pool, struct waiter *w)
 	} else if (!waiting_can_help(pool)) {
 		refuse_unavailable(w);
 	} else if (unborn || clock_boot_usec() >= w->deadline_usec ||
-		   (!w->spec.has_wait && !one_is_coming(pool))) {
+		   (!w->spec.has_wait && (is_at_quota(w) || !one_is_coming(pool)))) {
 		refuse_busy(w);
 	} else {
 		start_timer(w);

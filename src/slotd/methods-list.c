@@ -286,7 +286,7 @@ static void count_lease(struct lease_stats *s, struct lease *lease)
 	const char *status = lease_status(lease);
 
 	s->total++;
-	s->expired += strcmp(status, "expired") == 0;
+	s->expired += strcmp(status, "suspect") == 0 || strcmp(status, "grace") == 0;
 	s->expiring += strcmp(status, "expiring_soon") == 0;
 	s->renewals += r->renewals;
 	s->high += r->renewals > pool_conf(slot_pool(lease_slot(lease)))->lease.stuck_after;

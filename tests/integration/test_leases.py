@@ -74,6 +74,17 @@ class Leases(Case):
         slotd.call("Renew", lease=lease, progress=90)
         self.assertEqual(self.left(slotd, lease)[0], 600)
 
+    def test_often_renewed_is_stuck_which_is_said_once_and_takes_nothing(self):
+        slotd = self.one_pool(ready=2, maximum=2, lease={"max_renewals": 4, "stuck_after": 2})
+        moving, still = slotd.acquire("p")["lease"], slotd.acquire("p")["lease"]
+        for n in range(7):
+            slotd.call("Renew", lease=moving, progress=10 * n)
+            slotd.call("Renew", lease=still, progress=5)
+        said = {e["lease"]: e["detail"] for e in slotd.events() if e["kind"] == "lease_stuck"}
+        self.assertEqual(said, {moving: "renewed 5 times", still: "renewed 3 times without progress"})
+        self.assertEqual(len([e for e in slotd.events() if e["kind"] == "lease_stuck"]), 2)
+        self.assertEqual(set(slotd.leases()), {moving, still})
+
     def test_labels_and_estimates_that_cannot_be_are_refused(self):
         slotd = self.one_pool()
         for wrong in ({"labels": ["a,b"]}, {"labels": [""]}, {"labels": ["x" * 100] * 2}, {"estimateUsec": 0},

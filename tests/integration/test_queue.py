@@ -35,6 +35,21 @@ class Queue(Case):
         self.assertLess(time.monotonic() - began, 10)
         self.assertGreater(error.parameters["retryAfterUsec"], 0)
 
+    def test_quota_of_an_agent(self):
+        slotd = self.one_pool(ready=3, maximum=4, slots={"quota_per_agent": 2})
+        mine = [slotd.acquire("p", agent="a")["lease"] for _ in range(2)]
+        error = self.assert_error("QuotaReached", slotd.acquire, "p", agent="a")
+        self.assertIn("agent a holds 2 of the 2 slots", error.message)
+        self.assertGreater(error.parameters["retryAfterUsec"], 0)
+        with slotd.client() as waiting:
+            waiting.send("Acquire", {"pool": "p", "agent": "a", "waitUsec": 60 * SECOND})
+            self.waiting(slotd, 1)
+            slotd.acquire("p", agent="b")  # who waits for himself keeps nobody else waiting
+            self.assertEqual(len(self.waiting(slotd, 1)), 1)
+            slotd.release(mine[0])
+            self.assertEqual(waiting.result()["agent"], "a")
+        self.assert_error("QuotaReached", slotd.acquire, "p", agent="a", waitUsec=SECOND)
+
     def test_wait_ends_with_busy_when_the_time_is_over(self):
         slotd = self.one_pool(ready=1, maximum=1)
         slotd.acquire("p")

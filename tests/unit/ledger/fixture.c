@@ -197,7 +197,8 @@ struct lease_record lease_full(void)
 	r.acquired = r.renewed = r.heard = r.seen = r.deadline = moment_full();
 	r.ttl_usec = r.grace_usec = UINT64_MAX;
 	memset(r.rhythm, 0x77, sizeof(r.rhythm));
-	r.renewals = UINT32_MAX;
+	r.renewals = r.without_progress = UINT32_MAX;
+	r.stuck = true;
 	r.progress = -1;
 	FILL(r.message);
 	r.warned = true;
