@@ -25,6 +25,11 @@ static uint64_t grace_end(const struct lease *lease)
 	return lease->rec.deadline.boot_usec + lease->rec.grace_usec;
 }
 
+bool lease_is_past_grace(const struct lease *lease)
+{
+	return has_deadline(lease) && clock_boot_usec() >= grace_end(lease);
+}
+
 static uint64_t warn_at(const struct lease *lease)
 {
 	uint64_t before = lease->slot->pool->conf->lease.warn_before_usec;

@@ -205,6 +205,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 		key_end(p, lease->key, how);
 	slot->rec.forget = discard;
 	slot_clean(slot, discard, how == LEASE_END_EXPIRED ? "its lease expired" : NULL);
+	p->n_recovered += how == LEASE_END_EXPIRED;
 	batch_after(p->batch, after_end, lease);
 	return sequence;
 }

@@ -331,6 +331,7 @@ void pools_free(struct pools *p)
 	batch_free(p->batch);
 	sd_event_source_disable_unref(p->commit);
 	sd_event_source_disable_unref(p->janitor);
+	sd_event_source_disable_unref(p->monitor);
 	sd_event_source_disable_unref(p->copy_timer);
 	sd_event_source_disable_unref(p->copy_child);
 	map_free(p->by_name);

@@ -38,6 +38,8 @@ struct pools {
 	unsigned n_leases;
 	bool stopping;
 	sd_event_source *commit;  /* defer: the turn ends */
+	sd_event_source *monitor; /* timer: how the leases are */
+	unsigned n_recovered; /* leases that ended without their holder since its last round */
 	sd_event_source *janitor; /* timer: what has to be looked at again */
 	uint64_t batch_since_usec; /* CLOCK_BOOTTIME; when the batch got its first change */
 	uint64_t announced; /* events up to this sequence were told to the listener */
@@ -248,6 +250,7 @@ void lease_edit(struct lease *lease); /* before a change of rec */
 void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);
 
+bool lease_is_past_grace(const struct lease *lease);
 void lease_judge_now(struct lease *lease, const struct inquiry_result *found);
 
 /* lease-bind.c */
@@ -257,6 +260,9 @@ void lease_unbind(struct lease *lease); /* nothing is watched any more */
 void lease_forgive(struct lease *lease); /* its holder reports, though what it was bound to has ended */
 void leases_retry_bound(struct pools *p); /* what could not be recorded */
 enum lease_sign lease_bound_sign(const struct lease *lease);
+
+/* monitor.c */
+int monitor_start(struct pools *p, struct fault *f);
 
 /* inquiry.c */
 void lease_inquire(struct lease *lease); /* ends in lease_judge_now(), from the loop, within 10 s */

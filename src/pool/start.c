@@ -303,5 +303,5 @@ int pools_start(struct pools *p, bool rebuilt, struct fault *f)
 	list_for_each(pool, &p->pools, link)
 		pool_look_at_slots(pool);
 	pools_look_later(p, USEC_PER_SEC);
-	return r;
+	return r < 0 ? r : monitor_start(p, f);
 }

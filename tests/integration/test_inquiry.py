@@ -101,6 +101,16 @@ class Inquiry(Case):
             self.assertGreater(shown["expiresAtUsec"] / 1e6 - time.time(), 280)
             slotd.restart()
 
+    def test_each_round_says_how_the_leases_are(self):
+        slotd = self.one_pool(ready=2, maximum=2, settings={"defaults": {"lease": {"monitor_every": "1s"}}},
+                              lease={**QUICK, "grace": "3s", "abandon_after": "3s"})
+        slotd.acquire("p", bind="manual")
+        slotd.acquire("p")
+        slotd.wait_log(r"leases: active=1 expiring=0 expired=1 past_grace=0 recovered=0")
+        slotd.wait_log(r"leases: active=1 expiring=0 expired=0 past_grace=[01] recovered=[01]")
+        self.until(lambda: len(slotd.leases()) == 1, "one has ended")
+        slotd.wait_log(r"leases: .* recovered=1")
+
     def test_what_cannot_be_found_out_is_no_proof(self):
         slotd = self.pool(abandon_after="1s")
         lease = slotd.acquire("p")["lease"]

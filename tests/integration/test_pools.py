@@ -262,7 +262,9 @@ class Pools(Case):
         slotd = self.bare_slotd()
         slotd.call("PoolAdd", pool="q", url="file://" + origin, ready=1, max=1)
         slotd.wait_ready("q")
-        self.stop_worker_of(slotd, "q")
+        slotd.wait_quiet()
+        for pid in slotd.workers():  # whichever of them gets it; they end with slotd
+            os.kill(pid, signal.SIGSTOP)
         with slotd.client() as remover:
             remover.send("PoolRemove", {"pool": "q", **parameters})
             self.until(lambda: slotd.pool("q")["removing"] == 1, "its slot goes")
