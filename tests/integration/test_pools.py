@@ -208,22 +208,23 @@ class Pools(Case):
         folder = "/proc/%d/fd" % pid
         try:
             return any(name in os.readlink(os.path.join(folder, fd)) for fd in os.listdir(folder))
-        except OSError:
+        except OSError:  # it, or one of them, is gone
             return False
 
     def test_remove_of_a_pool_that_is_being_taken_away(self):
         slotd = self.bare_slotd()
-        many = os.path.join(slotd.state_dir, "stores", "q.git.new", "many")
-        os.makedirs(many)  # takes long to delete
-        for n in range(100000):
-            os.close(os.open(os.path.join(many, str(n)), os.O_CREAT | os.O_WRONLY))
-        # who deletes inherits it, and is not done before it was seen
-        os.setpriority(os.PRIO_PROCESS, slotd.process.pid, 19)
+        silent = socket.create_server(("127.0.0.1", 0))
+        clone = os.path.join(slotd.state_dir, "stores", "q.git.new")
         with slotd.client() as adder:
-            adder.send("PoolAdd", {"pool": "q", "url": "file://" + self.path("absent")})
-            wait.until(lambda: "pool cannot be opened" in slotd.log(), "it fails", 30, 0)
-            deleting = wait.until(lambda: [pid for pid in children(slotd.process.pid)
-                                           if self.has_open(pid, "q.git.new")], "it is deleted", 30, 0)[0]
+            adder.send("PoolAdd", {"pool": "q", "url": "http://127.0.0.1:%d/x" % silent.getsockname()[1]})
+            self.until(lambda: os.path.exists(os.path.join(clone, "HEAD")), "the clone has begun")
+            os.mkdir(os.path.join(clone, "many"))  # takes long to delete
+            for n in range(100000):
+                os.close(os.open(os.path.join(clone, "many", str(n)), os.O_CREAT | os.O_WRONLY))
+            silent.close()
+            deleting = wait.until(lambda: "pool cannot be opened" in slotd.log() and
+                                  [pid for pid in children(slotd.process.pid)
+                                   if self.has_open(pid, "q.git.new")], "it is deleted", 30, 0)[0]
             os.kill(deleting, signal.SIGSTOP)
             self.addCleanup(self.let_go, deleting)
             self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
