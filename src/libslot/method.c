@@ -30,6 +30,7 @@ static const struct {
 	{ POOL "Status", METHOD_REPEAT },
 	{ POOL "Slots", METHOD_REPEAT },
 	{ POOL "Leases", METHOD_REPEAT },
+	{ POOL "Explain", METHOD_REPEAT },
 	{ POOL "Queue", METHOD_REPEAT },
 	{ POOL "PoolList", METHOD_REPEAT },
 	{ POOL "PoolShow", METHOD_REPEAT },

@@ -15,6 +15,7 @@ static const struct rpc_method methods[] = {
 	{ "Renew", method_renew },	     { "Touch", method_touch },
 	{ "Finish", method_finish },	     { "Status", method_status },
 	{ "Slots", method_slots },	     { "Leases", method_leases },
+	{ "Explain", method_explain },
 	{ "Queue", method_queue },	     { "PoolList", method_pool_list },
 	{ "PoolShow", method_pool_show },    { "PoolAdd", method_pool_add },
 	{ "PoolRemove", method_pool_remove }, { "PoolResize", method_pool_resize },

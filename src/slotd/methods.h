@@ -36,6 +36,7 @@ METHOD(finish);
 METHOD(status);
 METHOD(slots);
 METHOD(leases);
+METHOD(explain);
 METHOD(queue);
 METHOD(pool_list);
 METHOD(pool_show);

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import time
 
-from support import git
+from support import git, slotctl
 from support.case import Case
+from support.idl import Interface
 
 QUICK = {"ttl": "1s", "grace": "1s", "min_ttl": "1s", "warn_before": "500ms", "monitor_every": "1s"}
 
@@ -100,6 +101,31 @@ class Inquiry(Case):
             self.assertEqual(shown["mergeExtensions"], 1)
             self.assertGreater(shown["expiresAtUsec"] / 1e6 - time.time(), 280)
             slotd.restart()
+
+    def test_explain_says_evidence_and_decisions(self):
+        slotd = self.pool(abandon_after="1s")
+        lease = slotd.acquire("p", agent="anna", task="t-1")
+        slotd.call("Renew", lease=lease["lease"], progress=40, message="half way")
+        process = self.in_slot(lease["path"])
+        self.decided(slotd, lease["lease"], "lease_kept")
+        told = slotd.call("Explain", what=lease["slot"])
+        self.assertEqual(Interface().mismatch_reply("Explain", told), [])
+        now = " ".join(told["sentences"])
+        for part in ("Slot p-1 of pool p is leased", "Agent anna holds it", "for t-1", "40 % done", '"half way"',
+                     "can still be renewed"):
+            self.assertIn(part, now)
+        self.assertRegex(told["history"][-1], "^20[0-9T:-]+Z an inquiry kept the lease: .*1 process is in the slot")
+        process.kill()
+        process.wait()
+        self.until(lambda: lease["lease"] not in slotd.leases(), "it has ended", 30)
+        told = slotd.call("Explain", what=lease["lease"])
+        self.assertIn("has ended", " ".join(told["sentences"]))
+        self.assertRegex(told["history"][0], "it was leased: anna")
+        self.assertRegex(told["history"][-1], "the lease ended without its holder: no sign for")
+        printed = slotctl.run("explain", lease["path"], socket=slotd.socket)
+        self.assertIn("Slot p-1 of pool p is", self.assert_exit(0, printed).out)
+        self.assert_exit(4, slotctl.run("explain", "p-99", socket=slotd.socket))
+        self.assert_exit(4, slotctl.run("explain", "0" * 32, socket=slotd.socket))
 
     def test_each_round_says_how_the_leases_are(self):
         slotd = self.one_pool(ready=2, maximum=2, settings={"defaults": {"lease": {"monitor_every": "1s"}}},

@@ -189,7 +189,7 @@ Test(parse, commands_of_later_days_are_unknown)
 {
 	static const char *const lines[] = { "slotctl check",	  "slotctl detect",
 					     "slotctl recover x", "slotctl locks",
-					     "slotctl salvage",	  "slotctl explain x",
+					     "slotctl salvage",
 					     "slotctl isolate",	  "slotctl stats" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
