@@ -157,17 +157,21 @@ void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf)
 	set_deadline(rec);
 }
 
-/* a rollback put the record back: the timer follows */
 static void undo_timer(void *arg)
 {
 	lease_set_timer(arg);
+}
+
+void lease_timer_follows(struct lease *lease)
+{
+	batch_undo(lease->slot->pool->pools->batch, undo_timer, lease);
 }
 
 void lease_edit(struct lease *lease)
 {
 	struct batch *b = lease->slot->pool->pools->batch;
 
-	batch_undo(b, undo_timer, lease);
+	lease_timer_follows(lease);
 	batch_save(b, &lease->rec, sizeof(lease->rec));
 }
 
@@ -178,9 +182,10 @@ int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	struct lease *lease = userdata;
 	uint64_t now = clock_boot_usec();
 
-	if (!has_deadline(lease) || lease->slot->pool->pools->stopping)
+	/* set again for one that has ended, it would be due before the commit for ever */
+	if (lease->ended || !has_deadline(lease) || lease->slot->pool->pools->stopping)
 		return 0;
-	if (!lease->ended && !lease->rec.warned && now >= warn_at(lease))
+	if (!lease->rec.warned && now >= warn_at(lease))
 		warn(lease);
 	if (now < grace_end(lease) || now < lease->again_usec) {
 		lease_set_timer(lease);
@@ -189,8 +194,7 @@ int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	/* one whose end cannot be recorded lives on, and has to be looked at again */
 	lease->again_usec = now + INQUIRY_AGAIN_USEC;
 	lease_set_timer(lease);
-	if (!lease->ended)
-		lease_inquire(lease);
+	lease_inquire(lease);
 	return 0;
 }
 

@@ -189,6 +189,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 			       discard ? "discard" : "", discard && detail[0] ? " " : "", detail);
 	log_info("lease over: %s slot=%s agent=%s token=%llu", event_of(how), slot->rec.name,
 		 lease->rec.agent, (unsigned long long)lease->rec.token);
+	lease_timer_follows(lease);
 	batch_save(p->batch, &lease->ended, sizeof(lease->ended));
 	batch_save(p->batch, &slot->lease, sizeof(slot->lease));
 	slot_edit(slot);

@@ -246,6 +246,7 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 /* lease-term.c */
 void lease_set_timer(struct lease *lease);
 int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
+void lease_timer_follows(struct lease *lease); /* a rollback sets it by what is back by then */
 void lease_edit(struct lease *lease); /* before a change of rec */
 void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);

@@ -127,3 +127,24 @@ Test(lease, number_of_a_removed_slot_is_never_used_again)
 	cr_assert_eq(slot_remove(slot_of("p-2"), false, 0, &no), 0);
 	RUN_UNTIL(slot_of("p-3"));
 }
+
+Test(lease, one_released_when_its_warning_is_due_ends)
+{
+	struct acquire_spec spec = spec_of("anna");
+	uint64_t end = clock_boot_usec() + 60 * USEC_PER_SEC;
+	struct lease *lease;
+	struct answer a;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	lease = lease_of(&a);
+	lease->rec.deadline.boot_usec = clock_boot_usec();
+	lease_set_timer(lease);
+	give_back(&a, false);
+	/* the timer comes before the commit that ends the lease, and must let that have its turn */
+	for (unsigned turns = 0; world.pools->n_leases; turns++) {
+		cr_assert_lt(turns, 100, "the turn comes to an end");
+		cr_assert_lt(clock_boot_usec(), end);
+		sd_event_run(world.event, 20000);
+	}
+}
