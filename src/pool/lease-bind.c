@@ -7,6 +7,7 @@
  * same request with the lease's key, says that somebody is there all the same.
  */
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -43,8 +44,13 @@ static void bound_ended(struct lease *lease, const char *what)
 	struct slot *slot = lease->slot;
 	struct pools *p = slot->pool->pools;
 
-	if (lease->ended || lease->rec.bound_end.wall_usec || p->stopping)
+	if (lease->rec.bound_end.wall_usec || p->stopping)
 		return;
+	if (lease->ended) {
+		/* it matters only if that cannot be recorded */
+		batch_undo(p->batch, undo_bound_ended, lease);
+		return;
+	}
 	lease->bound_due = false;
 	lease_edit(lease);
 	batch_undo(p->batch, undo_bound_ended, lease);
@@ -55,15 +61,6 @@ static void bound_ended(struct lease *lease, const char *what)
 	batch_put_lease(p->batch, &lease->rec);
 	pools_event(p, "holder_ended", slot->pool, slot, lease, UID_SLOTD, "%s", what);
 	log_info("a holder has ended: %s slot=%s agent=%s", what, slot->rec.name, lease->rec.agent);
-}
-
-void leases_retry_bound(struct pools *p)
-{
-	struct lease *lease;
-
-	list_for_each(lease, &p->all_leases, link)
-		if (lease->bound_due)
-			bound_ended(lease, "what it was bound to is gone");
 }
 
 /* --- a process --- */
@@ -85,26 +82,58 @@ static int on_process_ended(sd_event_source *s, int fd, uint32_t revents, void *
 	return 0;
 }
 
-/* 0, or -ESRCH: it is not there any more */
+static bool has_exited(int pidfd)
+{
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+/*
+ * 0, or -ESRCH: it is not there any more. Without lease->bound at 0 it could not be told, as when
+ * descriptors are scarce; leases_look_at_bound() tries again.
+ */
 static int watch_process(struct lease *lease)
 {
 	sd_event *event = lease->slot->pool->pools->event;
 	pid_t pid = (pid_t)lease->rec.bound_pid;
 	_cleanup_(closep) int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	int r = fd < 0 ? -errno : 0;
+	uint64_t start = process_start_time(pid);
 
-	if (fd < 0 && errno != ESRCH)
-		log_warning("a holder cannot be watched, it is looked at when its time is over: %s pid=%d",
-			    strerror(errno), (int)pid);
-	if (process_start_time(pid) != lease->rec.bound_start)
+	if (r == -ESRCH || (start && start != lease->rec.bound_start))
 		return -ESRCH;
-	if (fd < 0)
-		return errno == ESRCH ? -ESRCH : 0;
-	if (sd_event_add_io(event, &lease->bound, fd, EPOLLIN, on_process_ended, lease) < 0)
+	if (r == 0 && !start)
+		return has_exited(fd) ? -ESRCH : 0;
+	if (r == 0)
+		r = sd_event_add_io(event, &lease->bound, fd, EPOLLIN, on_process_ended, lease);
+	if (r < 0) {
+		log_warning("a holder cannot be watched, it is looked at now and then: %s pid=%d", strerror(-r),
+			    (int)pid);
 		return 0;
+	}
 	(void)sd_event_source_set_io_fd_own(lease->bound, true);
 	(void)sd_event_source_set_priority(lease->bound, PRIORITY_ENDS);
 	TAKE_FD(fd);
 	return 0;
+}
+
+static bool is_unwatched(const struct lease *lease)
+{
+	return lease->rec.bind & LEASE_BIND_PROCESS && !lease->rec.bound_end.wall_usec && !lease->bound &&
+	       !lease->ended;
+}
+
+void leases_look_at_bound(struct pools *p)
+{
+	struct lease *lease;
+
+	list_for_each(lease, &p->all_leases, link) {
+		if (lease->bound_due)
+			bound_ended(lease, "what it was bound to is gone");
+		else if (is_unwatched(lease) && watch_process(lease) == -ESRCH)
+			process_ended(lease);
+	}
 }
 
 /* --- all of it --- */
@@ -115,27 +144,45 @@ void lease_unbind(struct lease *lease)
 	lease->conn_id = 0;
 }
 
+/* a rollback put the record back: what was watched since is not what it names */
+static void undo_watch(void *arg)
+{
+	struct lease *lease = arg;
+
+	lease->bound = sd_event_source_disable_unref(lease->bound);
+	pools_look_later(lease->slot->pool->pools, USEC_PER_SEC);
+}
+
+/* the same request finds its lease under way: nothing is to be recorded */
+static bool is_under_way(const struct lease *lease, const struct acquire_spec *spec)
+{
+	const struct lease_record *r = &lease->rec;
+
+	return !r->bound_end.wall_usec && !lease->bound_due && r->bound_pid == spec->bound_pid &&
+	       r->bound_start == spec->bound_start && boot_id_is_same(&r->heard.boot, clock_boot_id()) &&
+	       (!r->deadline.wall_usec || clock_boot_usec() < r->deadline.boot_usec);
+}
+
 void lease_bind(struct lease *lease, const struct acquire_spec *spec)
 {
+	struct batch *b = lease->slot->pool->pools->batch;
 	struct lease_record *r = &lease->rec;
-	bool was_ended = r->bound_end.wall_usec;
 
-	lease_unbind(lease);
-	if (was_ended || r->bound_pid != spec->bound_pid || r->bound_start != spec->bound_start) {
+	if (!is_under_way(lease, spec)) {
+		batch_undo(b, undo_watch, lease);
+		batch_save(b, &lease->bound_due, sizeof(lease->bound_due));
 		lease_edit(lease);
+		lease_unbind(lease);
+		lease->bound_due = false;
 		r->bound_pid = spec->bound_pid;
 		r->bound_start = spec->bound_start;
 		memset(&r->bound_end, 0, sizeof(r->bound_end));
-		if (was_ended)
-			lease_begin_term(r, lease->slot->pool->conf);
-		batch_put_lease(lease->slot->pool->pools->batch, r);
-		pools_changed(lease->slot->pool->pools);
+		lease_hear(lease);
 	}
 	if (r->bind & LEASE_BIND_CONNECTION)
 		lease->conn_id = spec->conn_id;
-	if (r->bind & LEASE_BIND_PROCESS && watch_process(lease) == -ESRCH)
+	if (is_unwatched(lease) && watch_process(lease) == -ESRCH)
 		process_ended(lease);
-	lease_set_timer(lease);
 }
 
 void lease_bind_again(struct lease *lease)
@@ -144,8 +191,9 @@ void lease_bind_again(struct lease *lease)
 
 	if (r->bound_end.wall_usec)
 		return;
+	/* whoever bound it was heard then, in the same boot */
 	if (r->bind & LEASE_BIND_PROCESS &&
-	    (!boot_id_is_same(&r->acquired.boot, clock_boot_id()) || watch_process(lease) == -ESRCH))
+	    (!boot_id_is_same(&r->heard.boot, clock_boot_id()) || watch_process(lease) == -ESRCH))
 		process_ended(lease);
 	else if (r->bind & LEASE_BIND_CONNECTION)
 		bound_ended(lease, "its connection ended with the last slotd");
@@ -153,11 +201,14 @@ void lease_bind_again(struct lease *lease)
 
 void lease_forgive(struct lease *lease)
 {
+	struct batch *b = lease->slot->pool->pools->batch;
 	struct lease_record *r = &lease->rec;
 
-	if (!r->bound_end.wall_usec)
+	if (!r->bound_end.wall_usec && !lease->bound_due)
 		return;
 	/* somebody is there who is not what it was bound to: from now on its reports keep it */
+	batch_save(b, &lease->bound_due, sizeof(lease->bound_due));
+	lease->bound_due = false;
 	memset(&r->bound_end, 0, sizeof(r->bound_end));
 	r->bind = LEASE_BIND_TTL;
 	lease_unbind(lease);

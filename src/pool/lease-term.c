@@ -270,25 +270,30 @@ static void note_stuck(struct lease *lease)
 	log_warning("a lease may be stuck: %s slot=%s agent=%s", why, r->slot, r->agent);
 }
 
-uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
+void lease_hear(struct lease *lease)
 {
 	struct pools *p = lease->slot->pool->pools;
 
-	lease_edit(lease);
 	lease->rec.warned = false;
-	if (!touch) {
-		note_report(&lease->rec, progress, message);
-		note_stuck(lease);
-	}
 	lease->rec.heard = moment_now();
 	lease->rec.verdict = 0;
 	memset(&lease->rec.suspect, 0, sizeof(lease->rec.suspect));
 	lease->again_usec = 0;
-	lease_forgive(lease);
 	lease_begin_term(&lease->rec, lease->slot->pool->conf);
 	lease_set_timer(lease);
 	batch_put_lease(p->batch, &lease->rec);
 	pools_changed(p);
+}
+
+uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)
+{
+	lease_edit(lease);
+	if (!touch) {
+		note_report(&lease->rec, progress, message);
+		note_stuck(lease);
+	}
+	lease_forgive(lease);
+	lease_hear(lease);
 	return touch ? 0 : tell_renewed(lease);
 }
 

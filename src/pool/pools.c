@@ -181,7 +181,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 	if (p->stopping)
 		return 0;
 	keys_expire(p);
-	leases_retry_bound(p);
+	leases_look_at_bound(p);
 	list_for_each(pool, &p->pools, link) {
 		pool_look_at_slots(pool);
 		pool_run_store_jobs(pool);

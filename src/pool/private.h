@@ -248,6 +248,7 @@ void lease_set_timer(struct lease *lease);
 int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 void lease_timer_follows(struct lease *lease); /* a rollback sets it by what is back by then */
 void lease_edit(struct lease *lease); /* before a change of rec */
+void lease_hear(struct lease *lease); /* its holder has called: a new term, after lease_edit() */
 void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);
 
@@ -259,7 +260,7 @@ void lease_bind(struct lease *lease, const struct acquire_spec *spec); /* at the
 void lease_bind_again(struct lease *lease); /* after a restart */
 void lease_unbind(struct lease *lease); /* nothing is watched any more */
 void lease_forgive(struct lease *lease); /* its holder reports, though what it was bound to has ended */
-void leases_retry_bound(struct pools *p); /* what could not be recorded */
+void leases_look_at_bound(struct pools *p); /* at what could not be recorded, or not be watched */
 enum lease_sign lease_bound_sign(const struct lease *lease);
 
 /* monitor.c */

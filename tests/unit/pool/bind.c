@@ -1,0 +1,241 @@
+/*
+ * What a lease is bound to, across a ledger that cannot be written (see failure.c), restarts and boots.
+ */
+#include "world.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "util/process.h"
+
+static struct rlimit before;
+static bool is_broken;
+
+static void break_ledger(void)
+{
+	struct rlimit none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	is_broken = true;
+}
+
+static void mend_ledger(void)
+{
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	is_broken = false;
+}
+
+/* also after a test that broke off */
+static void end(void)
+{
+	if (is_broken)
+		mend_ledger();
+	world_close();
+}
+
+TestSuite(bind, .init = world_open, .fini = end);
+
+static pid_t new_holder(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	while (pid == 0 && getppid() == parent)
+		usleep(10000);
+	if (pid == 0)
+		_exit(0);
+	cr_assert_gt(pid, 0);
+	return pid;
+}
+
+static void end_holder(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+static void name_holder(struct acquire_spec *spec, pid_t pid)
+{
+	spec->bind = LEASE_BIND_PROCESS;
+	spec->bound_pid = (uint32_t)pid;
+	spec->bound_start = process_start_time(pid);
+}
+
+static struct lease *bind_to(struct acquire_spec *spec, pid_t pid, struct answer *ret)
+{
+	world_add_pool(1, 1);
+	*spec = spec_of("anna");
+	strcpy(spec->key, "k");
+	name_holder(spec, pid);
+	ask_and_wait(spec, ret);
+	return lease_of(ret);
+}
+
+static bool has_ended(const struct answer *a)
+{
+	return lease_of(a)->rec.bound_end.wall_usec;
+}
+
+Test(bind, a_new_binding_that_cannot_be_recorded_leaves_the_old_one)
+{
+	pid_t first = new_holder(), second = new_holder();
+	struct acquire_spec spec;
+	struct answer a, b;
+
+	bind_to(&spec, first, &a);
+	name_holder(&spec, second);
+	break_ledger();
+	ask_and_wait(&spec, &b);
+	cr_expect_str_eq(b.error, "LedgerFailed", "%s", b.text);
+	mend_ledger();
+	cr_expect_eq(lease_of(&a)->rec.bound_pid, (uint32_t)first);
+	end_holder(second);
+	RUN_UNTIL(lease_of(&a)->bound);
+	world_settle();
+	cr_expect_not(has_ended(&a), "the second never held it");
+	end_holder(first);
+	RUN_UNTIL(has_ended(&a));
+}
+
+Test(bind, a_holder_that_ends_while_its_release_fails_is_noticed)
+{
+	pid_t holder = new_holder();
+	struct acquire_spec spec;
+	struct answer a;
+
+	bind_to(&spec, holder, &a);
+	break_ledger();
+	give_back(&a, false);
+	end_holder(holder);
+	world_settle();
+	cr_assert_not_null(lease_of(&a));
+	mend_ledger();
+	RUN_UNTIL(has_ended(&a));
+}
+
+Test(bind, a_connection_that_goes_while_its_release_fails_is_noticed)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct answer a;
+
+	world_add_pool(1, 1);
+	spec.bind = LEASE_BIND_CONNECTION;
+	spec.conn_id = 7;
+	ask_and_wait(&spec, &a);
+	break_ledger();
+	give_back(&a, false);
+	pools_conn_gone(world.pools, 7);
+	world_settle();
+	cr_assert_not_null(lease_of(&a));
+	mend_ledger();
+	RUN_UNTIL(has_ended(&a));
+}
+
+Test(bind, an_end_that_is_still_to_be_recorded_does_not_meet_the_next_holder)
+{
+	pid_t first = new_holder(), second = new_holder();
+	struct acquire_spec spec;
+	struct answer a, b;
+
+	bind_to(&spec, first, &a);
+	break_ledger();
+	end_holder(first);
+	RUN_UNTIL(lease_of(&a)->bound_due);
+	world_settle();
+	mend_ledger();
+	name_holder(&spec, second);
+	ask_and_wait(&spec, &b);
+	cr_expect_str_eq(b.lease, a.lease, "%s", b.text);
+	leases_look_at_bound(world.pools);
+	world_settle();
+	cr_expect_not(has_ended(&a));
+	end_holder(second);
+	RUN_UNTIL(has_ended(&a));
+}
+
+Test(bind, a_holder_that_could_not_be_watched_is_looked_at)
+{
+	pid_t holder = new_holder();
+	struct acquire_spec spec;
+	struct lease *lease;
+	struct answer a;
+
+	lease = bind_to(&spec, holder, &a);
+	lease->bound = sd_event_source_disable_unref(lease->bound);
+	leases_look_at_bound(world.pools);
+	cr_expect_not_null(lease->bound, "it is watched as soon as that is possible");
+	lease->bound = sd_event_source_disable_unref(lease->bound);
+	end_holder(holder);
+	leases_look_at_bound(world.pools);
+	cr_expect(has_ended(&a));
+}
+
+Test(bind, a_holder_that_cannot_be_looked_at_is_not_dead)
+{
+	pid_t holder = new_holder();
+	struct rlimit limit, none;
+	struct acquire_spec spec;
+	struct lease *lease;
+	struct answer a;
+
+	lease = bind_to(&spec, holder, &a);
+	lease->bound = sd_event_source_disable_unref(lease->bound);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	leases_look_at_bound(world.pools);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	cr_expect_not(has_ended(&a));
+	leases_look_at_bound(world.pools);
+	cr_expect_not_null(lease->bound);
+	end_holder(holder);
+	RUN_UNTIL(has_ended(&a));
+}
+
+Test(bind, who_came_back_after_a_reboot_keeps_it_across_a_restart)
+{
+	struct boot_id other = *clock_boot_id();
+	pid_t holder = new_holder();
+	struct acquire_spec spec;
+	struct answer a, b;
+
+	bind_to(&spec, holder, &a);
+	((uint8_t *)&other)[0] ^= 1;
+	clock_fake(clock_wall_usec(), clock_boot_usec(), &other);
+	world_restart(false);
+	cr_expect(has_ended(&a), "no process lives through that");
+	spec.pool = world.pool;
+	ask_and_wait(&spec, &b);
+	cr_expect_str_eq(b.lease, a.lease, "%s", b.text);
+	cr_expect_not(has_ended(&a));
+	world_restart(false);
+	cr_expect_not(has_ended(&a));
+	end_holder(holder);
+}
+
+Test(bind, who_asks_again_with_its_key_was_heard)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct boot_id other = *clock_boot_id();
+	struct answer a, b;
+
+	world_add_pool(1, 1);
+	strcpy(spec.key, "k");
+	ask_and_wait(&spec, &a);
+	((uint8_t *)&other)[0] ^= 1;
+	clock_fake(clock_wall_usec(), clock_boot_usec(), &other);
+	world_restart(false);
+	spec.pool = world.pool;
+	ask_and_wait(&spec, &b);
+	cr_expect_str_eq(b.lease, a.lease, "%s", b.text);
+	cr_expect(boot_id_is_same(&lease_of(&a)->rec.heard.boot, &other), "not of another boot any more");
+	cr_expect_gt(lease_of(&a)->rec.deadline.boot_usec, clock_boot_usec());
+}
