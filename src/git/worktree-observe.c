@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -52,10 +53,12 @@ static const char *find_operation(int admin_fd, struct fault *f)
 
 struct search {
 	uint64_t until_usec; /* CLOCK_BOOTTIME */
+	uint64_t now_usec;   /* wall clock */
 	dev_t dev;
 	uint64_t newest_usec;
 	unsigned depth;
 	unsigned looked;
+	bool missed; /* something could not be looked at */
 };
 
 static uint64_t usec_of(const struct timespec *ts)
@@ -64,64 +67,75 @@ static uint64_t usec_of(const struct timespec *ts)
 				(uint64_t)ts->tv_sec * USEC_PER_SEC + (uint64_t)ts->tv_nsec / 1000;
 }
 
-/* the change time: a file that was unpacked or copied has the modification time of long ago */
+/*
+ * The change time: a file that was unpacked or copied has the modification time of long ago. One that
+ * is yet to come is of a wall clock that was set back since: when that was nobody knows, and it hides no other.
+ */
 static void note(struct search *s, const struct stat *st)
 {
 	uint64_t changed = usec_of(&st->st_ctim);
 
-	if (changed > s->newest_usec)
+	if (changed > s->newest_usec && changed <= s->now_usec)
 		s->newest_usec = changed;
 }
 
-static int search_dir(struct search *s, int fd);
+static void search_dir(struct search *s, int fd);
 
-/* 0, or negative: the search is over */
-static int look_at(struct search *s, int dirfd, const char *name)
+static bool is_late(struct search *s)
+{
+	if (++s->looked % 256 == 0 && clock_boot_usec() > s->until_usec)
+		s->until_usec = 0;
+	return s->until_usec == 0;
+}
+
+static void look_at(struct search *s, int dirfd, const char *name)
 {
 	struct stat st;
-	int fd, r;
+	int fd;
 
-	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0; /* gone meanwhile, which its directory tells */
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		s->missed |= errno != ENOENT; /* gone meanwhile, which its directory tells */
+		return;
+	}
 	note(s, &st);
-	if (++s->looked % 256 == 0 && clock_boot_usec() > s->until_usec)
-		return -ETIME;
 	if (!S_ISDIR(st.st_mode) || st.st_dev != s->dev)
-		return 0;
-	if (s->depth >= MAX_DEPTH)
-		return -ELOOP;
-	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR || errno == ELOOP ? 0 : -errno;
+		return;
+	fd = s->depth < MAX_DEPTH ? openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+	if (fd < 0) {
+		s->missed |= s->depth >= MAX_DEPTH || (errno != ENOENT && errno != ENOTDIR && errno != ELOOP);
+		return;
+	}
 	s->depth++;
-	r = search_dir(s, fd);
+	search_dir(s, fd);
 	s->depth--;
-	return r;
 }
 
 /* takes the descriptor over */
-static int search_dir(struct search *s, int fd)
+static void search_dir(struct search *s, int fd)
 {
 	DIR *d = fdopendir(fd);
 	struct dirent *e;
-	int r = 0;
 
 	if (!d) {
-		r = -errno;
+		s->missed = true;
 		close(fd);
-		return r;
+		return;
 	}
-	while (r == 0 && (e = readdir(d)))
-		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			r = look_at(s, dirfd(d), e->d_name);
+	while (errno = 0, (e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		if (is_late(s))
+			break;
+		look_at(s, dirfd(d), e->d_name);
+	}
+	s->missed |= e || errno;
 	closedir(d);
-	return r;
 }
 
 /* the index and the log of HEAD are written by git commands that leave every file alone */
-static uint64_t find_newest(int slot_fd, int admin_fd, uint64_t usec)
+static void find_newest(int slot_fd, int admin_fd, uint64_t usec, struct worktree_observation *ret)
 {
-	struct search s = { .until_usec = clock_boot_usec() + usec };
+	struct search s = { .until_usec = clock_boot_usec() + usec, .now_usec = clock_wall_usec() };
 	static const char *const files[] = { "index", "HEAD", "logs/HEAD" };
 	struct stat st;
 	int fd;
@@ -130,11 +144,15 @@ static uint64_t find_newest(int slot_fd, int admin_fd, uint64_t usec)
 		if (admin_fd >= 0 && fstatat(admin_fd, files[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
 			note(&s, &st);
 	if (fstat(slot_fd, &st) < 0)
-		return 0;
+		return;
 	note(&s, &st);
 	s.dev = st.st_dev;
 	fd = openat(slot_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd >= 0 && search_dir(&s, fd) == 0 ? s.newest_usec : 0;
+	if (fd < 0)
+		return;
+	search_dir(&s, fd);
+	ret->written_usec = s.newest_usec;
+	ret->saw_all = !s.missed;
 }
 
 /* --- all of it --- */
@@ -158,6 +176,6 @@ int worktree_observe(struct repo *repo, int slots_fd, const char *slots_path, co
 		admin_fd = worktree_open_admin(common_fd, &n, name, f);
 	if (admin_fd >= 0)
 		ret->operation = find_operation(admin_fd, f);
-	ret->written_usec = find_newest(slot_fd, admin_fd, usec);
+	find_newest(slot_fd, admin_fd, usec, ret);
 	return 0;
 }

@@ -102,7 +102,8 @@ int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f)
 
 struct worktree_observation {
 	const char *operation; /* "merge", "rebase", ..., "unmerged paths"; "": none; NULL: it cannot be told */
-	uint64_t written_usec; /* wall clock; the latest change of a file or directory; 0: it cannot be told */
+	uint64_t written_usec; /* wall clock; the latest change of a file or directory that was seen; 0: none was */
+	bool saw_all; /* else a later one may have been missed */
 };
 
 /**

@@ -79,6 +79,7 @@ struct lease_evidence {
 	bool other_boot;	   /* it was last heard before the machine was started again */
 	enum lease_sign operation; /* a merge, rebase, ... or unmerged paths in the slot */
 	enum lease_sign processes; /* one has its working directory or an open file in it */
+	bool unread;		   /* not all of the slot could be read: something may have been written later */
 	uint64_t seen_usec;	   /* its last sign of life in the slot: written, or a process; 0: not known */
 	uint64_t heard_usec;	   /* when the holder last called, whatever it said */
 	unsigned extensions;	   /* that it was given already */

@@ -71,6 +71,8 @@ static void on_observed(const struct job_result *r, void *userdata)
 		e->operation = operation[0] ? LEASE_SIGN_YES : LEASE_SIGN_NO;
 		snprintf(q->result.operation, sizeof(q->result.operation), "%s", operation);
 	}
+	if (r->outcome == JOB_DONE)
+		e->unread = !json_get_bool(r->params, "sawAll", false);
 	if (r->outcome == JOB_DONE && ago >= 0)
 		e->seen_usec = now > (uint64_t)ago ? now - (uint64_t)ago : 0;
 	if (r->outcome != JOB_DONE)

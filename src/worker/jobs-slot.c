@@ -392,5 +392,6 @@ int job_slot_observe(struct work *work)
 			     now > seen.written_usec ? (int64_t)(now - seen.written_usec) : 0);
 	else
 		json_set(work->reply, "writtenAgoUsec", NULL);
+	json_set_bool(work->reply, "sawAll", seen.saw_all);
 	return 0;
 }

@@ -145,6 +145,20 @@ class Inquiry(Case):
         os.rename(os.path.join(self.store(slotd), "HEAD.away"), os.path.join(self.store(slotd), "HEAD"))
         self.until(lambda: lease not in slotd.leases(), "it ends once that is known", 30)
 
+    def test_what_is_too_deep_to_be_read_may_hide_what_was_written(self):
+        slotd = self.pool(abandon_after="3s")
+        lease = slotd.acquire("p")
+        deep = os.path.join(lease["path"], "0")
+        subprocess.run(["mkdir", "-p", os.path.join(deep, "d/" * 1100)], check=True)
+        self.addCleanup(subprocess.run, ["rm", "-rf", deep], check=True)
+        for n in range(4):
+            time.sleep(2)
+            git.write(lease["path"], "notes", "%d\n" % n)
+        self.assertNotIn("lease_suspect", self.kinds(slotd, lease["lease"]), "what can be read is a sign")
+        self.assertRegex(self.decided(slotd, lease["lease"], "lease_suspect"), "not everything could be looked at")
+        time.sleep(5)
+        self.assertIn(lease["lease"], slotd.leases())
+
     def store(self, slotd):
         return os.path.join(slotd.pools["p"]["path"], ".git")
 

@@ -246,6 +246,9 @@ Test(inquiry, what_nobody_could_find_out_is_no_proof)
 	e.processes = LEASE_SIGN_NO;
 	e.operation = LEASE_SIGN_UNKNOWN;
 	EXPECT(e, LEASE_SUSPECT, LEASE_REASON_UNKNOWN);
+	e.operation = LEASE_SIGN_NO;
+	e.unread = true;
+	EXPECT(e, LEASE_SUSPECT, LEASE_REASON_UNKNOWN);
 }
 
 Test(inquiry, abandon_after_zero_is_never)
