@@ -83,7 +83,7 @@ ssize_t processes_in(const char *path, pid_t but_children_of, pid_t *ret, size_t
 	while (n < max && (e = readdir(d))) {
 		pid_t pid = atoi(e->d_name);
 
-		if (pid <= 0 || pid == getpid() || !is_in(e->d_name, path, len))
+		if (pid <= 0 || pid == getpid() || pid == but_children_of || !is_in(e->d_name, path, len))
 			continue;
 		if (!but_children_of || parent_of(e->d_name) != but_children_of)
 			ret[n++] = pid;

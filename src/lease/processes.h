@@ -10,7 +10,7 @@
 /**
  * processes_in - the processes that have their working directory, or an open file, at or below a path
  * @path: absolute, without links
- * @but_children_of: these, and the caller, do not count; 0: they do
+ * @but_children_of: it, its children and the caller do not count; 0: only the caller does not
  * @ret, @max: filled with pids; no more than @max are looked for
  *
  * Returns how many, or a negative errno: /proc cannot be read. A process of another user, one that hides

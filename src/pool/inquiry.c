@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "ledger/child.h"
 #include "lease/processes.h"
 #include "pool/private.h"
 #include "util/cleanup.h"
@@ -34,12 +35,23 @@ struct inquiry {
 	struct inquiry_result result;
 };
 
+/* one that hangs in the kernel is gone and reaped when it can be: nobody waits for that */
+static void drop_child(struct inquiry *q)
+{
+	if (!q->child)
+		return;
+	(void)sd_event_source_send_child_signal(q->child, SIGKILL, NULL, 0);
+	(void)sd_event_source_set_userdata(q->child, NULL);
+	(void)sd_event_source_set_floating(q->child, true);
+	q->child = sd_event_source_unref(q->child);
+}
+
 static void inquiry_free(struct inquiry *q)
 {
 	list_del(&q->link);
 	if (q->lease)
 		q->lease->inquiry = NULL;
-	sd_event_source_disable_unref(q->child);
+	drop_child(q);
 	sd_event_source_disable_unref(q->timer);
 	free(q);
 }
@@ -107,12 +119,17 @@ static void ask_worker(struct inquiry *q)
 
 /* --- processes --- */
 
-static _Noreturn void look_for_processes(const char *slot)
+static _Noreturn void look_for_processes(const char *slot, pid_t parent)
 {
-	_cleanup_(freep) char *path = realpath(slot, NULL);
 	pid_t pids[MOST_PIDS];
-	ssize_t n = path ? processes_in(path, getppid(), pids, MOST_PIDS) : -errno;
+	char *path;
+	ssize_t n;
 
+	child_begin(parent);
+	/* if it hangs, it must hold no connection open, and no lock that the next slotd needs */
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	path = realpath(slot, NULL);
+	n = path ? processes_in(path, parent, pids, MOST_PIDS) : -errno;
 	_exit(n < 0 ? EXIT_UNKNOWN : (int)n);
 }
 
@@ -120,6 +137,8 @@ static int on_looked(sd_event_source *s, const siginfo_t *si, void *userdata)
 {
 	struct inquiry *q = userdata;
 
+	if (!q)
+		return sd_event_source_set_floating(s, false); /* which frees it */
 	q->child = sd_event_source_unref(q->child);
 	if (si->si_code == CLD_EXITED && si->si_status != EXIT_UNKNOWN) {
 		q->result.n_processes = (unsigned)si->si_status;
@@ -133,19 +152,13 @@ static void ask_child(struct inquiry *q)
 {
 	_cleanup_(freep) char *path = slot_path(q->lease->slot);
 	struct pools *p = q->lease->slot->pool->pools;
-	pid_t pid = path ? fork() : -1;
-	sigset_t none;
+	pid_t parent = getpid(), pid = path ? fork() : -1;
 
-	if (pid == 0) {
-		sigemptyset(&none);
-		sigprocmask(SIG_SETMASK, &none, NULL);
-		look_for_processes(path);
-	}
+	if (pid == 0)
+		look_for_processes(path, parent);
 	if (pid > 0 && sd_event_add_child(p->event, &q->child, pid, WEXITED, on_looked, q) < 0) {
 		kill(pid, SIGKILL);
 		waitpid(pid, NULL, 0);
-	} else if (pid > 0) {
-		(void)sd_event_source_set_child_process_own(q->child, true);
 	}
 }
 
@@ -155,7 +168,7 @@ static int on_late(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct inquiry *q = userdata;
 
-	q->child = sd_event_source_disable_unref(q->child); /* it is killed and reaped with its source */
+	drop_child(q);
 	if (q->job)
 		job_cancel(q->job);
 	else

@@ -5,6 +5,8 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -238,4 +240,36 @@ Test(bind, who_asks_again_with_its_key_was_heard)
 	cr_expect_str_eq(b.lease, a.lease, "%s", b.text);
 	cr_expect(boot_id_is_same(&lease_of(&a)->rec.heard.boot, &other), "not of another boot any more");
 	cr_expect_gt(lease_of(&a)->rec.deadline.boot_usec, clock_boot_usec());
+}
+
+Test(bind, a_look_for_processes_that_hangs_is_ended_and_reaped)
+{
+	struct acquire_spec spec = spec_of("anna");
+	char path[64], text[256] = "";
+	uint64_t began, turn;
+	struct lease *lease;
+	struct answer a;
+	pid_t child = 0;
+	FILE *f;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	lease = lease_of(&a);
+	lease_inquire(lease);
+	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
+	f = fopen(path, "re");
+	cr_assert_not_null(f);
+	cr_assert_not_null(fgets(text, sizeof(text), f));
+	fclose(f);
+	for (char *p = text; *p; p += strcspn(p, " "), p += strspn(p, " \n"))
+		child = (pid_t)atoi(p);
+	cr_assert_eq(kill(child, SIGSTOP), 0);
+	began = clock_boot_usec();
+	while (lease->inquiry) {
+		turn = clock_boot_usec();
+		cr_assert_lt(turn - began, 30 * USEC_PER_SEC);
+		sd_event_run(world.event, 20000);
+		cr_expect_lt(clock_boot_usec() - turn, 2 * USEC_PER_SEC);
+	}
+	RUN_UNTIL(kill(child, 0) < 0);
 }
