@@ -45,7 +45,8 @@ static void settle_ttl(struct conf_pool *p, const struct conf_own *own)
 	uint64_t *ttl = &p->lease.ttl_usec, *min = &p->lease.min_ttl_usec;
 	uint64_t *max = &p->lease.max_ttl_usec;
 
-	if (own->ttl && !own->lease_mode)
+	/* multipliers reckon with the ttl as it is */
+	if (own->ttl && !own->lease_mode && p->lease.mode == CONF_LEASE_PHASES)
 		p->lease.mode = CONF_LEASE_FIXED;
 	if (!own->ttl && *ttl < *min && own->min_ttl)
 		*ttl = *min;

@@ -68,7 +68,10 @@ static struct lease_term times(const struct lease_settings *s, const struct leas
 {
 	uint64_t base = c->estimate_usec ? c->estimate_usec : s->ttl_usec;
 
-	return (struct lease_term){ (uint64_t)((double)base * factor), s->grace_usec };
+	double ttl = (double)base * factor;
+
+	/* an estimate may be anything */
+	return (struct lease_term){ ttl < (double)s->max_ttl_usec ? (uint64_t)ttl : s->max_ttl_usec, s->grace_usec };
 }
 
 static struct lease_term as_asked(const struct lease_settings *s, const struct lease_course *c)

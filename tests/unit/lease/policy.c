@@ -156,6 +156,15 @@ Test(policy, no_term_is_shorter_than_allowed_after_however_many_renewals)
 	cr_expect(eq(u64, lease_term_at_renewal(&s, &c).ttl_usec, M));
 }
 
+Test(policy, an_estimate_beyond_all_bounds_gives_the_longest_time)
+{
+	struct lease_settings s = settings(LEASE_MODE_MULTIPLIERS);
+	struct lease_course c = { .labels = "epic", .priority = -10, .progress = -1,
+				  .estimate_usec = INT64_MAX };
+
+	cr_expect(eq(u64, lease_term_at_grant(&s, &c).ttl_usec, 4 * H));
+}
+
 /* --- inquiry --- */
 
 #define NOW (1000 * H)
