@@ -83,6 +83,9 @@ static void on_observed(const struct job_result *r, void *userdata)
 		e->operation = operation[0] ? LEASE_SIGN_YES : LEASE_SIGN_NO;
 		snprintf(q->result.operation, sizeof(q->result.operation), "%s", operation);
 	}
+	/* gone, or another one in its place: nobody works there, which is an answer as well */
+	if (r->outcome == JOB_REFUSED && r->error && strcmp(r->error, "Damaged") == 0)
+		e->operation = LEASE_SIGN_NO;
 	if (r->outcome == JOB_DONE)
 		e->unread = !json_get_bool(r->params, "sawAll", false);
 	if (r->outcome == JOB_DONE && ago >= 0)
@@ -129,7 +132,7 @@ static _Noreturn void look_for_processes(const char *slot, pid_t parent)
 	/* if it hangs, it must hold no connection open, and no lock that the next slotd needs */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	path = realpath(slot, NULL);
-	n = path ? processes_in(path, parent, pids, MOST_PIDS) : -errno;
+	n = path ? processes_in(path, parent, pids, MOST_PIDS) : errno == ENOENT ? 0 : -errno;
 	_exit(n < 0 ? EXIT_UNKNOWN : (int)n);
 }
 

@@ -28,20 +28,12 @@ static enum exit_status print_exports(struct cli *cli, const struct slot_lease *
 	return EXIT_STATUS_DONE;
 }
 
-/* a connection ends with slotctl, and the lease would end with it */
-static bool is_bound_to_connection(const struct cli *cli)
-{
-	const char *bind = json_get_string(cli->fields, "bind");
-
-	return bind && strstr(bind, "connection");
-}
-
 enum exit_status cmd_acquire(struct cli *cli)
 {
 	_cleanup_(slot_lease_freep) struct slot_lease *lease = NULL;
 	enum exit_status status;
 
-	if (is_bound_to_connection(cli))
+	if (request_is_bound_to_connection(cli))
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"a lease that is bound to a connection ends with slotctl acquire; "
 				"use slotctl run");

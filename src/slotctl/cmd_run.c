@@ -210,6 +210,9 @@ enum exit_status cmd_run(struct cli *cli)
 	if (!argv)
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"what to run? put a command behind '--', or use a terminal");
+	if (request_is_bound_to_connection(cli))
+		return cli_fail(cli, EXIT_STATUS_USAGE,
+				"slotctl run binds its lease to itself, which ends with it as a connection does");
 	status = request_lease(cli, &lease);
 	if (status != EXIT_STATUS_DONE)
 		return status;

@@ -274,6 +274,13 @@ static enum exit_status build(struct cli *cli, struct place *place, struct slot_
 	return EXIT_STATUS_DONE;
 }
 
+bool request_is_bound_to_connection(const struct cli *cli)
+{
+	const char *bind = json_get_string(cli->fields, "bind");
+
+	return bind && strstr(bind, "connection");
+}
+
 enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
 {
 	_cleanup_(slot_request_freep) struct slot_request *q = NULL;

@@ -7,6 +7,9 @@
 #include "slotctl/cli.h"
 #include "slotd/slot.h"
 
+/* does it ask for a lease that ends with a connection, which would be slotctl's? */
+bool request_is_bound_to_connection(const struct cli *cli);
+
 /**
  * request_lease - connect, and lease what the command line asks for
  * @ret: the lease; the caller frees it

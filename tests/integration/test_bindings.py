@@ -140,6 +140,13 @@ class Bindings(Case):
         run.kill()
         self.wait_ended(slotd, lease)
 
+    def test_connection_is_no_binding_for_slotctl(self):
+        slotd = self.pool()
+        for args in (("acquire", "p"), ("run", "p")):
+            done = slotctl.run(*args, "--bind", "connection", socket=slotd.socket)
+            self.assert_exit(2, done)
+        self.assertEqual(slotd.leases(), {})
+
     def test_slotctl_binds_to_its_parent_and_not_to_a_shell_for_one_command(self):
         slotd = self.pool()
         done = slotctl.run("acquire", "p", "--bind", "process", "--json", socket=slotd.socket)

@@ -1,6 +1,7 @@
 """What becomes of a lease that was not renewed: nothing, as long as its holder shows life."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -101,6 +102,12 @@ class Inquiry(Case):
             self.assertEqual(shown["mergeExtensions"], 1)
             self.assertGreater(shown["expiresAtUsec"] / 1e6 - time.time(), 280)
             slotd.restart()
+
+    def test_a_slot_that_was_deleted_is_held_by_nobody(self):
+        slotd = self.pool(abandon_after="1s")
+        lease = slotd.acquire("p")
+        shutil.rmtree(lease["path"])
+        self.until(lambda: lease["lease"] not in slotd.leases(), "the lease ends", 30)
 
     def test_explain_says_evidence_and_decisions(self):
         slotd = self.pool(abandon_after="1s")
