@@ -259,7 +259,7 @@ SLOT_API int slot_request_set_common_dir(struct slot_request *request, const cha
 SLOT_API int slot_request_set_ref(struct slot_request *request, const char *ref);
 /* a branch to check out, made when it is not there; default: the pool's, or none */
 SLOT_API int slot_request_set_branch(struct slot_request *request, const char *branch);
-/* who works, for people (and for quotas, not yet) */
+/* who works, for people and for quotas; those without a name count as one */
 SLOT_API int slot_request_set_agent(struct slot_request *request, const char *agent);
 /* what for, for people (and for hand-over, not yet) */
 SLOT_API int slot_request_set_task(struct slot_request *request, const char *task);
