@@ -87,6 +87,12 @@ static const struct conf_key top_keys[] = {
 	  "the command that is told about alerts, as a list of words" },
 };
 
+#define PHASE(name, ttl, grace, when)                                                                      \
+	{ "lease.phases." #name ".ttl", CONF_DURATION, 0, POOL(lease.phases.name.ttl_usec), ttl, SEC,     \
+	  30 * DAY, NULL, "mode phases: how long a lease holds " when },                                  \
+	{ "lease.phases." #name ".grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.name.grace_usec), \
+	  grace, SEC, 30 * DAY, NULL, "and its grace" }
+
 static const struct conf_key pool_keys[] = {
 	{ "url", CONF_STRING, CONF_POOL_ONLY, POOL(url), NULL, 0, 0, NULL,
 	  "where the repository is cloned from: https://, http://, ssh://, file:///, git@HOST:PATH or an absolute path" },
@@ -173,26 +179,11 @@ static const struct conf_key pool_keys[] = {
 	  "how often leases are looked over, and late ones that show life asked about again" },
 	{ "lease.silence_multiplier", CONF_NUMBER, 0, POOL(lease.silence_multiplier), "0", 0, 1000, NULL,
 	  "a holder is suspect after so many times its median gap; 0: after twice its longest usual gap" },
-	{ "lease.phases.silent.ttl", CONF_DURATION, 0, POOL(lease.phases.silent.ttl_usec), "3m", SEC, 30 * DAY, NULL,
-	  "mode phases: how long a lease holds before the first report" },
-	{ "lease.phases.silent.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.silent.grace_usec), "60s", SEC, 30 * DAY, NULL,
-	  "and its grace" },
-	{ "lease.phases.first.ttl", CONF_DURATION, 0, POOL(lease.phases.first.ttl_usec), "4m", SEC, 30 * DAY, NULL,
-	  "mode phases: how long a lease holds after the first report" },
-	{ "lease.phases.first.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.first.grace_usec), "60s", SEC, 30 * DAY, NULL,
-	  "and its grace" },
-	{ "lease.phases.early.ttl", CONF_DURATION, 0, POOL(lease.phases.early.ttl_usec), "4m", SEC, 30 * DAY, NULL,
-	  "mode phases: how long a lease holds after a later report, below 25 %" },
-	{ "lease.phases.early.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.early.grace_usec), "60s", SEC, 30 * DAY, NULL,
-	  "and its grace" },
-	{ "lease.phases.middle.ttl", CONF_DURATION, 0, POOL(lease.phases.middle.ttl_usec), "5m", SEC, 30 * DAY, NULL,
-	  "mode phases: how long a lease holds after a later report, from 25 %" },
-	{ "lease.phases.middle.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.middle.grace_usec), "60s", SEC, 30 * DAY, NULL,
-	  "and its grace" },
-	{ "lease.phases.late.ttl", CONF_DURATION, 0, POOL(lease.phases.late.ttl_usec), "6m", SEC, 30 * DAY, NULL,
-	  "mode phases: how long a lease holds after a later report, from 75 %" },
-	{ "lease.phases.late.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.phases.late.grace_usec), "90s", SEC, 30 * DAY, NULL,
-	  "and its grace" },
+	PHASE(silent, "3m", "60s", "before the first report"),
+	PHASE(first, "4m", "60s", "after the first report"),
+	PHASE(early, "4m", "60s", "after a later report, below 25 %"),
+	PHASE(middle, "5m", "60s", "after a later report, from 25 %"),
+	PHASE(late, "6m", "90s", "after a later report, from 75 %"),
 	{ "strategy", CONF_STRING, 0, POOL(strategy), "conservative", 0, 0, NULL,
 	  "the recovery strategy; so far only its retry.attempts counts" },
 	{ "access.users", CONF_LIST, CONF_USER_NAMES, POOL(access.users), NULL, 0, 0, NULL,

@@ -163,8 +163,6 @@ struct lease_decision lease_judge(const struct lease_settings *s, const struct r
 {
 	uint64_t silence = silence_of(e, now_usec), allowed = lease_silence_allowed(s, r);
 
-	if (e->declared)
-		return over(LEASE_REASON_DECLARED, silence);
 	if (e->bound == LEASE_SIGN_NO)
 		return over(LEASE_REASON_BOUND_DEAD, silence);
 	if (e->other_boot)

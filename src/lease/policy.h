@@ -38,7 +38,6 @@ struct lease_settings {
 	struct lease_phases phases;
 	uint64_t ttl_usec, grace_usec, min_ttl_usec, max_ttl_usec;
 	uint64_t abandon_after_usec; /* 0: never */
-	uint64_t max_age_usec;	     /* 0: none */
 	unsigned silence_multiplier; /* 0: by the longest usual silence */
 	uint64_t look_again_usec;    /* at one that shows life, though it is late */
 };
@@ -75,7 +74,6 @@ enum lease_sign {
 
 struct lease_evidence {
 	enum lease_sign bound;	   /* what it is bound to lives; UNKNOWN: it is bound to nothing that ends */
-	bool declared;		   /* the holder said that it is done */
 	bool other_boot;	   /* it was last heard before the machine was started again */
 	enum lease_sign operation; /* a merge, rebase, ... or unmerged paths in the slot */
 	enum lease_sign processes; /* one has its working directory or an open file in it */
@@ -89,11 +87,10 @@ enum lease_verdict {
 	LEASE_KEEP,    /* slow, not silent: look again */
 	LEASE_EXTEND,  /* in the middle of something: LEASE_EXTENSION_USEC more */
 	LEASE_SUSPECT, /* silent, which proves nothing: it stays, and can still be renewed */
-	LEASE_OVER,    /* its holder is dead, has said so, or has been silent for abandon_after */
+	LEASE_OVER,    /* its holder is dead, or has been silent for abandon_after */
 };
 
 enum lease_reason {
-	LEASE_REASON_DECLARED,
 	LEASE_REASON_BOUND_DEAD,
 	LEASE_REASON_OTHER_BOOT,
 	LEASE_REASON_OPERATION,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/process.h"
 
 static void closedirp(DIR **d)
 {
@@ -44,26 +45,6 @@ static bool has_open_file(const char *pid, const char *path, size_t len)
 	return false;
 }
 
-/* the parent of a process, 0 if it has gone */
-static pid_t parent_of(const char *pid)
-{
-	char name[64], text[512];
-	const char *after;
-	FILE *f;
-	size_t n;
-	int parent = 0;
-
-	snprintf(name, sizeof(name), "/proc/%.20s/stat", pid);
-	f = fopen(name, "re");
-	if (!f)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	after = strrchr(text, ')');
-	return after && sscanf(after + 1, " %*c %d", &parent) == 1 ? parent : 0;
-}
-
 static bool is_in(const char *pid, const char *path, size_t len)
 {
 	char name[64];
@@ -85,7 +66,7 @@ ssize_t processes_in(const char *path, pid_t but_children_of, pid_t *ret, size_t
 
 		if (pid <= 0 || pid == getpid() || pid == but_children_of || !is_in(e->d_name, path, len))
 			continue;
-		if (!but_children_of || parent_of(e->d_name) != but_children_of)
+		if (!but_children_of || process_parent(pid) != but_children_of)
 			ret[n++] = pid;
 	}
 	return (ssize_t)n;

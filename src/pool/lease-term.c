@@ -116,7 +116,6 @@ struct lease_settings lease_settings_of(const struct conf_pool *conf)
 		.min_ttl_usec = conf->lease.min_ttl_usec,
 		.max_ttl_usec = conf->lease.max_ttl_usec,
 		.abandon_after_usec = conf->lease.abandon_after_usec,
-		.max_age_usec = conf->lease.max_age_usec,
 		.silence_multiplier = conf->lease.silence_multiplier,
 		.look_again_usec = conf->lease.monitor_every_usec,
 	};
@@ -179,6 +178,7 @@ void lease_edit(struct lease *lease)
 
 int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
+	static const struct inquiry_result nothing;
 	struct lease *lease = userdata;
 	uint64_t now = clock_boot_usec();
 
@@ -194,7 +194,10 @@ int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	/* one whose end cannot be recorded lives on, and has to be looked at again */
 	lease->again_usec = now + INQUIRY_AGAIN_USEC;
 	lease_set_timer(lease);
-	lease_inquire(lease);
+	if (lease_bound_sign(lease) == LEASE_SIGN_NO)
+		lease_judge_now(lease, &nothing); /* that is proof: nobody has to be asked */
+	else
+		lease_inquire(lease);
 	return 0;
 }
 
@@ -332,7 +335,6 @@ static void describe(const struct lease *lease, const struct inquiry_result *fou
 	case LEASE_REASON_UNKNOWN:
 		snprintf(ret, size, "no sign for %s, but not everything could be looked at", silence);
 		break;
-	case LEASE_REASON_DECLARED:
 	case LEASE_REASON_ABANDONED:
 		snprintf(ret, size, "no sign for %s, nobody in the slot", silence);
 		break;

@@ -43,6 +43,14 @@ uint64_t process_start_time(pid_t pid)
 	return read_stat(pid, &parent, &start) ? start : 0;
 }
 
+pid_t process_parent(pid_t pid)
+{
+	uint64_t start;
+	pid_t parent;
+
+	return read_stat(pid, &parent, &start) ? parent : 0;
+}
+
 bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start)
 {
 	uint64_t start;

@@ -14,6 +14,9 @@
 /* clock ticks since boot, as /proc/PID/stat says; 0: no such process */
 uint64_t process_start_time(pid_t pid);
 
+/* 0: no such process */
+pid_t process_parent(pid_t pid);
+
 /* is pid that process or one of its descendants? false when either is gone */
 bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start);
 

@@ -199,8 +199,6 @@ Test(inquiry, proof_ends_it_at_once)
 	e.processes = LEASE_SIGN_YES;
 	e.operation = LEASE_SIGN_YES;
 	EXPECT(e, LEASE_OVER, LEASE_REASON_BOUND_DEAD);
-	e.declared = true;
-	EXPECT(e, LEASE_OVER, LEASE_REASON_DECLARED);
 }
 
 Test(inquiry, one_in_the_middle_of_a_merge_gets_its_extensions_and_no_more)

@@ -14,36 +14,7 @@
 
 #include "util/process.h"
 
-static struct rlimit before;
-static bool is_broken;
-
-static void break_ledger(void)
-{
-	struct rlimit none;
-
-	signal(SIGXFSZ, SIG_IGN);
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
-	none = before;
-	none.rlim_cur = 0;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
-	is_broken = true;
-}
-
-static void mend_ledger(void)
-{
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-	is_broken = false;
-}
-
-/* also after a test that broke off */
-static void end(void)
-{
-	if (is_broken)
-		mend_ledger();
-	world_close();
-}
-
-TestSuite(bind, .init = world_open, .fini = end);
+TestSuite(bind, .init = world_open, .fini = world_close);
 
 static pid_t new_holder(void)
 {

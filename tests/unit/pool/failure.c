@@ -5,34 +5,11 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "util/cleanup.h"
 #include "util/text.h"
-
-static struct rlimit before;
-static bool is_broken;
-
-static void break_ledger(void)
-{
-	struct rlimit none;
-
-	signal(SIGXFSZ, SIG_IGN);
-	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
-	none = before;
-	none.rlim_cur = 0;
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
-	is_broken = true;
-}
-
-static void mend_ledger(void)
-{
-	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
-	is_broken = false;
-}
 
 static void run_for(uint64_t usec)
 {
@@ -69,15 +46,7 @@ static void on_removed(const char *name, const struct pool_removal *removal,
 	say(refusal, userdata);
 }
 
-/* also after a test that broke off */
-static void end(void)
-{
-	if (is_broken)
-		mend_ledger();
-	world_close();
-}
-
-TestSuite(failure, .init = world_open, .fini = end);
+TestSuite(failure, .init = world_open, .fini = world_close);
 
 Test(failure, grant_that_cannot_be_recorded_never_happened)
 {

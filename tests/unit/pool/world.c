@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "scratch.h"
 #include "util/cleanup.h"
@@ -99,8 +100,31 @@ void world_restart(bool rebuilt)
 	start(rebuilt);
 }
 
+static struct rlimit before; /* the ledger was broken */
+static bool is_broken;
+
+void break_ledger(void)
+{
+	struct rlimit none;
+
+	signal(SIGXFSZ, SIG_IGN);
+	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+	none = before;
+	none.rlim_cur = 0;
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	is_broken = true;
+}
+
+void mend_ledger(void)
+{
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+	is_broken = false;
+}
+
 void world_close(void)
 {
+	if (is_broken)
+		mend_ledger();
 	world.over = true;
 	clock_real();
 	stop();

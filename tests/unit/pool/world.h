@@ -29,6 +29,10 @@ void world_close(void); /* also after a test that broke off */
 
 void world_add_pool(int ready, int max);
 void world_restart(bool rebuilt); /* the daemon's part of memory is made anew */
+/* RLIMIT_FSIZE: no file grows, so a commit's own write fails; mended at the latest by world_close() */
+void break_ledger(void);
+void mend_ledger(void);
+
 void world_settle(void); /* turns of the loop, until one finds nothing more to do at once */
 
 /* runs the loop until the condition holds; fails the test after 60 s */
