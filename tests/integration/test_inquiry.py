@@ -37,11 +37,9 @@ class Inquiry(Case):
         lease = slotd.acquire("p")
         process = self.in_slot(lease["path"])
         self.assertRegex(self.decided(slotd, lease["lease"], "lease_kept"), "1 process is in the slot")
-        time.sleep(5)
-        self.assertIn(lease["lease"], slotd.leases())
+        self.holds(lambda: lease["lease"] in slotd.leases(), "it is kept", 5)
         slotd.restart()
-        time.sleep(4)
-        self.assertIn(lease["lease"], slotd.leases())
+        self.holds(lambda: lease["lease"] in slotd.leases(), "it is kept across a restart", 4)
         process.kill()
         process.wait()
         self.until(lambda: lease["lease"] not in slotd.leases(), "it ends when nobody is there", 30)
@@ -163,8 +161,7 @@ class Inquiry(Case):
             git.write(lease["path"], "notes", "%d\n" % n)
         self.assertNotIn("lease_suspect", self.kinds(slotd, lease["lease"]), "what can be read is a sign")
         self.assertRegex(self.decided(slotd, lease["lease"], "lease_suspect"), "not everything could be looked at")
-        time.sleep(5)
-        self.assertIn(lease["lease"], slotd.leases())
+        self.holds(lambda: lease["lease"] in slotd.leases(), "it is kept", 5)
 
     def store(self, slotd):
         return os.path.join(slotd.pools["p"]["path"], ".git")

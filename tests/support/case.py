@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import tempfile
+import time
 import unittest
 
 from support import git, slotctl, wait
@@ -110,6 +111,13 @@ class Case(unittest.TestCase):
     def ok(self, daemon, *args, **kwargs):
         """slotctl with exit status 0."""
         return self.assert_exit(0, self.slotctl(daemon, *args, **kwargs))
+
+    def holds(self, condition, what, seconds):
+        """That something stays so, looked at all the time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.assertTrue(condition(), what)
+            time.sleep(0.05)
 
     def until(self, condition, what, seconds=30):
         return wait.until(condition, what, seconds)
