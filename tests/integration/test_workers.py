@@ -119,9 +119,9 @@ class Workers(Case):
             mark = len(slotd.log())
             self.assertEqual(c.call("Release", lease=lease["lease"], wait=False)["state"], "cleaning")
             slotd.wait_log("jobs wait until a worker can be started: .*Too many open files", after=mark)
-            time.sleep(3)  # three attempts of a job take 1.5 s, and then its slot is isolated
-            (slot, ) = [s for s in c.call("Slots")["slots"] if s["slot"] == lease["slot"]]
-            self.assertEqual(slot["state"], "cleaning", slot)
+            # three attempts of a job take 1.5 s, and then its slot would be isolated
+            self.holds(lambda: [s["state"] for s in c.call("Slots")["slots"]
+                                if s["slot"] == lease["slot"]] == ["cleaning"], "the slot waits", 3)
             health = c.call("PingHealth")
             self.assertFalse(health["ok"])
             self.assertEqual([s["what"] for s in health["stuck"]], ["jobs"])
