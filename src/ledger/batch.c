@@ -125,6 +125,39 @@ void batch_put_key(struct batch *b, const struct key_record *r)
 		end_write(b, e, key_record_encode(r, entry_data(e)));
 }
 
+void batch_put_handoff(struct batch *b, const struct handoff_record *r)
+{
+	struct record_key key;
+	struct entry *e;
+
+	record_key_from_id(&r->lease, &key);
+	e = begin_write(b, ENTRY_PUT, LEDGER_HANDOFFS, &key, RECORD_MAX);
+	if (e)
+		end_write(b, e, handoff_record_encode(r, entry_data(e)));
+}
+
+void batch_put_ticket(struct batch *b, const struct ticket_record *r)
+{
+	struct record_key key;
+	struct entry *e;
+
+	record_key_from_uid(r->uid, r->key, &key);
+	e = begin_write(b, ENTRY_PUT, LEDGER_TICKETS, &key, RECORD_MAX);
+	if (e)
+		end_write(b, e, ticket_record_encode(r, entry_data(e)));
+}
+
+void batch_put_lease_stats(struct batch *b, const struct lease_stats_record *r)
+{
+	struct record_key key;
+	struct entry *e;
+
+	record_key_from_name(LEASE_STATS_KEY, &key);
+	e = begin_write(b, ENTRY_PUT, LEDGER_STATS, &key, RECORD_MAX);
+	if (e)
+		end_write(b, e, lease_stats_record_encode(r, entry_data(e)));
+}
+
 void batch_put_token(struct batch *b, const char *name, const struct token_record *r)
 {
 	struct record_key key;
@@ -191,6 +224,22 @@ void batch_delete_key(struct batch *b, uint32_t uid, const char *text)
 
 	record_key_from_uid(uid, text, &key);
 	delete (b, LEDGER_KEYS, &key);
+}
+
+void batch_delete_handoff(struct batch *b, const struct id *lease)
+{
+	struct record_key key;
+
+	record_key_from_id(lease, &key);
+	delete (b, LEDGER_HANDOFFS, &key);
+}
+
+void batch_delete_ticket(struct batch *b, uint32_t uid, const char *text)
+{
+	struct record_key key;
+
+	record_key_from_uid(uid, text, &key);
+	delete (b, LEDGER_TICKETS, &key);
 }
 
 /* --- recording how to take it back, and what comes afterwards --- */

@@ -301,6 +301,9 @@ union any_record {
 	struct token_record token;
 	struct event_record event;
 	struct generation_record generation;
+	struct handoff_record handoff;
+	struct ticket_record ticket;
+	struct lease_stats_record lease_stats;
 };
 
 int record_decode(const struct record_kind *kind, const void *key, size_t key_len, const void *data,

@@ -57,7 +57,12 @@ enum record_kind_id {
 	RECORD_KIND_TOKEN,
 	RECORD_KIND_EVENT,
 	RECORD_KIND_GENERATION,
+	RECORD_KIND_HANDOFF,
+	RECORD_KIND_TICKET,
+	RECORD_KIND_LEASE_STATS,
 };
+
+#define LEASE_STATS_KEY "leases"
 
 struct record_kind {
 	const char *what; /* "slot": for sentences */

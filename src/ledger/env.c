@@ -17,6 +17,8 @@ const char *const ledger_db_names[LEDGER_DBS] = {
 	[LEDGER_EVENTS] = "events",	[LEDGER_CHECKPOINTS] = "checkpoints",
 	[LEDGER_BREAKERS] = "breakers", [LEDGER_VERIFIED] = "verified",
 	[LEDGER_STATS] = "stats",
+	[LEDGER_HANDOFFS] = "handoffs",
+	[LEDGER_TICKETS] = "tickets",
 };
 
 /* less than this and a short write was the disk's end, not its failure */

@@ -43,6 +43,8 @@ enum ledger_db {
 	LEDGER_BREAKERS,
 	LEDGER_VERIFIED,
 	LEDGER_STATS,
+	LEDGER_HANDOFFS,
+	LEDGER_TICKETS,
 	LEDGER_DBS,
 };
 
@@ -121,6 +123,14 @@ int ledger_each_lease(struct ledger *l, int (*fn)(const struct lease_record *r, 
 		      void *userdata, struct fault *f);
 int ledger_each_key(struct ledger *l, int (*fn)(const struct key_record *r, void *userdata),
 		    void *userdata, struct fault *f);
+int ledger_each_handoff(struct ledger *l, int (*fn)(const struct handoff_record *r, void *userdata),
+			void *userdata, struct fault *f);
+int ledger_each_ticket(struct ledger *l, int (*fn)(const struct ticket_record *r, void *userdata),
+		       void *userdata, struct fault *f);
+/* called once, or not at all when nothing was ever counted */
+int ledger_each_lease_stats(struct ledger *l,
+			    int (*fn)(const struct lease_stats_record *r, void *userdata),
+			    void *userdata, struct fault *f);
 int ledger_each_token(struct ledger *l,
 		      int (*fn)(const char *name, const struct token_record *r, void *userdata),
 		      void *userdata, struct fault *f);

@@ -88,6 +88,9 @@ EACH(pool, LEDGER_POOLS)
 EACH(slot, LEDGER_SLOTS)
 EACH(lease, LEDGER_LEASES)
 EACH(key, LEDGER_KEYS)
+EACH(handoff, LEDGER_HANDOFFS)
+EACH(ticket, LEDGER_TICKETS)
+EACH(lease_stats, LEDGER_STATS)
 
 /* --- tokens: the name is the key --- */
 

@@ -170,6 +170,59 @@ struct key_record {
 	uint64_t created_usec, ended_usec; /* wall clock */
 };
 
+/* how a holder said that its work ended */
+enum lease_declared { LEASE_DECLARED_NONE, LEASE_DECLARED_DONE, LEASE_DECLARED_FAILED, LEASE_DECLARED_BLOCKED };
+
+const char *lease_declared_to_string(enum lease_declared d); /* NONE: "" */
+int lease_declared_from_string(const char *text, enum lease_declared *ret); /* -EINVAL */
+
+/* what a lease that has ended leaves to whoever goes on with its work; found by the lease's id */
+struct handoff_record {
+	struct id lease;
+	char slot[NAME_SIZE];
+	char pool[NAME_SIZE];
+	uint32_t uid;
+	char agent[LABEL_SIZE];
+	char task[LABEL_SIZE];
+	char branch[REF_SIZE]; /* empty: HEAD was detached */
+	char base[OID_SIZE];   /* the commit it was granted at */
+	uint8_t end;	       /* enum lease_end */
+	uint8_t declared;      /* enum lease_declared */
+	bool discarded;	       /* what was not saved was thrown away, as asked */
+	char reason[REASON_SIZE];
+	int32_t progress; /* 0..100; -1: never reported */
+	char message[REASON_SIZE];
+	uint64_t held_usec;
+	struct moment ended;
+};
+
+/* the place in the line of an acquire with a key, which outlives its connection and slotd itself */
+struct ticket_record {
+	uint32_t uid;
+	char key[LABEL_SIZE];
+	uint8_t request[32]; /* hash of what was asked */
+	char pool[NAME_SIZE];
+	char agent[LABEL_SIZE];
+	char task[LABEL_SIZE];
+	char branch[REF_SIZE];
+	uint64_t number; /* the lower was first */
+	int32_t priority;
+	struct moment since;
+	uint64_t wait_usec;
+};
+
+/* what has happened to leases, ever since the ledger was made */
+struct lease_stats_record {
+	uint64_t renewals;
+	uint64_t extensions;
+	uint64_t recoveries;  /* ended without their holder */
+	uint64_t stopped;     /* inquiries that found life or an operation, so nothing was taken back */
+	uint64_t suspected;
+	uint64_t late_reports;
+	uint64_t terminal;    /* recoveries that were due when the holder declared its end */
+	uint64_t handoffs;    /* given to who went on */
+};
+
 struct token_record {
 	uint64_t token;	 /* highest given for this slot */
 	uint64_t next_n; /* under a pool's name: number of the next slot */
@@ -203,6 +256,9 @@ size_t pool_record_encode(const struct pool_record *r, uint8_t *buf);
 size_t slot_record_encode(const struct slot_record *r, uint8_t *buf);
 size_t lease_record_encode(const struct lease_record *r, uint8_t *buf);
 size_t key_record_encode(const struct key_record *r, uint8_t *buf);
+size_t handoff_record_encode(const struct handoff_record *r, uint8_t *buf);
+size_t ticket_record_encode(const struct ticket_record *r, uint8_t *buf);
+size_t lease_stats_record_encode(const struct lease_stats_record *r, uint8_t *buf);
 size_t token_record_encode(const struct token_record *r, const char *name, uint8_t *buf);
 size_t event_record_encode(const struct event_record *r, uint8_t *buf);
 size_t generation_record_encode(const struct generation_record *r, uint8_t *buf);
@@ -219,6 +275,12 @@ int lease_record_decode(const void *key, size_t key_len, const void *data, size_
 			struct lease_record *ret, struct fault *f);
 int key_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 		      struct key_record *ret, struct fault *f);
+int handoff_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			  struct handoff_record *ret, struct fault *f);
+int ticket_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			 struct ticket_record *ret, struct fault *f);
+int lease_stats_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			      struct lease_stats_record *ret, struct fault *f);
 int token_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 			struct token_record *ret, struct fault *f);
 int event_record_decode(const void *key, size_t key_len, const void *data, size_t len,

@@ -35,6 +35,9 @@ union decoded {
 	struct token_record token;
 	struct event_record event;
 	struct generation_record generation;
+	struct handoff_record handoff;
+	struct ticket_record ticket;
+	struct lease_stats_record lease_stats;
 };
 
 static int decode(enum ledger_db db, const MDB_val *k, const MDB_val *v, union decoded *d,
@@ -62,6 +65,15 @@ static int decode(enum ledger_db db, const MDB_val *k, const MDB_val *v, union d
 	case LEDGER_EVENTS:
 		return event_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
 					   &d->event, f);
+	case LEDGER_HANDOFFS:
+		return handoff_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
+					     &d->handoff, f);
+	case LEDGER_TICKETS:
+		return ticket_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
+					    &d->ticket, f);
+	case LEDGER_STATS:
+		return lease_stats_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
+						 &d->lease_stats, f);
 	default: /* kinds that others keep here: by the checksum that all have */
 		return record_check(k->mv_data, k->mv_size, v->mv_data, v->mv_size, f);
 	}

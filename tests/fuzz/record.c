@@ -9,7 +9,7 @@
 
 #include "ledger/codec.h"
 
-#define KINDS	 7
+#define KINDS	 10
 #define SEAL_BIT 0x80
 
 union any {
@@ -20,6 +20,9 @@ union any {
 	struct token_record token;
 	struct event_record event;
 	struct generation_record generation;
+	struct handoff_record handoff;
+	struct ticket_record ticket;
+	struct lease_stats_record lease_stats;
 };
 
 static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8_t *data,
@@ -38,6 +41,12 @@ static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8
 		return token_record_decode(key, key_len, data, len, &ret->token, NULL);
 	case 5:
 		return event_record_decode(key, key_len, data, len, &ret->event, NULL);
+	case 7:
+		return handoff_record_decode(key, key_len, data, len, &ret->handoff, NULL);
+	case 8:
+		return ticket_record_decode(key, key_len, data, len, &ret->ticket, NULL);
+	case 9:
+		return lease_stats_record_decode(key, key_len, data, len, &ret->lease_stats, NULL);
 	default:
 		return generation_record_decode(key, key_len, data, len, &ret->generation, NULL);
 	}
@@ -58,6 +67,12 @@ static size_t encode(unsigned kind, const char *name, const union any *r, uint8_
 		return token_record_encode(&r->token, name, buf);
 	case 5:
 		return event_record_encode(&r->event, buf);
+	case 7:
+		return handoff_record_encode(&r->handoff, buf);
+	case 8:
+		return ticket_record_encode(&r->ticket, buf);
+	case 9:
+		return lease_stats_record_encode(&r->lease_stats, buf);
 	default:
 		return generation_record_encode(&r->generation, buf);
 	}

@@ -84,6 +84,61 @@ static int last_token(const char *name, const struct token_record *r, void *user
 	return 0;
 }
 
+static int last_handoff(const struct handoff_record *r, void *userdata)
+{
+	*(struct handoff_record *)userdata = *r;
+	return 0;
+}
+
+static int last_ticket(const struct ticket_record *r, void *userdata)
+{
+	*(struct ticket_record *)userdata = *r;
+	return 0;
+}
+
+static int last_lease_stats(const struct lease_stats_record *r, void *userdata)
+{
+	*(struct lease_stats_record *)userdata = *r;
+	return 0;
+}
+
+Test(batch, hand_offs_places_in_the_line_and_counts_are_kept_and_go_when_told_to)
+{
+	char *dir = scratch_make();
+	struct handoff_record handoff = handoff_full(), handoff_read;
+	struct ticket_record ticket = ticket_full(), ticket_read;
+	struct lease_stats_record stats = lease_stats_full(), stats_read;
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+
+	batch_put_handoff(b, &handoff);
+	batch_put_ticket(b, &ticket);
+	batch_put_lease_stats(b, &stats);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	batch_free(b);
+	ledger_close(l);
+
+	l = must_open(dir, 0, 100);
+	cr_assert(eq(int, ledger_each_handoff(l, last_handoff, &handoff_read, NULL), 0));
+	cr_assert(eq(int, ledger_each_ticket(l, last_ticket, &ticket_read, NULL), 0));
+	cr_assert(eq(int, ledger_each_lease_stats(l, last_lease_stats, &stats_read, NULL), 0));
+	cr_expect(eq(int, memcmp(&handoff, &handoff_read, sizeof(handoff)), 0));
+	cr_expect(eq(int, memcmp(&ticket, &ticket_read, sizeof(ticket)), 0));
+	cr_expect(eq(int, memcmp(&stats, &stats_read, sizeof(stats)), 0));
+
+	b = batch_new(l);
+	batch_delete_handoff(b, &handoff.lease);
+	batch_delete_ticket(b, ticket.uid, ticket.key);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	memset(&handoff_read, 0, sizeof(handoff_read));
+	memset(&ticket_read, 0, sizeof(ticket_read));
+	cr_assert(eq(int, ledger_each_handoff(l, last_handoff, &handoff_read, NULL), 0));
+	cr_assert(eq(int, ledger_each_ticket(l, last_ticket, &ticket_read, NULL), 0));
+	cr_expect(handoff_read.slot[0] == '\0' && ticket_read.key[0] == '\0');
+	batch_free(b);
+	ledger_close(l);
+}
+
 Test(batch, what_was_committed_is_there_after_opening_again)
 {
 	char *dir = scratch_make();

@@ -223,6 +223,75 @@ struct key_record key_full(void)
 	return r;
 }
 
+struct handoff_record handoff_empty(void)
+{
+	struct handoff_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.end = LEASE_END_RELEASED;
+	return r;
+}
+
+struct handoff_record handoff_full(void)
+{
+	struct handoff_record r;
+
+	memset(&r, 0, sizeof(r));
+	memset(&r.lease, 0x5a, sizeof(r.lease));
+	FILL(r.slot);
+	FILL(r.pool);
+	r.uid = UINT32_MAX;
+	FILL(r.agent);
+	FILL(r.task);
+	FILL(r.branch);
+	FILL(r.base);
+	r.end = LEASE_END_FORCED;
+	r.declared = LEASE_DECLARED_BLOCKED;
+	r.discarded = true;
+	FILL(r.reason);
+	r.progress = -1;
+	FILL(r.message);
+	r.held_usec = UINT64_MAX;
+	r.ended = moment_full();
+	return r;
+}
+
+struct ticket_record ticket_empty(uint32_t uid, const char *key)
+{
+	struct ticket_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.uid = uid;
+	snprintf(r.key, sizeof(r.key), "%s", key);
+	return r;
+}
+
+struct ticket_record ticket_full(void)
+{
+	struct ticket_record r;
+
+	memset(&r, 0, sizeof(r));
+	r.uid = 0x01020304;
+	FILL(r.key);
+	memset(r.request, 0x77, sizeof(r.request));
+	FILL(r.pool);
+	FILL(r.agent);
+	FILL(r.task);
+	FILL(r.branch);
+	r.number = r.wait_usec = UINT64_MAX;
+	r.priority = -1;
+	r.since = moment_full();
+	return r;
+}
+
+struct lease_stats_record lease_stats_full(void)
+{
+	struct lease_stats_record r;
+
+	memset(&r, 0xff, sizeof(r));
+	return r;
+}
+
 struct token_record token_full(void)
 {
 	return (struct token_record){ .token = UINT64_MAX, .next_n = UINT64_MAX - 1 };

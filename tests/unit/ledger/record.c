@@ -8,7 +8,7 @@
 #include "ledger/codec.h"
 #include "util/cleanup.h"
 
-/* one type for all seven, so that each test runs over each of them */
+/* one type for all kinds, so that each test runs over each of them */
 union any {
 	struct pool_record pool;
 	struct slot_record slot;
@@ -17,6 +17,9 @@ union any {
 	struct token_record token;
 	struct event_record event;
 	struct generation_record generation;
+	struct handoff_record handoff;
+	struct ticket_record ticket;
+	struct lease_stats_record lease_stats;
 };
 
 struct sample {
@@ -43,6 +46,9 @@ DECODE(key)
 DECODE(token)
 DECODE(event)
 DECODE(generation)
+DECODE(handoff)
+DECODE(ticket)
+DECODE(lease_stats)
 
 #define SAMPLE(s, name_, value)                        \
 	do {                                           \
@@ -53,7 +59,7 @@ DECODE(generation)
 		(s)->decode = decode_##name_;          \
 	} while (0)
 
-#define SAMPLES 14
+#define SAMPLES 20
 
 static void make_full(struct sample *s)
 {
@@ -64,12 +70,16 @@ static void make_full(struct sample *s)
 	SAMPLE(&s[4], token, token_full());
 	SAMPLE(&s[5], event, event_full());
 	SAMPLE(&s[6], generation, generation_full());
+	SAMPLE(&s[7], handoff, handoff_full());
+	SAMPLE(&s[8], ticket, ticket_full());
+	SAMPLE(&s[9], lease_stats, lease_stats_full());
 }
 
 static void make_empty(struct sample *s)
 {
 	static const struct token_record token;
 	static const struct generation_record generation;
+	static const struct lease_stats_record lease_stats;
 
 	SAMPLE(&s[0], pool, pool_empty("a"));
 	SAMPLE(&s[1], slot, slot_empty("a-1"));
@@ -78,6 +88,9 @@ static void make_empty(struct sample *s)
 	SAMPLE(&s[4], token, token);
 	SAMPLE(&s[5], event, event_empty(""));
 	SAMPLE(&s[6], generation, generation);
+	SAMPLE(&s[7], handoff, handoff_empty());
+	SAMPLE(&s[8], ticket, ticket_empty(0, "k"));
+	SAMPLE(&s[9], lease_stats, lease_stats);
 }
 
 static void encode_all(struct sample *s)
@@ -96,6 +109,12 @@ static void encode_all(struct sample *s)
 	s[5].len = event_record_encode(&s[5].record.event, s[5].data);
 	record_key_from_name("generation", &s[6].key);
 	s[6].len = generation_record_encode(&s[6].record.generation, s[6].data);
+	record_key_from_id(&s[7].record.handoff.lease, &s[7].key);
+	s[7].len = handoff_record_encode(&s[7].record.handoff, s[7].data);
+	record_key_from_uid(s[8].record.ticket.uid, s[8].record.ticket.key, &s[8].key);
+	s[8].len = ticket_record_encode(&s[8].record.ticket, s[8].data);
+	record_key_from_name(LEASE_STATS_KEY, &s[9].key);
+	s[9].len = lease_stats_record_encode(&s[9].record.lease_stats, s[9].data);
 }
 
 static struct sample *make_samples(void)
