@@ -9,7 +9,7 @@ _slotctl_names() {
 
 _slotctl_options() {
 	local acquire='--ref --branch --agent --task --wait --ttl --key --priority --label
-		--estimate --meta --bind --no-start --no-create'
+		--estimate --meta --bind --resume --no-start --no-create'
 
 	case $1 in
 	acquire) echo "$acquire --env" ;;
@@ -34,7 +34,7 @@ _slotctl_operands() {
 		'pool drain' | 'pool fetch') _slotctl_names name pool list ;;
 	release) _slotctl_names slot slots --state leased ;;
 	renew | touch | finish) _slotctl_names lease leases ;;
-	explain | 'slot remove') _slotctl_names slot slots ;;
+	explain | handoff | 'slot remove') _slotctl_names slot slots ;;
 	help) _slotctl_commands ;;
 	esac
 }
@@ -42,7 +42,7 @@ _slotctl_operands() {
 _slotctl_commands() {
 	case $1 in
 	'') echo 'acquire release renew touch finish run pool slot daemon config status slots
-		leases explain queue events ping help version' ;;
+		leases explain handoff queue events ping help version' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
 	slot) echo 'add remove' ;;
 	daemon) echo 'start stop status log' ;;

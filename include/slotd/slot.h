@@ -261,7 +261,7 @@ SLOT_API int slot_request_set_ref(struct slot_request *request, const char *ref)
 SLOT_API int slot_request_set_branch(struct slot_request *request, const char *branch);
 /* who works, for people and for quotas; those without a name count as one */
 SLOT_API int slot_request_set_agent(struct slot_request *request, const char *agent);
-/* what for, for people (and for hand-over, not yet) */
+/* what for: for people, and to be found again by who goes on with it */
 SLOT_API int slot_request_set_task(struct slot_request *request, const char *task);
 /* same key and same request, same lease; default: a random one for each slot_acquire() */
 SLOT_API int slot_request_set_key(struct slot_request *request, const char *key);
@@ -271,6 +271,9 @@ SLOT_API int slot_request_set_bind(struct slot_request *request, const char *bin
 /* how long to wait for a slot, microseconds; 0: not at all; default: the daemon's (60 s for
  * a slot that is being made) */
 SLOT_API int slot_request_set_wait_usec(struct slot_request *request, uint64_t wait_usec);
+/* a lease, task or branch that has ended: its slot and branch when they are free, and what it left, as
+ * "handoff" in slot_lease_to_json() */
+SLOT_API int slot_request_set_resume(struct slot_request *request, const char *resume);
 /* time to live between two signs of life, microseconds; default: the pool's, and what is beyond
  * the pool's limits is moved to them */
 SLOT_API int slot_request_set_ttl_usec(struct slot_request *request, uint64_t ttl_usec);

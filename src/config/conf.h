@@ -82,8 +82,11 @@ struct conf_pool {
 		enum conf_lease_mode mode;
 		char *bind; /* what an acquire without one gets: "ttl", "process+ttl", ... */
 		uint64_t ttl_usec, grace_usec, min_ttl_usec, max_ttl_usec, warn_before_usec;
-		uint64_t abandon_after_usec, max_age_usec, monitor_every_usec;
+		uint64_t abandon_after_usec, max_age_usec, monitor_every_usec, handoff_for_usec;
 		unsigned max_renewals, stuck_after;
+		struct {
+			struct conf_list run;
+		} recovered;
 		unsigned silence_multiplier;
 		struct {
 			struct conf_term silent, first, early, middle, late;

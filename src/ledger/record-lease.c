@@ -57,6 +57,8 @@ static const struct field lease_fields[] = {
 	INT(lease_record, reason),
 	INT(lease_record, extensions),
 	MOMENT(lease_record, suspect),
+	BYTES(lease_record, handoff),
+	INT(lease_record, ages),
 };
 /* clang-format on */
 

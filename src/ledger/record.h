@@ -157,6 +157,8 @@ struct lease_record {
 	uint8_t reason;	 /* and its enum lease_reason */
 	uint32_t extensions; /* given for an operation in progress */
 	struct moment suspect; /* since when; wall_usec 0: it is not */
+	struct id handoff;     /* the lease whose hand-off it was given; null: none */
+	uint32_t ages; /* times lease.max_age that were said */
 };
 
 /* idempotency: found by uid and key */

@@ -120,6 +120,11 @@ SLOT_API int slot_request_set_bind(struct slot_request *request, const char *bin
 	return set_string(request, "bind", bind);
 }
 
+SLOT_API int slot_request_set_resume(struct slot_request *request, const char *resume)
+{
+	return set_string(request, "resume", resume);
+}
+
 SLOT_API int slot_request_set_wait_usec(struct slot_request *request, uint64_t wait_usec)
 {
 	return set_usec(request, "waitUsec", wait_usec);

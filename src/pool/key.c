@@ -59,13 +59,15 @@ struct key *key_find(struct pools *p, uint32_t uid, const char *key)
  * own */
 void key_hash_request(const struct acquire_spec *spec, uint8_t *ret)
 {
-	char text[3 * REF_SIZE + 3 * LABEL_SIZE + 64];
+	char text[4 * REF_SIZE + 3 * LABEL_SIZE + 64];
 	uint64_t h[4] = { 0xcbf29ce484222325ULL, 0x9ae16a3b2f90404fULL, 0, 0 };
 	int n;
 
-	n = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%s\n%u\n%llu", spec->pool->rec.name,
-		     spec->ref, spec->branch, spec->agent, spec->task, spec->bind,
-		     (unsigned long long)spec->ttl_usec);
+	/* what was asked, whatever the pool makes of it today */
+	n = snprintf(text, sizeof(text), "%s\n%s\n%s\n%s\n%s\n%u\n%llu\n%s", spec->pool->rec.name,
+		     spec->ref, spec->branch_by_pool ? "" : spec->branch, spec->agent, spec->task,
+		     spec->bind_by_pool ? 0 : spec->bind, (unsigned long long)spec->ttl_usec,
+		     spec->resume);
 	for (int i = 0; i < n; i++) {
 		h[0] = (h[0] ^ (uint8_t)text[i]) * 0x100000001b3ULL;
 		h[1] = (h[1] + (uint8_t)text[i]) * 0x9fb21c651e98df25ULL;

@@ -295,6 +295,8 @@ uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message,
 		note_report(&lease->rec, progress, message);
 		note_stuck(lease);
 	}
+	if (!touch)
+		pools_count(lease->slot->pool->pools, &lease->slot->pool->pools->stats.renewals);
 	lease_forgive(lease);
 	lease_hear(lease);
 	return touch ? 0 : tell_renewed(lease);

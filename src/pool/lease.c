@@ -72,6 +72,7 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 			const char *head, const char *branch)
 {
 	const struct acquire_spec *spec = &w->spec;
+	const struct handoff *handoff = handoff_offer(w->pools, spec);
 	const struct conf_pool *conf = slot->pool->conf;
 
 	id_random(&rec->id);
@@ -96,6 +97,8 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 	rec->asked_ttl_usec = spec->ttl_usec;
 	rec->acquired = rec->heard = moment_now();
 	rec->progress = -1;
+	if (handoff)
+		rec->handoff = handoff_record(handoff)->lease;
 	lease_begin_term(rec, conf);
 }
 
@@ -106,6 +109,16 @@ static uint64_t next_token(const struct slot *slot)
 	uint64_t last = slot->rec.token > floor ? slot->rec.token : floor;
 
 	return last + 1;
+}
+
+static void note_handoff(struct lease *lease)
+{
+	struct pools *p = lease->slot->pool->pools;
+	char from[ID_TEXT_SIZE];
+
+	pools_event(p, "lease_handoff", lease->slot->pool, lease->slot, lease, lease->rec.uid,
+		    "goes on with the work of lease %.8s", id_to_string(&lease->rec.handoff, from));
+	pools_count(p, &p->stats.handoffs);
 }
 
 struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head, const char *branch)
@@ -136,6 +149,8 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	lease->rec.sequence = pools_event(p, "lease_created", slot->pool, slot, lease, rec.uid,
 					  "%s%s%s", rec.agent, rec.branch[0] ? " on " : "",
 					  rec.branch);
+	if (!id_is_null(&rec.handoff))
+		note_handoff(lease);
 	/* not by default: a log on the ledger's disk makes the next commit wait for it */
 	log_debug("lease", "lease given slot=%s agent=%s token=%llu", slot->rec.name, rec.agent,
 		  (unsigned long long)rec.token);
@@ -178,12 +193,40 @@ static uint64_t held_usec(const struct lease *lease)
 	return now > since->wall_usec ? now - since->wall_usec : 0;
 }
 
+void lease_declare(struct lease *lease, enum lease_declared declared, const char *message)
+{
+	struct batch *b = lease->slot->pool->pools->batch;
+
+	lease_edit(lease);
+	batch_save(b, &lease->declared, sizeof(lease->declared));
+	lease->declared = (uint8_t)declared;
+	if (message)
+		snprintf(lease->rec.message, sizeof(lease->rec.message), "%s", message);
+}
+
+/* a holder that lives and declares its end should have been heard before */
+static void note_terminal(struct lease *lease)
+{
+	struct pools *p = lease->slot->pool->pools;
+
+	if (!lease_is_past_grace(lease))
+		return;
+	pools_count(p, &p->stats.terminal);
+	log_warning("a lease that was about to be recovered was finished by its holder: its reports do not "
+		    "arrive in time slot=%s agent=%s", lease->rec.slot, lease->rec.agent);
+}
+
 uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
 		      const char *detail)
 {
 	struct slot *slot = lease->slot;
 	struct pools *p = slot->pool->pools;
-	uint64_t sequence;
+	uint64_t held = held_usec(lease), sequence;
+
+	if (how == LEASE_END_FINISHED)
+		note_terminal(lease);
+	if (how == LEASE_END_EXPIRED)
+		pools_count(p, &p->stats.recoveries);
 
 	sequence = pools_event(p, event_of(how), slot->pool, slot, lease, uid, "%s%s%s",
 			       discard ? "discard" : "", discard && detail[0] ? " " : "", detail);
@@ -197,11 +240,12 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	lease_stop_inquiry(lease);
 	slot->lease = NULL;
 	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
-	slot->rec.used_usec += held_usec(lease);
+	slot->rec.used_usec += held;
 	slot->rec.released_usec = clock_wall_usec();
 	memcpy(slot->rec.last_agent, lease->rec.agent, sizeof(slot->rec.last_agent));
 	memcpy(slot->rec.last_branch, lease->rec.branch, sizeof(slot->rec.last_branch));
 	batch_delete_lease(p->batch, &lease->rec.id);
+	handoff_leave(lease, how, discard, held, detail);
 	if (lease->key)
 		key_end(p, lease->key, how);
 	slot->rec.forget = discard;

@@ -82,6 +82,9 @@ int pools_commit(struct pools *p, struct fault *f)
 	int r;
 
 	serve_kicked(p);
+	if (p->stats_changed)
+		batch_put_lease_stats(p->batch, &p->stats);
+	p->stats_changed = false;
 	if (batch_is_empty(p->batch))
 		return 0;
 	r = batch_commit(p->batch, f);
@@ -97,6 +100,19 @@ int pools_commit(struct pools *p, struct fault *f)
 	}
 	announce_events(p);
 	return 0;
+}
+
+void pools_count(struct pools *p, uint64_t *counter)
+{
+	batch_save(p->batch, counter, sizeof(*counter));
+	++*counter;
+	p->stats_changed = true;
+	pools_changed(p);
+}
+
+const struct lease_stats_record *pools_lease_stats(const struct pools *p)
+{
+	return &p->stats;
 }
 
 static int on_commit(sd_event_source *s, void *userdata)
@@ -181,6 +197,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 	if (p->stopping)
 		return 0;
 	keys_expire(p);
+	handoffs_expire(p);
 	leases_look_at_bound(p);
 	list_for_each(pool, &p->pools, link) {
 		pool_look_at_slots(pool);
@@ -272,13 +289,17 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	list_init(&p->all_leases);
 	list_init(&p->inquiries);
 	list_init(&p->ended_keys);
+	list_init(&p->handoffs);
 	p->batch = batch_new(ledger);
 	p->by_name = map_new();
 	p->slots = map_new();
 	p->leases = map_new();
 	p->keys = map_new();
+	p->handoffs_by_lease = map_new();
+	p->handoff_names = map_new();
 	p->announced = ledger_last_sequence(ledger);
-	if (!p->batch || !p->by_name || !p->slots || !p->leases || !p->keys) {
+	if (!p->batch || !p->by_name || !p->slots || !p->leases || !p->keys || !p->handoffs_by_lease ||
+	    !p->handoff_names) {
 		pools_free(p);
 		return fault_oom(f);
 	}
@@ -328,6 +349,7 @@ void pools_free(struct pools *p)
 		pool_free(pool);
 	list_for_each_safe(key, kt, &p->ended_keys, link)
 		key_free(key);
+	handoffs_free(p);
 	batch_free(p->batch);
 	sd_event_source_disable_unref(p->commit);
 	sd_event_source_disable_unref(p->janitor);
@@ -338,6 +360,8 @@ void pools_free(struct pools *p)
 	map_free(p->slots);
 	map_free(p->leases);
 	map_free(p->keys);
+	map_free(p->handoffs_by_lease);
+	map_free(p->handoff_names);
 	conf_unref(p->conf);
 	sd_event_unref(p->event);
 	free(p);

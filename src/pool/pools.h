@@ -42,6 +42,7 @@ struct pool;
 struct slot;
 struct lease;
 struct waiter;
+struct handoff;
 
 /* a "no" with its reason: the error's name in io.slotd.pool and a sentence */
 struct refusal {
@@ -196,6 +197,10 @@ struct acquire_spec {
 	uint32_t bound_pid; /* LEASE_BIND_PROCESS */
 	uint64_t bound_start;
 	uint64_t conn_id; /* LEASE_BIND_CONNECTION */
+	bool branch_by_pool, bind_by_pool; /* the request left them to the pool's configuration */
+	char resume[REF_SIZE]; /* a lease, task or branch that has ended; "": none */
+	struct id resumed;	 /* the lease that it means; filled in by lease_acquire() */
+	char wanted_slot[NAME_SIZE]; /* likewise: the one that lease had */
 	uint32_t uid, pid;
 	uint64_t pid_start;
 };
@@ -229,6 +234,25 @@ uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message,
 /* ends it and sends the slot to be cleaned. Returns the event's sequence. */
 uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
 		      const char *detail);
+
+/* its holder says how the work has ended; lease_finish() follows in the same turn */
+void lease_declare(struct lease *lease, enum lease_declared declared, const char *message);
+
+/* --- what leases leave --- */
+
+/* what a lease that has ended left; NULL: not known any more. Valid in this turn of the loop. */
+struct handoff *handoff_find(const struct pools *p, const struct id *lease);
+/* the newest of a slot, a task or a branch, in any pool */
+struct handoff *handoff_find_by_name(struct pools *p, const char *name);
+const struct handoff_record *handoff_record(const struct handoff *h);
+uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h); /* wall clock */
+
+/* what a holder says after the end of its lease, kept when it is news; progress below 0 and NULL: nothing */
+bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32_t progress,
+		    const char *message, enum lease_declared declared);
+
+/* what happened to leases since the ledger was made */
+const struct lease_stats_record *pools_lease_stats(const struct pools *p);
 
 /* --- who waits --- */
 struct waiter_info {

@@ -34,6 +34,12 @@ struct pools {
 	struct list all_leases;
 	struct list inquiries;
 	struct list ended_keys; /* oldest first */
+	struct list handoffs;	/* oldest first */
+	struct map *handoffs_by_lease; /* by id */
+	struct map *handoff_names;     /* the newest of a task, of a branch */
+	unsigned n_handoffs;
+	struct lease_stats_record stats;
+	bool stats_changed; /* in this batch */
 	unsigned n_ended_keys;
 	unsigned n_leases;
 	bool stopping;
@@ -131,6 +137,7 @@ struct lease {
 	struct slot *slot;
 	struct key *key;
 	bool ended; /* in this batch */
+	uint8_t declared; /* enum lease_declared; in this batch */
 	sd_event_source *timer; /* next of: warning, end of grace, the next inquiry */
 	struct inquiry *inquiry; /* under way */
 	sd_event_source *bound; /* the pidfd of the process that it is bound to */
@@ -172,6 +179,7 @@ struct waiter {
 
 /* pools.c */
 void pools_changed(struct pools *p);	     /* something is in the batch */
+void pools_count(struct pools *p, uint64_t *counter); /* one more of p->stats */
 /* the janitor's next round comes then at the latest; who is not due in it asks again */
 void pools_look_later(struct pools *p, uint64_t usec);
 void pool_look_at_slots(struct pool *pool); /* starts the jobs that are due */
@@ -272,6 +280,19 @@ void lease_stop_inquiry(struct lease *lease); /* nobody wants to know any more *
 void inquiries_lose_jobs(struct pool *pool); /* its site goes, and they with it */
 void inquiries_free(struct pools *p);
 
+/* handoff.c */
+int handoff_load(struct pools *p, const struct handoff_record *rec, struct handoff **ret); /* -ENOMEM */
+int handoffs_sort(struct pools *p); /* after the last was loaded; -ENOMEM */
+void handoffs_free(struct pools *p);
+void handoffs_expire(struct pools *p);
+/* of a lease that ends in this batch */
+void handoff_leave(struct lease *lease, enum lease_end how, bool discarded, uint64_t held_usec,
+		   const char *reason);
+/* what a grant gets of who was there before; NULL: nothing */
+const struct handoff *handoff_offer(struct pools *p, const struct acquire_spec *spec);
+/* fills in what spec->resume means; -ECANCELED: refused */
+int handoff_resume(struct pools *p, struct acquire_spec *spec, struct refusal *ret);
+
 /* key.c */
 struct key *key_load(struct pools *p, const struct key_record *rec);
 struct key *key_find(struct pools *p, uint32_t uid, const char *key);
@@ -292,6 +313,8 @@ void waiter_requeue(struct waiter *w); /* not with this slot: it waits on for an
 void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
 
 /* serve.c */
+/* no slot has it, or whoever has it will let go of it soon */
+bool pool_branch_is_free(struct pool *pool, const char *branch);
 void pool_serve(struct pool *pool); /* at the end of a turn: who is next gets a slot */
 void waiter_prepared(struct waiter *w, const struct job_result *result);
 

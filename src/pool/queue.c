@@ -230,6 +230,7 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 		   struct waiter **ret)
 {
 	uint8_t request[32];
+	struct acquire_spec whole;
 	struct refusal no = { 0 };
 	struct waiter *w;
 
@@ -243,8 +244,9 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 			*ret = w; /* else the asker, and ret with him, is gone */
 		return;
 	}
-	w = pool_is_open_for_acquire(spec->pool, &no) ?
-		    waiter_new(p, spec, request, fn, userdata) :
+	whole = *spec;
+	w = pool_is_open_for_acquire(spec->pool, &no) && handoff_resume(p, &whole, &no) == 0 ?
+		    waiter_new(p, &whole, request, fn, userdata) :
 		    NULL;
 	if (!w) {
 		if (!no.error)

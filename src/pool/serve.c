@@ -49,6 +49,13 @@ static bool is_leaving(const struct slot *slot)
 	       (slot->rec.state == SLOT_STATE_PREPARING && !slot->waiter);
 }
 
+bool pool_branch_is_free(struct pool *pool, const char *branch)
+{
+	struct slot *slot = branch_holder(pool, branch);
+
+	return !slot || is_leaving(slot);
+}
+
 /* must this one wait until a slot has let go of its branch? */
 static bool is_held_up(const struct waiter *w)
 {
@@ -108,7 +115,7 @@ static bool take_branch(struct pool *pool, struct waiter *w)
 
 /* --- which slot --- */
 
-/* warm caches first: same agent and branch, then same agent, then where the pool stands */
+/* the slot that is gone on with, then warm caches: same agent and branch, then same agent, then where the pool stands */
 static int fitness(const struct slot *slot, const struct waiter *w)
 {
 	const struct slot_record *r = &slot->rec;
@@ -116,7 +123,9 @@ static int fitness(const struct slot *slot, const struct waiter *w)
 	bool branch = w->spec.branch[0] && strcmp(w->spec.branch, r->last_branch) == 0;
 	bool head = strcmp(r->head, slot->pool->rec.head) == 0;
 
-	return (agent && branch) * 8 + branch * 4 + agent * 2 + head;
+	bool wanted = strcmp(w->spec.wanted_slot, r->name) == 0;
+
+	return wanted * 16 + (agent && branch) * 8 + branch * 4 + agent * 2 + head;
 }
 
 /*

@@ -100,6 +100,41 @@ static int load_key(const struct key_record *rec, void *userdata)
 	return 0;
 }
 
+static int load_handoff(const struct handoff_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+	struct handoff *h;
+
+	return handoff_load(l->p, rec, &h) < 0 ? fault_oom(l->f) : 0;
+}
+
+static int load_stats(const struct lease_stats_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+
+	l->p->stats = *rec;
+	return 0;
+}
+
+static int load_records(struct pools *p, struct loading *l, struct fault *f)
+{
+	int r = ledger_each_pool(p->ledger, load_pool, l, f);
+
+	if (r == 0)
+		r = ledger_each_slot(p->ledger, load_slot, l, f);
+	if (r == 0)
+		r = ledger_each_lease(p->ledger, load_lease, l, f);
+	if (r == 0)
+		r = ledger_each_key(p->ledger, load_key, l, f);
+	if (r == 0)
+		r = ledger_each_handoff(p->ledger, load_handoff, l, f);
+	if (r == 0)
+		r = ledger_each_lease_stats(p->ledger, load_stats, l, f);
+	if (r == 0 && handoffs_sort(p) < 0)
+		r = fault_oom(f);
+	return r;
+}
+
 /* --- what was under way --- */
 
 static void take_up(struct slot *slot)
@@ -282,13 +317,7 @@ int pools_start(struct pools *p, bool rebuilt, struct fault *f)
 	struct pool *pool;
 	int r;
 
-	r = ledger_each_pool(p->ledger, load_pool, &l, f);
-	if (r == 0)
-		r = ledger_each_slot(p->ledger, load_slot, &l, f);
-	if (r == 0)
-		r = ledger_each_lease(p->ledger, load_lease, &l, f);
-	if (r == 0)
-		r = ledger_each_key(p->ledger, load_key, &l, f);
+	r = load_records(p, &l, f);
 	if (r == 0)
 		r = pools_bring_in_conf(p, p->conf, f);
 	if (r < 0)

@@ -126,6 +126,7 @@ enum exit_status cmd_status(struct cli *cli);
 enum exit_status cmd_slots(struct cli *cli);
 enum exit_status cmd_leases(struct cli *cli);
 enum exit_status cmd_explain(struct cli *cli);
+enum exit_status cmd_handoff(struct cli *cli);
 enum exit_status cmd_queue(struct cli *cli);
 enum exit_status cmd_pool_list(struct cli *cli);
 enum exit_status cmd_pool_show(struct cli *cli);

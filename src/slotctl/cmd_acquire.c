@@ -8,6 +8,7 @@
 #include "slotctl/request.h"
 #include "util/cleanup.h"
 #include "util/json.h"
+#include "util/text.h"
 
 /* lines for a shell's eval */
 static enum exit_status print_exports(struct cli *cli, const struct slot_lease *lease)
@@ -17,7 +18,7 @@ static enum exit_status print_exports(struct cli *cli, const struct slot_lease *
 	if (request_get_variables(cli, lease, v) < 0)
 		return cli_fail(cli, EXIT_STATUS_FAILED, "out of memory");
 	for (size_t i = 0; i < REQUEST_VARIABLES; i++) {
-		_cleanup_(freep) char *quoted = v[i].value ? out_shell_quote(v[i].value) : NULL;
+		_cleanup_(freep) char *quoted = v[i].value ? text_quote_shell(v[i].value) : NULL;
 
 		if (quoted)
 			printf("export %s=%s\n", v[i].name, quoted);

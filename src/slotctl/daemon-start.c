@@ -104,7 +104,7 @@ static void forget_slot(void)
 {
 	static const char *const names[] = { "SLOT_PATH", "SLOT_LEASE",	 "SLOT_TOKEN",
 					     "SLOT_POOL", "SLOT_ID",	 "SLOT_BRANCH",
-					     "SLOT_TASK", "SLOTD_SOCKET" };
+					     "SLOT_TASK", "SLOT_HANDOFF", "SLOTD_SOCKET" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unsetenv(names[i]);

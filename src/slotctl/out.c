@@ -283,22 +283,3 @@ enum out_color out_state_color(const char *state)
 			return colors[i].color;
 	return OUT_PLAIN;
 }
-
-char *out_shell_quote(const char *s)
-{
-	static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				       "0123456789_@%+:,./-";
-	struct text t = { 0 };
-
-	if (*s && s[strspn(s, harmless)] == '\0')
-		return checked(strdup(s));
-	text_add_string(&t, "'");
-	for (; *s; s++) {
-		if (*s == '\'')
-			text_add_string(&t, "'\\''");
-		else
-			text_add(&t, s, 1);
-	}
-	text_add_string(&t, "'");
-	return checked(text_take(&t));
-}

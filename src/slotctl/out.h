@@ -81,7 +81,4 @@ char *out_time(int64_t at_usec);
 /* the colour of a slot's or pool's state */
 enum out_color out_state_color(const char *state);
 
-/* a copy in single quotes for sh, if quotes are needed */
-char *out_shell_quote(const char *s);
-
 #endif

@@ -28,6 +28,7 @@ static void set_strings(struct slot_request *q, json_object *fields)
 		{ "ref", slot_request_set_ref },     { "branch", slot_request_set_branch },
 		{ "agent", slot_request_set_agent }, { "task", slot_request_set_task },
 		{ "key", slot_request_set_key },     { "bind", slot_request_set_bind },
+		{ "resume", slot_request_set_resume },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(setters); i++) {
@@ -305,6 +306,15 @@ enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
 	return status;
 }
 
+/* what the last holder left, as JSON */
+static char *handoff_of(const struct slot_lease *lease)
+{
+	_cleanup_json_ json_object *whole = json_tokener_parse(slot_lease_to_json(lease));
+	json_object *handoff = json_get_object(whole, "handoff");
+
+	return handoff ? text_dup(json_object_to_json_string_ext(handoff, JSON_C_TO_STRING_PLAIN)) : NULL;
+}
+
 int request_get_variables(const struct cli *cli, const struct slot_lease *lease,
 			  struct request_variable ret[REQUEST_VARIABLES])
 {
@@ -317,8 +327,9 @@ int request_get_variables(const struct cli *cli, const struct slot_lease *lease,
 		{ "SLOTD_SOCKET", text_dup(cli->socket) },
 		{ "SLOT_BRANCH", text_dup(slot_lease_branch(lease)) },
 		{ "SLOT_TASK", text_dup(slot_lease_task(lease)) },
+		{ "SLOT_HANDOFF", handoff_of(lease) },
 	};
-	int optional = 2; /* the last ones may be missing */
+	int optional = 3; /* the last ones may be missing */
 
 	memcpy(ret, v, sizeof(v));
 	for (int i = 0; i < REQUEST_VARIABLES - optional; i++) {

@@ -26,7 +26,7 @@ struct request_variable {
 	char *value; /* NULL: must not be set */
 };
 
-#define REQUEST_VARIABLES 8
+#define REQUEST_VARIABLES 9
 
 /* what a command in the slot is told; -ENOMEM. request_free_variables() afterwards */
 int request_get_variables(const struct cli *cli, const struct slot_lease *lease,

@@ -34,7 +34,7 @@ static json_object *base_of(const struct pool_record *pool)
 	return o;
 }
 
-static json_object *lease_reply(const struct lease *lease)
+static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 {
 	const struct lease_record *r = lease_record(lease);
 	const struct slot *slot = lease_slot(lease);
@@ -58,7 +58,7 @@ static json_object *lease_reply(const struct lease *lease)
 	json_set_int(o, "acquiredAtUsec", (int64_t)r->acquired.wall_usec);
 	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
 	json_set(o, "base", base_of(pool));
-	json_set(o, "handoff", NULL);
+	json_set(o, "handoff", handoff_to_json(d, &r->handoff, r->branch));
 	json_set_int(o, "sequence", (int64_t)r->sequence);
 	return o;
 }
@@ -69,7 +69,7 @@ static void on_acquired(struct lease *lease, const struct refusal *refusal, void
 
 	rpc_call_on_gone(a->call, NULL, NULL);
 	if (lease)
-		rpc_reply(a->call, lease_reply(lease));
+		rpc_reply(a->call, lease_reply(a->d, lease));
 	else
 		answer_refusal(a->call, refusal);
 	rpc_call_unref(a->call);
@@ -225,7 +225,6 @@ static int expand_branch(const char *pattern, const struct acquire_spec *spec, c
 
 static int fill_times(struct rpc_call *call, json_object *params, struct acquire_spec *spec)
 {
-	const struct conf_pool *conf = pool_conf(spec->pool);
 	int64_t wait = json_get_int(params, "waitUsec", -1);
 	int64_t ttl = json_get_int(params, "ttlUsec", 0);
 	int64_t estimate = json_get_int(params, "estimateUsec", 0);
@@ -248,10 +247,6 @@ static int fill_times(struct rpc_call *call, json_object *params, struct acquire
 		return -EINVAL;
 	}
 	spec->estimate_usec = (uint64_t)estimate;
-	if (ttl && spec->ttl_usec < conf->lease.min_ttl_usec)
-		spec->ttl_usec = conf->lease.min_ttl_usec;
-	if (spec->ttl_usec > conf->lease.max_ttl_usec)
-		spec->ttl_usec = conf->lease.max_ttl_usec;
 	return 0;
 }
 
@@ -296,6 +291,7 @@ static int fill_bind(struct rpc_call *call, json_object *params, struct acquire_
 	const char *text = json_get_string(params, "bind");
 	pid_t pid = (pid_t)spec->pid;
 
+	spec->bind_by_pool = !text;
 	if (!text)
 		text = pool_conf(spec->pool)->lease.bind;
 	if (parse_bind(call, text, &spec->bind, &pid) < 0)
@@ -323,11 +319,13 @@ static int fill_spec(struct rpc_call *call, json_object *params, struct acquire_
 	    copy_param(call, params, "agent", spec->agent, sizeof(spec->agent)) < 0 ||
 	    copy_param(call, params, "task", spec->task, sizeof(spec->task)) < 0 ||
 	    copy_param(call, params, "key", spec->key, sizeof(spec->key)) < 0 ||
+	    copy_param(call, params, "resume", spec->resume, sizeof(spec->resume)) < 0 ||
 	    parse_meta(call, params, spec->meta, sizeof(spec->meta)) < 0 ||
 	    join_labels(call, json_get_array(params, "labels"), spec->labels, sizeof(spec->labels)) < 0 ||
 	    fill_times(call, params, spec) < 0 || fill_holder(call, params, spec) < 0 ||
 	    fill_bind(call, params, spec) < 0)
 		return -EINVAL;
+	spec->branch_by_pool = !spec->branch[0];
 	if (!spec->branch[0] && pattern && pattern[0] &&
 	    expand_branch(pattern, spec, spec->branch, sizeof(spec->branch)) < 0) {
 		rpc_error(call, "io.slotd.pool.Conflict", NULL,
@@ -433,12 +431,39 @@ static struct lease *find_lease(struct slotd *d, struct rpc_call *call, const ch
 	return lease;
 }
 
+/* what a holder reports of its work */
+struct report {
+	int32_t progress; /* -1: nothing */
+	const char *message; /* NULL: nothing */
+	enum lease_declared declared;
+};
+
+static const struct report no_report = { -1, NULL, LEASE_DECLARED_NONE };
+
+/* the lease is gone, and whoever goes on with the work has a use for what its holder says */
+static void answer_gone(struct slotd *d, struct rpc_call *call, const struct id *id,
+			const struct report *report)
+{
+	char text[ID_TEXT_SIZE];
+
+	id_to_string(id, text);
+	if (handoff_report(d->pools, id, rpc_call_peer(call)->uid, report->progress, report->message,
+			   report->declared))
+		answer_error_after_commit(d, call, "io.slotd.pool.LeaseGone",
+					  "lease %.8s has ended; the report is kept for whoever goes on with "
+					  "its work", text);
+	else
+		rpc_error(call, "io.slotd.pool.LeaseGone", NULL,
+			  "lease %.8s has ended: expired, released or never given", text);
+}
+
 /* a well-formed id that is not known is gone; what is no id at all is not found */
-static struct lease *find_lease_by_id(struct slotd *d, struct rpc_call *call, json_object *params)
+static struct lease *find_lease_by_id(struct slotd *d, struct rpc_call *call, json_object *params,
+				      const struct report *report)
 {
 	const char *text = json_get_string(params, "lease");
+	struct lease *lease;
 	struct id id;
-	bool by_id;
 
 	if (id_from_string(text, &id) < 0) {
 		rpc_error(call, "io.slotd.pool.NotFound",
@@ -446,7 +471,10 @@ static struct lease *find_lease_by_id(struct slotd *d, struct rpc_call *call, js
 			  "%s is no lease id (32 hex digits)", text);
 		return NULL;
 	}
-	return find_lease(d, call, text, &by_id);
+	lease = pools_find_lease(d->pools, &id);
+	if (!lease)
+		answer_gone(d, call, &id, report);
+	return lease;
 }
 
 /* who does not name the lease must be its process, a descendant of it, or its agent */
@@ -521,20 +549,25 @@ METHOD(release)
 METHOD(finish)
 {
 	const char *state = json_get_string(params, "state");
-	const char *message = json_get_string(params, "message");
+	struct report report = { -1, json_get_string(params, "message"), LEASE_DECLARED_DONE };
 	struct slotd *d = userdata;
-	struct lease *lease = find_lease_by_id(d, call, params);
 	char detail[REASON_SIZE];
+	struct lease *lease;
 
-	if (!lease || !may_end(d, call, lease, true, NULL, false))
-		return 0;
-	if (state && strcmp(state, "done") != 0 && strcmp(state, "failed") != 0 &&
-	    strcmp(state, "blocked") != 0) {
+	if (state && lease_declared_from_string(state, &report.declared) < 0) {
 		rpc_error_parameter(call, "state");
 		return 0;
 	}
-	snprintf(detail, sizeof(detail), "%s%s%.200s", state ? state : "done", message ? ": " : "",
-		 message ? message : "");
+	if (report.message && strlen(report.message) >= REASON_SIZE) {
+		rpc_error_parameter(call, "message");
+		return 0;
+	}
+	lease = find_lease_by_id(d, call, params, &report);
+	if (!lease || !may_end(d, call, lease, true, NULL, false))
+		return 0;
+	lease_declare(lease, report.declared, report.message);
+	snprintf(detail, sizeof(detail), "%s%s%.200s", lease_declared_to_string(report.declared),
+		 report.message ? ": " : "", report.message ? report.message : "");
 	end_lease(d, call, params, lease, LEASE_END_FINISHED, detail);
 	return 0;
 }
@@ -555,14 +588,12 @@ static json_object *renewal_reply(const struct lease *lease)
 METHOD(renew)
 {
 	struct slotd *d = userdata;
-	struct lease *lease = find_lease_by_id(d, call, params);
 	const char *message = json_get_string(params, "message");
 	int64_t progress = json_get_int(params, "progress", -1);
+	struct lease *lease;
 	json_object *reply;
 	uint64_t sequence;
 
-	if (!lease || !may_end(d, call, lease, true, NULL, false))
-		return 0;
 	if (json_object_object_get(params, "progress") && (progress < 0 || progress > 100)) {
 		rpc_error_parameter(call, "progress");
 		return 0;
@@ -571,6 +602,10 @@ METHOD(renew)
 		rpc_error_parameter(call, "message");
 		return 0;
 	}
+	lease = find_lease_by_id(d, call, params,
+				 &(struct report){ (int32_t)progress, message, LEASE_DECLARED_NONE });
+	if (!lease || !may_end(d, call, lease, true, NULL, false))
+		return 0;
 	sequence = lease_renew(lease, (int32_t)progress, message, false);
 	reply = renewal_reply(lease);
 	json_set_int(reply, "renewals", lease_record(lease)->renewals);
@@ -582,7 +617,7 @@ METHOD(renew)
 METHOD(touch)
 {
 	struct slotd *d = userdata;
-	struct lease *lease = find_lease_by_id(d, call, params);
+	struct lease *lease = find_lease_by_id(d, call, params, &no_report);
 
 	if (!lease || !may_end(d, call, lease, true, NULL, false))
 		return 0;

@@ -2,6 +2,8 @@
 #include "slotd/methods.h"
 
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,7 +17,7 @@ static const struct rpc_method methods[] = {
 	{ "Renew", method_renew },	     { "Touch", method_touch },
 	{ "Finish", method_finish },	     { "Status", method_status },
 	{ "Slots", method_slots },	     { "Leases", method_leases },
-	{ "Explain", method_explain },
+	{ "Explain", method_explain },    { "Handoff", method_handoff },
 	{ "Queue", method_queue },	     { "PoolList", method_pool_list },
 	{ "PoolShow", method_pool_show },    { "PoolAdd", method_pool_add },
 	{ "PoolRemove", method_pool_remove }, { "PoolResize", method_pool_resize },
@@ -161,8 +163,17 @@ int read_committed(struct slotd *d, struct rpc_call *call, json_object *params, 
 
 struct late_answer {
 	struct rpc_call *call;
-	json_object *reply;
+	json_object *reply; /* or: */
+	char *error, *message;
 };
+
+static void finish_late(struct late_answer *a)
+{
+	if (a->reply)
+		rpc_reply(a->call, TAKE(a->reply));
+	else
+		rpc_error(a->call, a->error, NULL, "%s", a->message);
+}
 
 static void answer_late(void *arg, int error, const struct fault *why)
 {
@@ -172,8 +183,10 @@ static void answer_late(void *arg, int error, const struct fault *why)
 		rpc_error(a->call, "io.slotd.pool.LedgerFailed", NULL,
 			  "nothing was changed, the ledger could not be written: %s", why->text);
 	else
-		rpc_reply(a->call, TAKE(a->reply));
+		finish_late(a);
 	json_object_put(a->reply);
+	free(a->error);
+	free(a->message);
 	rpc_call_unref(a->call);
 	free(a);
 }
@@ -189,6 +202,27 @@ void answer_after_commit(struct slotd *d, struct rpc_call *call, json_object *re
 	}
 	a->call = rpc_call_ref(call);
 	a->reply = reply;
+	batch_after(pools_batch(d->pools), answer_late, a);
+	pools_commit_if_large(d->pools);
+}
+
+void answer_error_after_commit(struct slotd *d, struct rpc_call *call, const char *error, const char *fmt,
+			       ...)
+{
+	struct late_answer *a = calloc(1, sizeof(*a));
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (!a || vasprintf(&a->message, fmt, ap) < 0 || !(a->error = text_dup(error))) {
+		va_end(ap);
+		if (a)
+			free(a->message);
+		free(a);
+		rpc_error(call, "io.slotd.pool.Internal", NULL, "out of memory");
+		return;
+	}
+	va_end(ap);
+	a->call = rpc_call_ref(call);
 	batch_after(pools_batch(d->pools), answer_late, a);
 	pools_commit_if_large(d->pools);
 }

@@ -37,6 +37,7 @@ METHOD(status);
 METHOD(slots);
 METHOD(leases);
 METHOD(explain);
+METHOD(handoff);
 METHOD(queue);
 METHOD(pool_list);
 METHOD(pool_show);
@@ -82,6 +83,13 @@ json_object *usec_or_null(uint64_t usec);
  * the batch is on disk, LedgerFailed when it is not. @reply is taken over.
  */
 void answer_after_commit(struct slotd *d, struct rpc_call *call, json_object *reply);
+
+/* answers with an error, when it has told the truth about what was kept: after the commit of this turn */
+__attribute__((format(printf, 4, 5))) void answer_error_after_commit(struct slotd *d, struct rpc_call *call,
+								      const char *error, const char *fmt, ...);
+
+/* what that lease left, told to who is on @branch (may be NULL); null when it is not known any more */
+json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char *branch);
 
 /* the representation of a pool and a slot; methods-list.c */
 json_object *pool_info(struct slotd *d, struct pool *pool);

@@ -249,3 +249,22 @@ const char *text_nearest(const char *word, const char *const *candidates, size_t
 	}
 	return best;
 }
+
+char *text_quote_shell(const char *s)
+{
+	static const char harmless[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				       "0123456789_@%+:,./-";
+	struct text t = { 0 };
+
+	if (*s && s[strspn(s, harmless)] == '\0')
+		return strdup(s);
+	text_add_string(&t, "'");
+	for (; *s; s++) {
+		if (*s == '\'')
+			text_add_string(&t, "'\\''");
+		else
+			text_add(&t, s, 1);
+	}
+	text_add_string(&t, "'");
+	return text_take(&t);
+}

@@ -43,6 +43,9 @@ bool text_is_utf8(const char *s, size_t len);
  */
 char *text_quote_path(const char *path);
 
+/* a copy in single quotes for sh, if quotes are needed; NULL: no memory */
+char *text_quote_shell(const char *s);
+
 /* printf into allocated memory; NULL: no memory */
 __attribute__((format(printf, 1, 2))) char *text_printf(const char *fmt, ...);
 

@@ -205,6 +205,8 @@ struct lease_record lease_full(void)
 	r.verdict = r.reason = UINT8_MAX;
 	r.extensions = UINT32_MAX;
 	r.suspect = moment_full();
+	memset(&r.handoff, 0x5a, sizeof(r.handoff));
+	r.ages = UINT32_MAX;
 	return r;
 }
 

@@ -105,7 +105,7 @@ Test(out, lines_are_clean_and_what_is_absent_is_a_dash)
 /* sh evaluates the quoted word and gives it back */
 static void expect_round_trip(const char *word)
 {
-	_cleanup_(freep) char *quoted = out_shell_quote(word);
+	_cleanup_(freep) char *quoted = text_quote_shell(word);
 	_cleanup_(freep) char *script = text_printf("X=%s; printf %%s \"$X\"", quoted);
 	char back[256] = "";
 	size_t n = 0;
@@ -149,7 +149,7 @@ Test(out, quoting_survives_a_shell)
 
 Test(out, harmless_words_are_not_quoted)
 {
-	_cleanup_(freep) char *path = out_shell_quote("/var/lib/slotd/slots/api/api-3");
+	_cleanup_(freep) char *path = text_quote_shell("/var/lib/slotd/slots/api/api-3");
 
 	cr_expect(eq(str, path, (char *)"/var/lib/slotd/slots/api/api-3"));
 }
