@@ -227,6 +227,11 @@ static bool is_stale(struct pools *p, const struct handoff_record *r)
 	return age_usec(&r->ended) >= kept_usec(p, r);
 }
 
+bool handoff_is_offered(struct pools *p, const struct handoff *h)
+{
+	return !is_stale(p, &h->rec);
+}
+
 uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h)
 {
 	return h->rec.ended.wall_usec + kept_usec(p, &h->rec);

@@ -245,6 +245,7 @@ struct handoff *handoff_find(const struct pools *p, const struct id *lease);
 /* the newest of a slot, a task or a branch, in any pool */
 struct handoff *handoff_find_by_name(struct pools *p, const char *name);
 const struct handoff_record *handoff_record(const struct handoff *h);
+bool handoff_is_offered(struct pools *p, const struct handoff *h); /* its time has not passed */
 uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h); /* wall clock */
 
 /* what a holder says after the end of its lease, kept when it is news; progress below 0 and NULL: nothing */

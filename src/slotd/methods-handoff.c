@@ -159,6 +159,7 @@ static const struct handoff *find_given(struct slotd *d, const char *what, struc
 {
 	struct slot *slot = what[0] == '/' ? pools_find_slot_by_path(d->pools, what) :
 					     pools_find_slot(d->pools, what);
+	const struct handoff *h;
 	struct id id;
 
 	if (id_from_string(what, &id) == 0)
@@ -169,9 +170,10 @@ static const struct handoff *find_given(struct slotd *d, const char *what, struc
 		return handoff_find(d->pools, &lease_record(*ret)->handoff);
 	if (*ret)
 		return NULL;
-	if (id_from_string(what, &id) == 0)
-		return handoff_find(d->pools, &id);
-	return handoff_find_by_name(d->pools, slot ? slot_record(slot)->name : what);
+	h = id_from_string(what, &id) == 0 ?
+		    handoff_find(d->pools, &id) :
+		    handoff_find_by_name(d->pools, slot ? slot_record(slot)->name : what);
+	return h && handoff_is_offered(d->pools, h) ? h : NULL;
 }
 
 READ(handoff)

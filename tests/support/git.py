@@ -38,6 +38,12 @@ def lines(cwd, *args, **kwargs):
     return out.split("\n") if out else []
 
 
+def shell(cwd, script):
+    """What a shell prints that runs this there."""
+    return subprocess.run(["sh", "-ec", script], cwd=cwd, env={**os.environ, **ENV}, capture_output=True,
+                          check=True).stdout.decode()
+
+
 def write(root, name, content="", mode=None):
     """Write a file below root; makes its directories."""
     path = os.path.join(root, name)
