@@ -1,9 +1,8 @@
 /*
- * The time of a lease: its terms, the warning before their end, and the inquiry after it.
+ * The time of a lease: its terms, the warning before their end, and when its holder is inquired about.
  *
  * A deadline that passes ends nothing. When the grace is over too, an inquiry is made (inquiry.c), and
- * lease/policy.c says what its result means: the lease is kept and asked about again, extended, suspect,
- * or over. What was decided is recorded when it is something else than the last time.
+ * lease-judge.c says what becomes of the lease.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -58,6 +57,8 @@ static uint64_t next_look(const struct lease *lease)
 {
 	uint64_t end = grace_end(lease);
 
+	if (!has_deadline(lease))
+		return UINT64_MAX;
 	if (!lease->rec.warned)
 		return warn_at(lease);
 	return lease->again_usec > end ? lease->again_usec : end;
@@ -65,12 +66,12 @@ static uint64_t next_look(const struct lease *lease)
 
 void lease_set_timer(struct lease *lease)
 {
-	if (!has_deadline(lease)) {
-		sd_event_source_set_enabled(lease->timer, SD_EVENT_OFF);
-		return;
-	}
-	sd_event_source_set_time(lease->timer, next_look(lease));
-	sd_event_source_set_enabled(lease->timer, SD_EVENT_ONESHOT);
+	uint64_t next = next_look(lease), age = lease_age_look(lease);
+
+	if (age < next)
+		next = age;
+	sd_event_source_set_time(lease->timer, next);
+	sd_event_source_set_enabled(lease->timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 static void warn(struct lease *lease)
@@ -176,23 +177,32 @@ void lease_edit(struct lease *lease)
 
 /* --- its timer --- */
 
+static bool is_to_be_judged(const struct lease *lease, uint64_t now)
+{
+	return lease_is_past_grace(lease) && now >= lease->again_usec;
+}
+
 int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	static const struct inquiry_result nothing;
 	struct lease *lease = userdata;
 	uint64_t now = clock_boot_usec();
+	bool is_old = now >= lease_age_look(lease);
 
 	/* set again for one that has ended, it would be due before the commit for ever */
-	if (lease->ended || !has_deadline(lease) || lease->slot->pool->pools->stopping)
+	if (lease->ended || lease->slot->pool->pools->stopping)
 		return 0;
-	if (!lease->rec.warned && now >= warn_at(lease))
+	if (has_deadline(lease) && !lease->rec.warned && now >= warn_at(lease))
 		warn(lease);
-	if (now < grace_end(lease) || now < lease->again_usec) {
+	if (!is_old && !is_to_be_judged(lease, now)) {
 		lease_set_timer(lease);
 		return 0;
 	}
 	/* one whose end cannot be recorded lives on, and has to be looked at again */
-	lease->again_usec = now + INQUIRY_AGAIN_USEC;
+	if (is_to_be_judged(lease, now))
+		lease->again_usec = now + INQUIRY_AGAIN_USEC;
+	if (is_old)
+		lease->age_again_usec = now + INQUIRY_AGAIN_USEC;
 	lease_set_timer(lease);
 	if (lease_bound_sign(lease) == LEASE_SIGN_NO)
 		lease_judge_now(lease, &nothing); /* that is proof: nobody has to be asked */
@@ -300,150 +310,4 @@ uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message,
 	lease_forgive(lease);
 	lease_hear(lease);
 	return touch ? 0 : tell_renewed(lease);
-}
-
-/* --- judging --- */
-
-static void describe(const struct lease *lease, const struct inquiry_result *found,
-		     const struct lease_decision *d, char *ret, size_t size)
-{
-	char silence[DURATION_TEXT_SIZE];
-
-	format_age(d->silence_usec, silence);
-	switch (d->reason) {
-	case LEASE_REASON_BOUND_DEAD:
-		snprintf(ret, size, "its holder is gone");
-		break;
-	case LEASE_REASON_OTHER_BOOT:
-		snprintf(ret, size, "the machine was started again since its holder was heard");
-		break;
-	case LEASE_REASON_OPERATION:
-		snprintf(ret, size, "in the middle of: %s; extension %u of %d", found->operation,
-			 lease->rec.extensions + 1, LEASE_EXTENSIONS);
-		break;
-	case LEASE_REASON_BOUND_ALIVE:
-		snprintf(ret, size, "not heard for %s, but its process lives", silence);
-		break;
-	case LEASE_REASON_PROCESSES:
-		snprintf(ret, size, "not heard for %s, but %u process%s in the slot", silence,
-			 found->n_processes, found->n_processes == 1 ? " is" : "es are");
-		break;
-	case LEASE_REASON_RHYTHM:
-		snprintf(ret, size, "no sign for %s, which is not long for it", silence);
-		break;
-	case LEASE_REASON_SILENT:
-		snprintf(ret, size, "no sign for %s", silence);
-		break;
-	case LEASE_REASON_UNKNOWN:
-		snprintf(ret, size, "no sign for %s, but not everything could be looked at", silence);
-		break;
-	case LEASE_REASON_ABANDONED:
-		snprintf(ret, size, "no sign for %s, nobody in the slot", silence);
-		break;
-	}
-}
-
-static bool is_of_this_boot(const struct moment *m)
-{
-	return m->wall_usec && boot_id_is_same(&m->boot, clock_boot_id());
-}
-
-/* a process that was seen is a sign of that moment, also when it is gone at the next look */
-static void note_sign(struct lease *lease, const struct lease_evidence *e, uint64_t now)
-{
-	struct moment *seen = &lease->rec.seen;
-	bool lives = e->processes == LEASE_SIGN_YES || e->bound == LEASE_SIGN_YES;
-	uint64_t at = lives ? now : e->seen_usec;
-
-	if (at == 0 || at > now || (is_of_this_boot(seen) && seen->boot_usec >= at))
-		return;
-	lease_edit(lease);
-	*seen = moment_now();
-	seen->boot_usec -= now - at;
-	seen->wall_usec -= now - at;
-	batch_put_lease(lease->slot->pool->pools->batch, &lease->rec);
-	pools_changed(lease->slot->pool->pools);
-}
-
-static void collect(struct lease *lease, struct lease_evidence *e, uint64_t now)
-{
-	const struct lease_record *r = &lease->rec;
-
-	e->other_boot = !is_of_this_boot(&r->heard);
-	e->heard_usec = e->other_boot ? 0 : r->heard.boot_usec;
-	e->extensions = r->extensions;
-	e->bound = lease_bound_sign(lease);
-	note_sign(lease, e, now);
-	e->seen_usec = is_of_this_boot(&r->seen) ? r->seen.boot_usec : 0;
-}
-
-static const char *event_of(enum lease_verdict v)
-{
-	switch (v) {
-	case LEASE_EXTEND:
-		return "merge_conflict_extension";
-	case LEASE_SUSPECT:
-		return "lease_suspect";
-	default:
-		return "lease_kept";
-	}
-}
-
-static void extend(struct lease_record *rec)
-{
-	rec->deadline = moment_now();
-	rec->deadline.wall_usec += LEASE_EXTENSION_USEC;
-	rec->deadline.boot_usec += LEASE_EXTENSION_USEC;
-	rec->extensions++;
-	rec->warned = false;
-}
-
-/* it stays, and what is thought of it is recorded */
-static void keep(struct lease *lease, const struct lease_decision *d, const char *why)
-{
-	struct slot *slot = lease->slot;
-	uint8_t verdict = (uint8_t)(d->verdict + 1);
-	bool is_new = lease->rec.verdict != verdict || lease->rec.reason != d->reason ||
-		      d->verdict == LEASE_EXTEND;
-
-	lease->again_usec = d->again_usec;
-	if (is_new) {
-		lease_edit(lease);
-		lease->rec.verdict = verdict;
-		lease->rec.reason = (uint8_t)d->reason;
-		if (d->verdict != LEASE_SUSPECT)
-			memset(&lease->rec.suspect, 0, sizeof(lease->rec.suspect));
-		else if (!lease->rec.suspect.wall_usec)
-			lease->rec.suspect = moment_now();
-		if (d->verdict == LEASE_EXTEND)
-			extend(&lease->rec);
-		pools_event(slot->pool->pools, event_of(d->verdict), slot->pool, slot, lease, UID_SLOTD, "%s", why);
-		log_info("%s: %s slot=%s agent=%s", event_of(d->verdict), why, slot->rec.name,
-			 lease->rec.agent);
-		batch_put_lease(slot->pool->pools->batch, &lease->rec);
-	}
-	lease_set_timer(lease);
-}
-
-void lease_judge_now(struct lease *lease, const struct inquiry_result *found)
-{
-	struct lease_settings settings = lease_settings_of(lease->slot->pool->conf);
-	struct lease_evidence evidence = found->evidence;
-	uint64_t now = clock_boot_usec();
-	struct lease_decision d;
-	struct rhythm rhythm;
-	char why[REASON_SIZE];
-
-	if (lease->ended || !has_deadline(lease) || now < grace_end(lease))
-		return; /* renewed or released meanwhile */
-	if (lease->slot->pool->pools->stopping)
-		return;
-	memcpy(&rhythm, lease->rec.rhythm, sizeof(rhythm));
-	collect(lease, &evidence, now);
-	d = lease_judge(&settings, &rhythm, &evidence, now);
-	describe(lease, found, &d, why, sizeof(why));
-	if (d.verdict == LEASE_OVER)
-		lease_finish(lease, LEASE_END_EXPIRED, false, UID_SLOTD, why);
-	else
-		keep(lease, &d, why);
 }

@@ -38,6 +38,7 @@ struct pools {
 	struct map *handoffs_by_lease; /* by id */
 	struct map *handoff_names;     /* the newest of a task, of a branch */
 	unsigned n_handoffs;
+	uint64_t last_ticket;
 	struct lease_stats_record stats;
 	bool stats_changed; /* in this batch */
 	unsigned n_ended_keys;
@@ -144,6 +145,7 @@ struct lease {
 	uint64_t conn_id; /* that it is bound to; 0: none, or it is gone */
 	bool bound_due; /* that its holder has ended could not be recorded */
 	uint64_t again_usec; /* CLOCK_BOOTTIME; grace has passed: not asked about before */
+	uint64_t age_again_usec; /* likewise, for its age */
 };
 
 /* what was found out about a holder */
@@ -173,6 +175,9 @@ struct waiter {
 	uint64_t wait_usec;
 	struct slot *slot; /* being prepared for it */
 	struct lease *lease; /* granted; told after the commit */
+	uint64_t number;     /* of its ticket: the lower was first */
+	bool has_ticket;     /* in the ledger */
+	uint64_t away_until_usec; /* CLOCK_BOOTTIME; its asker is gone, and may come back with its key; 0: it is there */
 	unsigned attempts;
 	sd_event_source *timer;
 };
@@ -261,7 +266,10 @@ void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);
 
 bool lease_is_past_grace(const struct lease *lease);
+
+/* lease-judge.c */
 void lease_judge_now(struct lease *lease, const struct inquiry_result *found);
+uint64_t lease_age_look(const struct lease *lease); /* CLOCK_BOOTTIME; its age is inquired about; UINT64_MAX: never */
 
 /* lease-bind.c */
 void lease_bind(struct lease *lease, const struct acquire_spec *spec); /* at the grant, or anew by its key */
@@ -303,6 +311,9 @@ void key_hash_request(const struct acquire_spec *spec, uint8_t *ret);
 void key_free(struct key *key);
 
 /* queue.c */
+struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spec, const uint8_t *request,
+			  acquire_fn fn, void *userdata);
+void waiter_set_timer(struct waiter *w); /* of its deadline, or of the time that its place is kept */
 int64_t waiter_priority(const struct waiter *w, uint64_t now); /* with what waiting has added */
 /* these end it; it is told at once why not, or after the commit what it got */
 void waiter_refuse_with(struct waiter *w, const struct refusal *no);
@@ -311,6 +322,12 @@ void waiter_refuse(struct waiter *w, const char *error, const char *fmt, ...)
 void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const char *branch);
 void waiter_requeue(struct waiter *w); /* not with this slot: it waits on for another */
 void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
+
+/* ticket.c */
+void ticket_put(struct waiter *w);  /* it has to wait: its place is kept, if it can come back */
+void ticket_drop(struct waiter *w); /* it waits no more */
+bool waiter_goes_away(struct waiter *w); /* its asker is gone; false: nothing is kept */
+bool ticket_load(struct pools *p, const struct ticket_record *rec); /* false: nobody can come back for it */
 
 /* serve.c */
 /* no slot has it, or whoever has it will let go of it soon */

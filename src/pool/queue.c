@@ -34,6 +34,7 @@ static void leave_queue(struct waiter *w)
 void waiter_refuse_with(struct waiter *w, const struct refusal *no)
 {
 	leave_queue(w);
+	ticket_drop(w);
 	if (w->slot)
 		w->slot->waiter = NULL;
 	if (w->fn)
@@ -83,6 +84,7 @@ static void tell_granted(void *arg, int error, const struct fault *why)
 void waiter_grant(struct waiter *w, struct slot *slot, const char *head, const char *branch)
 {
 	leave_queue(w);
+	ticket_drop(w);
 	w->slot = NULL;
 	slot->waiter = NULL;
 	w->lease = lease_grant(slot, w, head, branch);
@@ -101,10 +103,13 @@ void waiter_abandon(struct waiter *w)
 	w->fn = NULL;
 	if (w->lease)
 		return; /* tell_granted() sees to it */
-	leave_queue(w);
 	if (w->slot)
-		w->slot->waiter = NULL; /* its worker goes on; the slot is cleaned when it is done */
+		waiter_requeue(w); /* its worker goes on; the slot is cleaned when it is done */
 	pool_kick(w->spec.pool);
+	if (waiter_goes_away(w))
+		return;
+	leave_queue(w);
+	ticket_drop(w);
 	waiter_free(w);
 }
 
@@ -179,6 +184,13 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 	return true;
 }
 
+/* from now on, whenever it came */
+static void set_wait(struct waiter *w)
+{
+	w->wait_usec = w->spec.has_wait ? w->spec.wait_usec : DEFAULT_WAIT_USEC;
+	w->deadline_usec = clock_boot_usec() + w->wait_usec;
+}
+
 /* true: it waits for the new asker now; false: he was refused */
 static bool take_over(struct waiter *w, const struct acquire_spec *spec, const uint8_t *request,
 		      acquire_fn fn, void *userdata)
@@ -197,16 +209,18 @@ static bool take_over(struct waiter *w, const struct acquire_spec *spec, const u
 	}
 	w->fn = fn;
 	w->userdata = userdata;
-	w->spec.pid = spec->pid;
-	w->spec.pid_start = spec->pid_start;
-	w->spec.bound_pid = spec->bound_pid;
-	w->spec.bound_start = spec->bound_start;
-	w->spec.conn_id = spec->conn_id;
+	w->spec = *spec;
+	set_wait(w);
+	if (w->timer || w->away_until_usec) {
+		w->away_until_usec = 0;
+		waiter_set_timer(w);
+	}
+	pool_kick(w->spec.pool);
 	return true;
 }
 
-static struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spec,
-				 const uint8_t *request, acquire_fn fn, void *userdata)
+struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spec, const uint8_t *request,
+			  acquire_fn fn, void *userdata)
 {
 	struct waiter *w = calloc(1, sizeof(*w));
 
@@ -219,8 +233,8 @@ static struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spe
 	w->userdata = userdata;
 	w->since_usec = clock_boot_usec();
 	w->since_wall_usec = clock_wall_usec();
-	w->wait_usec = spec->has_wait ? spec->wait_usec : DEFAULT_WAIT_USEC;
-	w->deadline_usec = w->since_usec + w->wait_usec;
+	set_wait(w);
+	w->number = ++p->last_ticket;
 	list_append(&spec->pool->waiters, &w->link);
 	spec->pool->n_waiting++;
 	return w;
@@ -238,14 +252,14 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 	key_hash_request(spec, request);
 	if (answer_from_key(p, spec, request, fn, userdata, ret))
 		return;
+	whole = *spec;
 	w = find_same(p, spec);
-	if (w) {
-		if (take_over(w, spec, request, fn, userdata))
+	if (handoff_resume(p, &whole, &no) == 0 && w) {
+		if (take_over(w, &whole, request, fn, userdata))
 			*ret = w; /* else the asker, and ret with him, is gone */
 		return;
 	}
-	whole = *spec;
-	w = pool_is_open_for_acquire(spec->pool, &no) && handoff_resume(p, &whole, &no) == 0 ?
+	w = !no.error && pool_is_open_for_acquire(spec->pool, &no) ?
 		    waiter_new(p, &whole, request, fn, userdata) :
 		    NULL;
 	if (!w) {
@@ -287,7 +301,9 @@ static void describe_wait(const struct pool *pool, const struct waiter *w, char 
 {
 	const unsigned *n = pool->count;
 
-	if (w->slot)
+	if (w->away_until_usec)
+		snprintf(ret, size, "its asker is gone; the place is kept for a minute");
+	else if (w->slot)
 		snprintf(ret, size, "slot %s is being prepared", w->slot->rec.name);
 	else
 		snprintf(ret, size, "%u leased, %u isolated, %u being made or cleaned, max %u",
@@ -307,7 +323,7 @@ void pool_each_waiter(struct pool *pool, void (*fn)(const struct waiter_info *w,
 			.spec = &w->spec,
 			.position = w->slot ? 0 : position_of(pool, w, now),
 			.since_usec = w->since_wall_usec,
-			.deadline_usec = w->since_wall_usec + w->wait_usec,
+			.deadline_usec = w->since_wall_usec + (w->deadline_usec - w->since_usec),
 			.priority = (int32_t)waiter_priority(w, now),
 		};
 

@@ -91,7 +91,7 @@ static struct waiter *first_in_line(struct pool *pool)
 	struct waiter *w, *best = NULL;
 
 	list_for_each(w, &pool->waiters, link)
-		if (!w->slot && !is_held_up(w) && !is_at_quota(w) &&
+		if (!w->slot && !w->away_until_usec && !is_held_up(w) && !is_at_quota(w) &&
 		    (!best || waiter_priority(w, now) > waiter_priority(best, now)))
 			best = w;
 	return best;
@@ -313,13 +313,24 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static void start_timer(struct waiter *w)
+void waiter_set_timer(struct waiter *w)
 {
-	if (w->timer)
-		return;
-	if (sd_event_add_time(w->pools->event, &w->timer, CLOCK_BOOTTIME, w->deadline_usec,
-			      10 * USEC_PER_MSEC, on_deadline, w) < 0)
-		waiter_refuse(w, "Internal", "cannot set a timer");
+	uint64_t at = w->deadline_usec;
+
+	if (w->away_until_usec && w->away_until_usec < at)
+		at = w->away_until_usec;
+	w->timer = sd_event_source_disable_unref(w->timer);
+	if (sd_event_add_time(w->pools->event, &w->timer, CLOCK_BOOTTIME, at, 10 * USEC_PER_MSEC, on_deadline,
+			      w) < 0)
+		log_warning("cannot set a timer: who waits is looked at now and then pool=%s",
+			    w->spec.pool->rec.name);
+}
+
+static void wait_on(struct waiter *w)
+{
+	if (!w->timer)
+		waiter_set_timer(w);
+	ticket_put(w);
 }
 
 /* what becomes of those for whom there is no slot now */
@@ -337,7 +348,7 @@ static void let_wait(struct pool *pool, struct waiter *w)
 		   (!w->spec.has_wait && (is_at_quota(w) || !one_is_coming(pool)))) {
 		refuse_busy(w);
 	} else {
-		start_timer(w);
+		wait_on(w);
 	}
 }
 
@@ -360,7 +371,7 @@ void pool_serve(struct pool *pool)
 			give(w, slot);
 	}
 	list_for_each_safe(w, tmp, &pool->waiters, link)
-		if (!w->slot)
+		if (!w->slot && !w->away_until_usec)
 			let_wait(pool, w);
 }
 

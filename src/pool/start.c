@@ -108,6 +108,18 @@ static int load_handoff(const struct handoff_record *rec, void *userdata)
 	return handoff_load(l->p, rec, &h) < 0 ? fault_oom(l->f) : 0;
 }
 
+/* its asker may come back; of a pool that is gone, or a wait that is over, nobody does */
+static int load_ticket(const struct ticket_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+
+	if (!ticket_load(l->p, rec)) {
+		batch_delete_ticket(l->p->batch, rec->uid, rec->key);
+		pools_changed(l->p);
+	}
+	return 0;
+}
+
 static int load_stats(const struct lease_stats_record *rec, void *userdata)
 {
 	struct loading *l = userdata;
@@ -128,6 +140,8 @@ static int load_records(struct pools *p, struct loading *l, struct fault *f)
 		r = ledger_each_key(p->ledger, load_key, l, f);
 	if (r == 0)
 		r = ledger_each_handoff(p->ledger, load_handoff, l, f);
+	if (r == 0)
+		r = ledger_each_ticket(p->ledger, load_ticket, l, f);
 	if (r == 0)
 		r = ledger_each_lease_stats(p->ledger, load_stats, l, f);
 	if (r == 0 && handoffs_sort(p) < 0)
@@ -250,6 +264,7 @@ static void leave_or_return(struct pool *pool, const struct conf_pool *c)
 int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f)
 {
 	struct conf *old = p->conf;
+	struct lease *lease;
 	struct pool *pool;
 	int r;
 
@@ -274,6 +289,8 @@ int pools_bring_in_conf(struct pools *p, struct conf *conf, struct fault *f)
 		if (r < 0)
 			return r;
 	}
+	list_for_each(lease, &p->all_leases, link)
+		lease_set_timer(lease); /* by what holds now */
 	conf_unref(old);
 	ledger_set_events_keep(p->ledger, conf->events.keep);
 	return 0;

@@ -107,6 +107,34 @@ class Inquiry(Case):
         shutil.rmtree(lease["path"])
         self.until(lambda: lease["lease"] not in slotd.leases(), "the lease ends", 30)
 
+    def test_max_age_tells_of_a_lease_and_takes_nothing_away(self):
+        slotd = self.pool(abandon_after="1h", max_age="2s")
+        lease = slotd.acquire("p", bind="manual")
+        self.in_slot(lease["path"])
+        told = self.decided(slotd, lease["lease"], "lease_max_age")
+        self.assertRegex(told, r"held for \d+ s, renewed 0 times; last sign of life 0 s ago; what it is bound to: "
+                               r"not known; processes in the slot: yes; in the middle of: nothing")
+        self.until(lambda: self.kinds(slotd, lease["lease"]).count("lease_max_age") > 1, "and again when older", 20)
+        slotd.restart()
+        n = self.kinds(slotd, lease["lease"]).count("lease_max_age")
+        self.until(lambda: self.kinds(slotd, lease["lease"]).count("lease_max_age") > n, "also after a restart", 20)
+        self.assertEqual(slotd.leases()[lease["lease"]]["status"], "active")
+
+    def test_max_age_of_one_that_is_bound_to_nothing_and_silent_makes_it_suspect(self):
+        slotd = self.pool(abandon_after="2s", max_age="3s")
+        lease = slotd.acquire("p", bind="manual")["lease"]
+        self.until(lambda: slotd.leases()[lease]["status"] == "suspect", "it is suspect", 20)
+        self.holds(lambda: lease in slotd.leases(), "it is kept all the same", 5)
+        slotd.call("Touch", lease=lease)
+        self.assertEqual(slotd.leases()[lease]["status"], "active")
+
+    def test_a_shorter_max_age_holds_after_a_reload(self):
+        slotd = self.pool(max_age="1h")
+        lease = slotd.acquire("p", bind="manual")["lease"]
+        slotd.pools["p"]["lease"]["max_age"] = "1s"
+        slotd.write_config()
+        self.decided(slotd, lease, "lease_max_age")
+
     def test_explain_says_evidence_and_decisions(self):
         slotd = self.pool(abandon_after="1s")
         lease = slotd.acquire("p", agent="anna", task="t-1")
