@@ -131,6 +131,11 @@ static int on_commit(sd_event_source *s, void *userdata)
 	return 0;
 }
 
+bool pools_commit_is_due(const struct pools *p)
+{
+	return !batch_is_empty(p->batch) || sd_event_source_get_enabled(p->commit, NULL) > 0;
+}
+
 void pools_commit_if_large(struct pools *p)
 {
 	struct fault f = FAULT_NONE;

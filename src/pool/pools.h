@@ -81,6 +81,7 @@ void pools_free(struct pools *p); /* accepts NULL */
 /* what was changed in this turn is committed at its end; commit now when it has become much */
 void pools_commit_if_large(struct pools *p);
 int pools_commit(struct pools *p, struct fault *f);
+bool pools_commit_is_due(const struct pools *p); /* this turn has changed something, or is about to */
 
 struct pool *pools_find(struct pools *p, const char *name);
 struct slot *pools_find_slot(struct pools *p, const char *name);

@@ -76,9 +76,10 @@ bool waiter_goes_away(struct waiter *w)
 
 static void put_in_order(struct waiter *w)
 {
-	struct list *head = &w->spec.pool->waiters, *at = head->prev;
+	struct list *head = &w->spec.pool->waiters, *at;
 
 	list_del(&w->link);
+	at = head->prev;
 	while (at != head && list_entry(at, struct waiter, link)->number > w->number)
 		at = at->prev;
 	list_insert_before(at->next, &w->link);

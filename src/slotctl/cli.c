@@ -111,21 +111,33 @@ enum exit_status cli_fail(struct cli *cli, enum exit_status status, const char *
 	return status;
 }
 
+/* why none of them could be had */
+static void tell_slots(json_object *slots)
+{
+	for (size_t i = 0; slots && i < json_object_array_length(slots); i++) {
+		json_object *s = json_object_array_get_idx(slots, i);
+
+		cli_warn("  %s is %s: %s", out_field(s, "slot"), out_field(s, "state"), out_field(s, "reason"));
+	}
+}
+
 /* what a person can do about an answer */
 static void tell_remedy(const struct cli *cli, const char *error, json_object *parameters)
 {
 	static const struct {
 		const char *error, *remedy;
 	} remedies[] = {
-		{ "io.slotd.pool.Busy", "'slotctl leases' shows who holds them" },
-		{ "io.slotd.pool.QuotaReached", "'slotctl leases' shows what this agent holds" },
 		{ "io.slotd.pool.BranchInUse", "choose another --branch, or leave that one there" },
 	};
 	int64_t retry_usec = json_get_int(parameters, "retryAfterUsec", -1);
+	const char *next = json_get_string(parameters, "next");
 	char text[DURATION_TEXT_SIZE];
 
 	if (cli->json || cli->quiet)
 		return;
+	tell_slots(json_get_array(parameters, "slots"));
+	if (next)
+		cli_warn("next: %s", next);
 	if (strcmp(error, "io.slotd.pool.NotPermitted") == 0 &&
 	    strcmp(cli->command->name, "release") == 0)
 		fprintf(stderr,

@@ -17,8 +17,8 @@
 struct acquire_call {
 	struct slotd *d;
 	struct rpc_call *call;
+	struct pool *pool;
 	struct waiter *waiter;
-	char branch[REF_SIZE];
 };
 
 static json_object *base_of(const struct pool_record *pool)
@@ -71,7 +71,7 @@ static void on_acquired(struct lease *lease, const struct refusal *refusal, void
 	if (lease)
 		rpc_reply(a->call, lease_reply(a->d, lease));
 	else
-		answer_refusal(a->call, refusal);
+		answer_no_slot(a->d, a->call, a->pool, refusal);
 	rpc_call_unref(a->call);
 	free(a);
 }
@@ -357,6 +357,7 @@ METHOD(acquire)
 	if (!a)
 		return fault_oom(f);
 	a->d = d;
+	a->pool = spec.pool;
 	a->call = rpc_call_ref(call);
 	/* told when the connection goes; set before, as the answer may come at once */
 	rpc_call_on_gone(call, on_acquirer_gone, a);

@@ -191,21 +191,29 @@ static int compare_slots(const void *a, const void *b)
 	return i != j ? (i > j) - (i < j) : strcmp(n, m);
 }
 
-/* in the order of their numbers */
-static void list_slots(struct slotd *d, struct pool *pool, enum slot_state wanted, struct stream *s)
+struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t *ret_n)
 {
-	_cleanup_(freep) struct slot **slots = calloc(pool_total(pool) + 1, sizeof(*slots));
+	struct slot **slots = calloc(pool_total(pool) + 1, sizeof(*slots));
 	struct slot *slot;
 	size_t n = 0;
 
 	for (slot = slot_next(d->pools, pool, NULL); slot && slots;
 	     slot = slot_next(d->pools, pool, slot))
-		if (!wanted || slot_record(slot)->state == wanted)
-			slots[n++] = slot;
+		slots[n++] = slot;
 	if (n)
 		qsort(slots, n, sizeof(*slots), compare_slots);
+	*ret_n = n;
+	return slots;
+}
+
+static void list_slots(struct slotd *d, struct pool *pool, enum slot_state wanted, struct stream *s)
+{
+	size_t n;
+	_cleanup_(freep) struct slot **slots = slots_in_order(d, pool, &n);
+
 	for (size_t i = 0; i < n; i++)
-		stream_add(s, slot_info(d, s->call, slots[i]));
+		if (!wanted || slot_record(slots[i])->state == wanted)
+			stream_add(s, slot_info(d, s->call, slots[i]));
 }
 
 READ(slots)

@@ -63,8 +63,12 @@ void answer_not_permitted(struct rpc_call *call, const struct pool *pool, const 
 
 void answer_refusal(struct rpc_call *call, const struct refusal *refusal)
 {
+	answer_refusal_with(call, refusal, json_object_new_object());
+}
+
+void answer_refusal_with(struct rpc_call *call, const struct refusal *refusal, json_object *params)
+{
 	_cleanup_(freep) char *name = text_printf("io.slotd.pool.%s", refusal->error);
-	json_object *params = json_object_new_object();
 
 	if (!name) {
 		json_object_put(params);
@@ -150,7 +154,7 @@ int read_committed(struct slotd *d, struct rpc_call *call, json_object *params, 
 {
 	struct late_read *l;
 
-	if (batch_is_empty(pools_batch(d->pools)))
+	if (!pools_commit_is_due(d->pools))
 		return read(call, params, d, f);
 	l = calloc(1, sizeof(*l));
 	if (!l)

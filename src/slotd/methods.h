@@ -67,6 +67,12 @@ void answer_not_permitted(struct rpc_call *call, const struct pool *pool, const 
 /* answers with the refusal's error */
 void answer_refusal(struct rpc_call *call, const struct refusal *refusal);
 
+/* the same with more parameters, which are taken over */
+void answer_refusal_with(struct rpc_call *call, const struct refusal *refusal, json_object *params);
+
+/* an acquire is refused: with the slots of the pool and their reasons, where that is why */
+void answer_no_slot(struct slotd *d, struct rpc_call *call, struct pool *pool, const struct refusal *refusal);
+
 /* the pool that "pool" names; answers NotFound, or NotPermitted, and returns NULL */
 struct pool *find_pool(struct slotd *d, struct rpc_call *call, json_object *params,
 		       enum conf_access_right right);
@@ -90,6 +96,9 @@ __attribute__((format(printf, 4, 5))) void answer_error_after_commit(struct slot
 
 /* what that lease left, told to who is on @branch (may be NULL); null when it is not known any more */
 json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char *branch);
+
+/* the slots of a pool in the order of their numbers; the caller frees the array; NULL: no memory, 0 of them */
+struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t *ret_n);
 
 /* the representation of a pool and a slot; methods-list.c */
 json_object *pool_info(struct slotd *d, struct pool *pool);

@@ -2,7 +2,7 @@
 
 import time
 
-from support import git
+from support import git, slotctl
 from support.case import Case
 
 SECOND = 1000000
@@ -167,3 +167,139 @@ class Queue(Case):
         slotd.acquire("p")
         self.queue_up(slotd, ["a", "b"])
         self.assertEqual(slotd.pool("p")["waiting"], 2)
+
+    # --- a place in the line
+
+    def keyed(self, slotd, key, agent=None, wait=60):
+        c = slotd.client()
+        c.send("Acquire", {"pool": "p", "agent": agent or key, "key": key, "waitUsec": wait * SECOND})
+        self.addCleanup(c.close)  # which also keeps it open until then
+        return c
+
+    def test_who_comes_back_with_its_key_has_kept_its_place(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        first = self.keyed(slotd, "k-1")
+        self.waiting(slotd, 1)
+        second = self.keyed(slotd, "k-2")
+        self.waiting(slotd, 2)
+        first.close()
+        self.until(lambda: "asker is gone" in self.waiting(slotd, 2)[0]["reason"], "its place is kept", 20)
+        first = self.keyed(slotd, "k-1")
+        shown = self.until(lambda: [w for w in self.waiting(slotd, 2) if "gone" not in w["reason"]][1:] and
+                           self.waiting(slotd, 2), "it is back", 20)
+        self.assertEqual([w["agent"] for w in shown], ["k-1", "k-2"])
+        slotd.release(held["lease"])
+        granted = first.result()
+        self.assertEqual(granted["agent"], "k-1")
+        slotd.release(granted["lease"])
+        self.assertEqual(second.result()["agent"], "k-2")
+
+    def test_a_place_is_kept_across_a_restart_and_a_kill(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        for n in (1, 2, 3):
+            self.keyed(slotd, "k-%d" % n)
+            self.waiting(slotd, n)
+        for again in (slotd.restart, lambda: (slotd.kill(), slotd.start())):
+            again()
+            self.assertEqual([w["agent"] for w in self.waiting(slotd, 3)], ["k-1", "k-2", "k-3"])
+        late, early = self.keyed(slotd, "k-3"), self.keyed(slotd, "k-2")
+        self.until(lambda: sum("gone" in w["reason"] for w in self.waiting(slotd, 3)) == 1, "two are back", 20)
+        slotd.release(held["lease"])
+        granted = early.result()
+        self.assertEqual(granted["agent"], "k-2", "who is not there is passed over, who was first is first")
+        slotd.release(granted["lease"])
+        self.assertEqual(late.result()["agent"], "k-3")
+
+    def test_nobody_is_given_a_slot_who_is_not_there(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        gone = self.keyed(slotd, "k-1")
+        self.waiting(slotd, 1)
+        gone.close()
+        self.until(lambda: "asker is gone" in self.waiting(slotd, 1)[0]["reason"], "its place is kept", 20)
+        slotd.release(held["lease"])
+        slotd.wait_ready("p", 1)
+        self.holds(lambda: slotd.leases() == {}, "it is left alone", 2)
+        self.assertEqual(self.keyed(slotd, "k-1").result()["agent"], "k-1")
+
+    def test_a_wait_that_is_over_leaves_no_place(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        c = self.keyed(slotd, "k-1", wait=2)
+        self.waiting(slotd, 1)
+        c.close()
+        self.until(lambda: slotd.call("Queue")["queue"] == [], "the place is given up", 20)
+        slotd.restart()
+        self.assertEqual(slotd.call("Queue")["queue"], [])
+
+    def test_a_place_is_not_taken_by_another_request(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p")
+        self.keyed(slotd, "k-1")
+        self.waiting(slotd, 1)
+        slotd.restart()
+        self.assert_error("KeyReused", slotd.acquire, "p", agent="somebody else", key="k-1", waitUsec=SECOND)
+        self.assertEqual(len(self.waiting(slotd, 1)), 1)
+
+    def test_slotctl_waits_on_across_a_restart(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        held = slotd.acquire("p")
+        waiting = slotctl.start("acquire", "p", "--wait", "60s", socket=slotd.socket)
+        self.addCleanup(waiting.kill)
+        self.waiting(slotd, 1)
+        other = self.keyed(slotd, "k-2")
+        self.waiting(slotd, 2)
+        slotd.kill()
+        slotd.start()
+        other = self.keyed(slotd, "k-2")
+        self.until(lambda: all("gone" not in w["reason"] for w in self.waiting(slotd, 2)), "both are back", 30)
+        slotd.release(held["lease"])
+        out, _ = waiting.communicate(timeout=60)
+        self.assertEqual(waiting.returncode, 0)
+        self.assertEqual(out.decode().strip(), held["path"])
+        other.close()
+
+    # --- why nothing can be had
+
+    def test_the_answer_lists_each_slot_with_its_reason_and_what_to_do(self):
+        slotd = self.one_pool(ready=2, maximum=2)
+        first = slotd.acquire("p", agent="anna", task="T-1")
+        second = slotd.acquire("p", agent="bert")
+        error = self.assert_error("Busy", slotd.acquire, "p")
+        self.assertEqual([(s["slot"], s["state"]) for s in error.parameters["slots"]],
+                         [("p-1", "leased"), ("p-2", "leased")])
+        reasons = {s["slot"]: s["reason"] for s in error.parameters["slots"]}
+        self.assertRegex(reasons[first["slot"]], "held by anna for .*, task T-1")
+        self.assertEqual(error.parameters["next"], "slotctl acquire p --wait 10m")
+        result = self.assert_exit(3, self.slotctl(slotd, "acquire", "p"))
+        for part in ("p-1", "p-2", "held by anna", "held by bert", "next: slotctl acquire p --wait 10m"):
+            self.assertIn(part, result.err)
+        result = self.assert_exit(3, self.slotctl(slotd, "--json", "acquire", "p"))
+        self.assertEqual(len(result.err.splitlines()), 1)
+        self.assertEqual(len(result.json()["parameters"]["slots"]), 2)
+        git.write(second["path"], "unsaved", "u\n")
+        slotd.release(second["lease"])
+        error = self.assert_error("Busy", slotd.acquire, "p")
+        self.assertIn("not saved", next(s["reason"] for s in error.parameters["slots"] if s["state"] == "isolated"))
+
+    def test_unavailable_says_the_safe_next_command(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "unsaved", "u\n")
+        slotd.release(lease["lease"])
+        error = self.assert_error("Unavailable", slotd.acquire, "p")
+        self.assertEqual(error.parameters["next"], "slotctl explain p-1")
+        self.assertEqual(error.parameters["slots"][0]["state"], "isolated")
+        self.ok(slotd, *error.parameters["next"].split()[1:])
+        slotd.call("PoolPause", pool="p")
+        error = self.assert_error("Unavailable", slotd.acquire, "p")
+        self.assertEqual(error.parameters["next"], "slotctl pool resume p")
+        self.ok(slotd, *error.parameters["next"].split()[1:])
+
+    def test_a_quota_says_whose_leases_to_look_at(self):
+        slotd = self.one_pool(ready=2, maximum=2, slots={"quota_per_agent": 1})
+        slotd.acquire("p", agent="anna")
+        error = self.assert_error("QuotaReached", slotd.acquire, "p", agent="anna")
+        self.assertEqual(error.parameters["next"], "slotctl leases p")
