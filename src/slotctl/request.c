@@ -2,7 +2,6 @@
 #include "slotctl/request.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +12,8 @@
 #include "slotctl/interrupt.h"
 #include "slotctl/lacks.h"
 #include "slotctl/place.h"
+#include "slotctl/shell.h"
 #include "util/cleanup.h"
-#include "util/fs.h"
 #include "util/json.h"
 #include "util/text.h"
 
@@ -186,25 +185,6 @@ static enum exit_status ask(struct cli *cli, const struct slot_request *q,
 	return cli_fail_call_as(cli, r, nowhere);
 }
 
-/* "sh -c COMMAND": it is gone as soon as the command is */
-static bool is_brief_shell(pid_t pid)
-{
-	static const char *const shells[] = { "sh", "bash", "dash", "zsh", "ksh", "ash", "fish" };
-	_cleanup_(freep) char *path = text_printf("/proc/%d/cmdline", (int)pid);
-	_cleanup_(freep) char *line = NULL;
-	const char *name, *option;
-	size_t len;
-
-	if (!path || fs_read_file_at(AT_FDCWD, path, 1 << 20, &line, &len) < 0 || len == 0)
-		return false;
-	name = strrchr(line, '/') ? strrchr(line, '/') + 1 : line;
-	option = strlen(line) + 1 < len ? line + strlen(line) + 1 : "";
-	for (size_t i = 0; i < ARRAY_SIZE(shells); i++)
-		if (strcmp(name, shells[i]) == 0)
-			return option[0] == '-' && option[1] != '-' && strchr(option, 'c');
-	return false;
-}
-
 /* the process that "process" means to an acquire, slotctl's parent, has to stay */
 static enum exit_status check_binding(struct cli *cli)
 {
@@ -213,7 +193,7 @@ static enum exit_status check_binding(struct cli *cli)
 
 	if (!word || word[strlen("process")] == ':' || strcmp(cli->command->name, "acquire") != 0)
 		return EXIT_STATUS_DONE;
-	if (getppid() <= 1 || is_brief_shell(getppid()))
+	if (getppid() <= 1 || shell_is_brief(getppid()))
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"who runs slotctl is a shell for this one command, and the lease would end with "
 				"it; say whose it is: --bind process:PID");

@@ -147,8 +147,10 @@ class Bindings(Case):
         self.assert_exit(0, done)
         self.assertEqual(slotd.leases()[done.json()["lease"]]["bind"], "process")
         line = "%s --socket %s acquire p --bind process; true" % (paths.product("slotctl"), slotd.socket)
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
-        self.assertIn("--bind process:PID", done.stderr)
+        for options in ((), ("-x",), ("-o", "errexit")):
+            done = subprocess.run(["sh", *options, "-c", line], capture_output=True, text=True, timeout=60,
+                                  check=False)
+            self.assertIn("--bind process:PID", done.stderr)
         self.assertEqual(len(slotd.leases()), 1)
         line = line.replace("--bind process", "--bind process:%d" % os.getpid())
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
