@@ -133,7 +133,7 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 	const char *next = json_get_string(parameters, "next");
 	char text[DURATION_TEXT_SIZE];
 
-	if (cli->json || cli->quiet)
+	if (cli->json || cli->quiet || cli->terse)
 		return;
 	tell_slots(json_get_array(parameters, "slots"));
 	if (next)

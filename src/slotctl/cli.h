@@ -44,6 +44,7 @@ struct cli {
 	bool has_rest;
 
 	bool json, quiet, verbose, want_help, want_version;
+	bool terse; /* a failure is one sentence, without what a person could type next */
 	uint64_t timeout_usec; /* 0: not given */
 
 	enum daemon_scope scope;

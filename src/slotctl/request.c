@@ -88,12 +88,9 @@ static void set_place(struct slot_request *q, const char *pool, const struct pla
  * An acquired slot outlives slotctl: whoever runs it may give the slot back by its name or from
  * within. A parent that is init is everybody's.
  */
-static void set_holder(struct slot_request *q, const struct cli *cli)
+static pid_t find_holder(const struct cli *cli)
 {
-	pid_t parent = getppid();
-
-	if (strcmp(cli->command->name, "acquire") == 0 && parent > 1)
-		slot_request_set_holder(q, parent);
+	return strcmp(cli->command->name, "acquire") == 0 ? getppid() : 0;
 }
 
 static bool is_about_pool(struct cli *cli)
@@ -159,29 +156,52 @@ static enum exit_status make_pool(struct cli *cli, const struct place *place)
 	return r < 0 ? cli_fail_call(cli, r) : EXIT_STATUS_DONE;
 }
 
+/* a key is good for one lease: the first one that is not used up has the answer */
+static int acquire(struct cli *cli, struct slot_request *q, const char *const *keys,
+		   struct slot_lease **ret)
+{
+	int r = -ESTALE;
+
+	if (!keys)
+		return slot_acquire(cli->client, q, ret);
+	for (size_t i = 0; keys[i] && (r == -ESTALE || r == -EEXIST); i++) {
+		slot_request_set_key(q, keys[i]);
+		slot_request_add_meta(q, REQUEST_KEY, keys[i]);
+		r = slot_acquire(cli->client, q, ret);
+	}
+	return r;
+}
+
+/* where no repository is, what would help? a hook has no POOL to name */
+static char *explain_nowhere(const struct cli *cli, const struct place *place)
+{
+	return text_printf("%s is in no repository and in no slot%s", place->directory,
+			   cli->command->max_operands > 0
+				   ? ": name a POOL; 'slotctl pool list' shows them"
+				   : "");
+}
+
 /* asks, makes a pool if there is none, asks again */
-static enum exit_status ask(struct cli *cli, const struct slot_request *q,
+static enum exit_status ask(struct cli *cli, struct slot_request *q, const char *const *keys,
 			    const struct place *place, struct slot_lease **ret)
 {
 	_cleanup_(freep) char *nowhere = NULL;
 	enum exit_status status;
-	int r = slot_acquire(cli->client, q, ret);
+	int r = acquire(cli, q, keys, ret);
 
 	if (r == -ENOENT && !cli_word(cli, 0) && place->common_dir && daemon_is_users(cli) &&
 	    !cli_flag(cli, "no-create") && is_about_pool(cli)) {
 		status = make_pool(cli, place);
 		if (status != EXIT_STATUS_DONE)
 			return status;
-		r = slot_acquire(cli->client, q, ret);
+		r = acquire(cli, q, keys, ret);
 	}
 	if (r < 0 && interrupt_signal())
 		interrupt_die();
 	if (r == 0)
 		return EXIT_STATUS_DONE;
 	if (r == -ENOENT && !cli_word(cli, 0) && !place->common_dir && is_about_pool(cli))
-		nowhere = text_printf("%s is in no repository and in no slot: name a POOL; "
-				      "'slotctl pool list' shows them",
-				      place->directory);
+		nowhere = explain_nowhere(cli, place);
 	return cli_fail_call_as(cli, r, nowhere);
 }
 
@@ -229,27 +249,19 @@ static void bind_to_self(struct slot_request *q, const struct cli *cli)
 		slot_request_set_bind(q, "process+ttl");
 }
 
-static enum exit_status build(struct cli *cli, struct place *place, struct slot_request **ret)
+static enum exit_status build(struct cli *cli, const struct place *place, pid_t holder,
+			      struct slot_request **ret)
 {
-	enum exit_status status = check_values(cli);
-	struct fault f = FAULT_NONE;
 	struct slot_request *q;
-	int r;
 
-	if (status != EXIT_STATUS_DONE)
-		return status;
-	if (!cli_word(cli, 0)) {
-		r = place_find(NULL, place, &f);
-		if (r < 0)
-			return cli_fail(cli, EXIT_STATUS_FAILED, "%s; name a POOL", f.text);
-	}
 	if (slot_request_new(&q) < 0)
 		return cli_fail(cli, EXIT_STATUS_FAILED, "out of memory");
 	set_strings(q, cli->fields);
 	set_numbers(q, cli->fields);
 	set_lists(q, cli->fields);
 	set_place(q, cli_word(cli, 0), place);
-	set_holder(q, cli);
+	if (holder > 1)
+		slot_request_set_holder(q, holder);
 	bind_to_self(q, cli);
 	*ret = q;
 	return EXIT_STATUS_DONE;
@@ -262,28 +274,51 @@ bool request_is_bound_to_connection(const struct cli *cli)
 	return bind && strstr(bind, "connection");
 }
 
-enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
+/* who asks again with the same key gets the same lease: then it is not ours to give back */
+static void drop(struct slot_lease **lease, const char *const *keys)
+{
+	if (keys)
+		slot_lease_freep(lease);
+	else
+		slot_lease_releasep(lease);
+}
+
+enum exit_status request_lease_for(struct cli *cli, const struct request_source *from,
+				   struct slot_lease **ret)
 {
 	_cleanup_(slot_request_freep) struct slot_request *q = NULL;
-	_cleanup_(place_deinit) struct place place = { 0 };
 	struct slot_lease *lease = NULL;
 	enum exit_status status;
 
-	status = build(cli, &place, &q);
-	if (status == EXIT_STATUS_DONE)
+	status = build(cli, from->place, from->holder, &q);
+	if (status == EXIT_STATUS_DONE && !cli->client)
 		status = cli_connect(cli, true);
 	if (status != EXIT_STATUS_DONE)
 		return status;
 	interrupt_catch(cli->client);
-	status = ask(cli, q, &place, &lease);
+	status = ask(cli, q, from->keys, from->place, &lease);
 	interrupt_restore();
 	if (interrupt_signal()) {
-		slot_lease_releasep(&lease);
+		drop(&lease, from->keys);
 		interrupt_die();
 	}
 	if (status == EXIT_STATUS_DONE)
 		*ret = lease;
 	return status;
+}
+
+enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
+{
+	_cleanup_(place_deinit) struct place place = { 0 };
+	struct request_source from = { .place = &place, .holder = find_holder(cli) };
+	enum exit_status status = check_values(cli);
+	struct fault f = FAULT_NONE;
+
+	if (status != EXIT_STATUS_DONE)
+		return status;
+	if (!cli_word(cli, 0) && place_find(NULL, &place, &f) < 0)
+		return cli_fail(cli, EXIT_STATUS_FAILED, "%s; name a POOL", f.text);
+	return request_lease_for(cli, &from, ret);
 }
 
 /* what the last holder left, as JSON */

@@ -4,7 +4,10 @@
 #ifndef SLOTCTL_REQUEST_H
 #define SLOTCTL_REQUEST_H
 
+#include <sys/types.h>
+
 #include "slotctl/cli.h"
+#include "slotctl/place.h"
 #include "slotd/slot.h"
 
 /* does it ask for a lease that ends with a connection, which would be slotctl's? */
@@ -19,6 +22,25 @@ bool request_is_bound_to_connection(const struct cli *cli);
  * came nevertheless; then this does not return.
  */
 enum exit_status request_lease(struct cli *cli, struct slot_lease **ret);
+
+#define REQUEST_KEY "key" /* the note of a lease that tells which of the keys got it */
+
+/* what is asked for beside the options; borrowed */
+struct request_source {
+	const struct place *place; /* without a POOL, its repository's */
+	pid_t holder;		   /* may release by slot and path; 0: slotctl itself */
+	const char *const *keys;   /* tried in turn until one is not used up; NULL-terminated; NULL: as
+				      the options say */
+};
+
+/**
+ * request_lease_for - the same for somebody else, whose values have been checked
+ *
+ * Connects, unless that was done. With @from->keys a signal gives nothing back: the next asker
+ * gets it by the same key.
+ */
+enum exit_status request_lease_for(struct cli *cli, const struct request_source *from,
+				   struct slot_lease **ret);
 
 /* a variable of the environment of run, hooks and --env */
 struct request_variable {
