@@ -14,6 +14,7 @@ _slotctl_options() {
 	case $1 in
 	acquire) echo "$acquire --env" ;;
 	run) echo "$acquire --discard" ;;
+	'hook claude-worktree-create') echo '--wait --no-start --no-create' ;;
 	release) echo '--agent --discard --force --no-wait' ;;
 	renew) echo '--progress --message' ;;
 	finish) echo '--state --message --discard --no-wait' ;;
@@ -41,8 +42,9 @@ _slotctl_operands() {
 
 _slotctl_commands() {
 	case $1 in
-	'') echo 'acquire release renew touch finish run pool slot daemon config status slots
+	'') echo 'acquire release renew touch finish run hook pool slot daemon config status slots
 		leases explain handoff queue events ping help version' ;;
+	hook) echo 'claude-worktree-create claude-worktree-remove' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
 	slot) echo 'add remove' ;;
 	daemon) echo 'start stop status log' ;;

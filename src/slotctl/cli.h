@@ -123,6 +123,8 @@ enum exit_status cmd_renew(struct cli *cli);
 enum exit_status cmd_touch(struct cli *cli);
 enum exit_status cmd_finish(struct cli *cli);
 enum exit_status cmd_run(struct cli *cli);
+enum exit_status cmd_hook_create(struct cli *cli);
+enum exit_status cmd_hook_remove(struct cli *cli);
 enum exit_status cmd_status(struct cli *cli);
 enum exit_status cmd_slots(struct cli *cli);
 enum exit_status cmd_leases(struct cli *cli);

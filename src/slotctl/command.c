@@ -54,6 +54,14 @@ static const struct option acquire_options[] = {
 	END,
 };
 
+static const struct option hook_create_options[] = {
+	{ "wait", 0, "DUR", OPTION_DURATION, "waitUsec",
+	  "wait so long when all slots are leased; default: only for one that is being made" },
+	{ "no-start", 0, NULL, OPTION_FLAG, NULL, "do not start the user's daemon" },
+	{ "no-create", 0, NULL, OPTION_FLAG, NULL, "do not make a pool for this repository" },
+	END,
+};
+
 static const struct option env_option[] = {
 	{ "env", 0, NULL, OPTION_FLAG, NULL, "print shell exports instead of the path" },
 	END,
@@ -215,6 +223,29 @@ const struct command commands[] = {
 	  "CMD, on a terminal: $SHELL. Ends with CMD's own exit status, or with 5 when the lease "
 	  "was lost. Standard output is CMD's, also with --json.",
 	  { acquire_options, discard_option } },
+	{ "hook claude-worktree-create",
+	  AGENTS,
+	  cmd_hook_create,
+	  "",
+	  0,
+	  0,
+	  false,
+	  "Claude Code's WorktreeCreate hook",
+	  "Reads the hook's JSON from standard input, leases a slot of the repository of its cwd on "
+	  "the branch worktree-NAME, and prints the slot's path. The lease is bound to the harness. "
+	  "The same session and name get the same slot again.",
+	  { hook_create_options } },
+	{ "hook claude-worktree-remove",
+	  AGENTS,
+	  cmd_hook_remove,
+	  "",
+	  0,
+	  0,
+	  false,
+	  "Claude Code's WorktreeRemove hook",
+	  "Reads the hook's JSON from standard input and gives the slot at its worktree_path back. "
+	  "Work that is not saved is not lost: the slot is isolated and kept as it is.",
+	  { NULL } },
 
 	{ "pool list",
 	  OPERATORS,
@@ -538,7 +569,7 @@ bool command_is_family(const char *first)
 
 const char *command_nearest(const char *first, const char *word)
 {
-	static char words[MAX_CANDIDATES][16];
+	static char words[MAX_CANDIDATES][32];
 	const char *candidates[MAX_CANDIDATES];
 	size_t n = 0;
 

@@ -21,7 +21,8 @@ COMMANDS = ["status", "slots", "leases", "queue", "pool list", "pool show", "poo
             "events", "ping", "ping health", "config show", "version", "release x", "renew x",
             "touch x", "finish x", "pool remove x", "pool resize x --max 1", "pool pause x",
             "pool fetch x", "slot add x", "slot remove x", "pool add x --url y", "acquire x",
-            "daemon status", "run x -- true"]
+            "daemon status", "run x -- true", "hook claude-worktree-create", "hook claude-worktree-remove"]
+INPUT = json.dumps({"session_id": "s", "cwd": "/", "name": "n", "worktree_path": "/x"}).encode()
 
 
 def reply(parameters):
@@ -103,8 +104,7 @@ def main():
                 as_json = (number + index) % 2 == 0
                 line = [slotctl, "--socket", path, "--timeout", "5"]
                 line += ["--json"] * as_json + command.split()
-                result = subprocess.run(line, capture_output=True, stdin=subprocess.DEVNULL,
-                                        timeout=60, check=False)
+                result = subprocess.run(line, capture_output=True, input=INPUT, timeout=60, check=False)
                 for complaint in complaints(command, as_json, result):
                     failed += 1
                     print(f"{command}: {complaint}, for {daemon.message[:80]}\n"
