@@ -130,6 +130,13 @@ class ReleaseClean(Scenario):
         self.expect(git.head(self.w.repository, self.lease["branch"]) == self.tip, "the branch moved")
 
 
+class ReleaseAtOnce(ReleaseClean):
+    """Answered at its commit, so that nobody asks again after a kill: what was said must hold."""
+
+    def act(self):
+        self.w.call_or(("LeaseGone",), "Release", lease=self.lease["lease"], wait=False)
+
+
 class ReleaseDiscard(ReleaseClean):
     discard = True
     branch = False
@@ -444,7 +451,7 @@ class RebuildMissing(Rebuild):
 
 SCENARIOS = {cls.__name__: cls for cls in (
     Start, AcquirePlain, AcquireRef, AcquireFewerFiles, AcquireBranchOfClone, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
-    ReleaseClean, ReleaseDiscard, ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
+    ReleaseClean, ReleaseAtOnce, ReleaseDiscard, ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
     ExpiryUnsaved, PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
     Fetch, SlotAdd, SlotRemove, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
     RebuildMissing)}
