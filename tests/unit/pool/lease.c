@@ -86,6 +86,28 @@ Test(lease, status_follows_the_clock)
 	clock_real();
 }
 
+Test(lease, jump_of_the_wall_clock_ends_nothing_and_prolongs_nothing)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct moment deadline;
+	struct lease *lease;
+	struct answer a;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	lease = lease_of(&a);
+	deadline = lease->rec.deadline;
+	clock_fake(deadline.wall_usec + USEC_PER_DAY, deadline.boot_usec - USEC_PER_MIN, NULL);
+	lease_on_timer(lease->timer, 0, lease);
+	cr_expect_null(lease->inquiry, "ahead");
+	cr_expect(!lease_is_past_grace(lease), "ahead");
+	clock_fake(1, deadline.boot_usec + lease->rec.grace_usec, NULL);
+	lease_on_timer(lease->timer, 0, lease);
+	cr_expect_not_null(lease->inquiry, "back");
+	cr_expect(lease_is_past_grace(lease), "back");
+	clock_real();
+}
+
 Test(lease, unsaved_work_isolates_the_slot_with_the_reason)
 {
 	struct acquire_spec spec = spec_of("anna");
