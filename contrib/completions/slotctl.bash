@@ -24,6 +24,8 @@ _slotctl_options() {
 	'pool remove') echo '--delete-store --yes' ;;
 	'pool resize') echo '--ready --max' ;;
 	'slot remove') echo '--discard' ;;
+	'ping cleanup') echo '--agent --all' ;;
+	'ping reset') echo '--yes' ;;
 	'daemon log') echo '--lines' ;;
 	esac
 }
@@ -43,13 +45,13 @@ _slotctl_operands() {
 _slotctl_commands() {
 	case $1 in
 	'') echo 'acquire release renew touch finish run hook pool slot daemon config status slots
-		leases explain handoff queue events ping help version' ;;
+		leases explain handoff queue events ping stats help version' ;;
 	hook) echo 'claude-worktree-create claude-worktree-remove' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
 	slot) echo 'add remove' ;;
 	daemon) echo 'start stop status log' ;;
 	config) echo 'check show' ;;
-	ping) echo 'health' ;;
+	ping) echo 'health cleanup reset' ;;
 	esac
 }
 

@@ -48,6 +48,7 @@ complete -c slotctl -n __slotctl_needs_command -a handoff -d 'what the previous 
 complete -c slotctl -n __slotctl_needs_command -a explain -d 'why a slot or a lease is as it is'
 complete -c slotctl -n __slotctl_needs_command -a queue -d 'who waits, and why'
 complete -c slotctl -n __slotctl_needs_command -a events -d 'the history'
+complete -c slotctl -n __slotctl_needs_command -a stats -d 'what has happened to leases'
 complete -c slotctl -n __slotctl_needs_command -a ping -d 'does slotd answer?'
 complete -c slotctl -n __slotctl_needs_command -a help -d 'explain a command'
 complete -c slotctl -n __slotctl_needs_command -a version -d 'versions of slotctl and slotd'
@@ -57,7 +58,7 @@ complete -c slotctl -n '__slotctl_needs_second pool' -a 'list show add remove re
 complete -c slotctl -n '__slotctl_needs_second slot' -a 'add remove'
 complete -c slotctl -n '__slotctl_needs_second daemon' -a 'start stop status log'
 complete -c slotctl -n '__slotctl_needs_second config' -a 'check show'
-complete -c slotctl -n '__slotctl_needs_second ping' -a health
+complete -c slotctl -n '__slotctl_needs_second ping' -a 'health cleanup reset'
 
 for command in acquire run
     complete -c slotctl -n "__slotctl_is $command" -a '(__slotctl_names name pool list)'
@@ -121,5 +122,8 @@ complete -c slotctl -n '__slotctl_is events' -s f -l follow -d 'go on as things 
 complete -c slotctl -n '__slotctl_is events' -l since -x -d 'begin there'
 complete -c slotctl -n '__slotctl_is events' -l slot -xa '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is daemon log' -s n -l lines -x -d 'so many'
+complete -c slotctl -n '__slotctl_is ping cleanup' -l agent -x -d 'under this name'
+complete -c slotctl -n '__slotctl_is ping cleanup' -l all -d 'for everyone'
+complete -c slotctl -n '__slotctl_is ping reset' -l yes -d 'do not ask'
 complete -c slotctl -n '__slotctl_is config check' -F
-complete -c slotctl -n '__slotctl_is help' -a 'acquire release renew touch finish run hook pool slot daemon config status slots leases queue events ping version'
+complete -c slotctl -n '__slotctl_is help' -a 'acquire release renew touch finish run hook pool slot daemon config status slots leases explain handoff queue events ping stats version'

@@ -28,15 +28,18 @@ int conf_pool_copy(const struct conf_pool *from, struct conf_pool *to);
 void conf_pool_deinit(struct conf_pool *p);
 
 /* what a pool says itself, and does not only inherit */
+#define CONF_PHASES 5
+
 struct conf_own {
-	bool ready, max, lease_mode, ttl, min_ttl, max_ttl, warn_before, fetch_every;
+	bool ready, max, lease_mode, ttl, grace, min_ttl, max_ttl, warn_before, fetch_every;
+	bool grace_of[CONF_PHASES];
 };
 
 /**
  * conf_pool_settle - what was inherited gives way to what the pool says itself
  *
  * "max: 2" lowers an inherited ready of 4, "ttl: 5s" an inherited min_ttl, a ttl without a mode
- * means that very ttl, and a pool with path is fetched only when it says so. Contradictions that a pool
+ * means that very ttl, a grace holds in every phase that has none of its own, and a pool with path is fetched only when it says so. Contradictions that a pool
  * states itself stay, for conf_check_pool() to find.
  */
 void conf_pool_settle(struct conf_pool *p, const struct conf_own *own);

@@ -159,7 +159,7 @@ static const struct conf_key pool_keys[] = {
 	{ "lease.ttl", CONF_DURATION, 0, POOL(lease.ttl_usec), "4m", SEC, 30 * DAY, NULL,
 	  "how long a lease holds without renewal" },
 	{ "lease.grace", CONF_DURATION, CONF_OR_ZERO, POOL(lease.grace_usec), "60s", SEC, 30 * DAY, NULL,
-	  "how long after that it can still be renewed before it ends" },
+	  "how long after that it can still be renewed before its holder is inquired about; where it is set, in every phase that does not set its own" },
 	{ "lease.min_ttl", CONF_DURATION, 0, POOL(lease.min_ttl_usec), "60s", SEC, 30 * DAY, NULL,
 	  "the shortest ttl that an agent may ask for" },
 	{ "lease.max_ttl", CONF_DURATION, 0, POOL(lease.max_ttl_usec), "4h", SEC, 30 * DAY, NULL,

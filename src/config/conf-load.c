@@ -80,6 +80,12 @@ static struct conf_own own_of(const struct yaml_node *node)
 		.ttl = yaml_node_find(node, "lease.ttl"),
 		.min_ttl = yaml_node_find(node, "lease.min_ttl"),
 		.max_ttl = yaml_node_find(node, "lease.max_ttl"),
+		.grace = yaml_node_find(node, "lease.grace"),
+		.grace_of = { yaml_node_find(node, "lease.phases.silent.grace"),
+			      yaml_node_find(node, "lease.phases.first.grace"),
+			      yaml_node_find(node, "lease.phases.early.grace"),
+			      yaml_node_find(node, "lease.phases.middle.grace"),
+			      yaml_node_find(node, "lease.phases.late.grace") },
 		.warn_before = yaml_node_find(node, "lease.warn_before"),
 		.fetch_every = yaml_node_find(node, "fetch.every"),
 	};

@@ -60,6 +60,18 @@ static void settle_ttl(struct conf_pool *p, const struct conf_own *own)
 		p->lease.warn_before_usec = *ttl / 4;
 }
 
+/* one grace for all phases, but for those that have their own */
+static void settle_grace(struct conf_pool *p, const struct conf_own *own)
+{
+	struct conf_term *phases[CONF_PHASES] = { &p->lease.phases.silent, &p->lease.phases.first,
+						  &p->lease.phases.early, &p->lease.phases.middle,
+						  &p->lease.phases.late };
+
+	for (size_t i = 0; i < CONF_PHASES; i++)
+		if (own->grace && !own->grace_of[i])
+			phases[i]->grace_usec = p->lease.grace_usec;
+}
+
 void conf_pool_settle(struct conf_pool *p, const struct conf_own *own)
 {
 	if (p->slots.ready > p->slots.max) {
@@ -69,6 +81,7 @@ void conf_pool_settle(struct conf_pool *p, const struct conf_own *own)
 			p->slots.max = p->slots.ready;
 	}
 	settle_ttl(p, own);
+	settle_grace(p, own);
 	if (p->path && !own->fetch_every)
 		p->fetch.every_usec = 0;
 }

@@ -1,9 +1,9 @@
 /*
  * The same question gets the same answer.
  *
- * A key belongs to a uid and names one request for ever: while its lease lives, asking
- * again gives that lease; afterwards, for an hour, it says that the lease is gone. Never does it
- * give somebody else's slot.
+ * A key belongs to a uid and names one request: while its lease lives, asking again gives that
+ * lease; afterwards, until 24 hours after it was first used, and for an hour at least, it says that the
+ * lease is gone. Never does it give somebody else's slot.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,8 @@
 
 #include "pool/private.h"
 
-#define KEY_KEEP_USEC USEC_PER_HOUR
+#define KEY_KEEP_USEC	    USEC_PER_DAY  /* since it was first used */
+#define KEY_KEEP_ENDED_USEC USEC_PER_HOUR /* and since its lease has ended */
 #define KEY_KEEP_MOST 20000 /* bounds memory when acquires are many and short */
 
 static void name_of(uint32_t uid, const char *key, char *ret, size_t size)
@@ -120,18 +121,27 @@ void key_end(struct pools *p, struct key *key, enum lease_end how)
 	batch_after(p->batch, after_end, key);
 }
 
+/* a wall clock that was set back must not keep it for ever */
+static bool is_old(const struct key_record *r, uint64_t now)
+{
+	uint64_t until = r->created_usec + KEY_KEEP_USEC;
+
+	if (until < r->ended_usec + KEY_KEEP_ENDED_USEC)
+		until = r->ended_usec + KEY_KEEP_ENDED_USEC;
+	return now >= until || now + KEY_KEEP_USEC < r->ended_usec;
+}
+
 void keys_expire(struct pools *p)
 {
+	unsigned above = p->n_ended_keys > KEY_KEEP_MOST ? p->n_ended_keys - KEY_KEEP_MOST : 0;
 	uint64_t now = clock_wall_usec();
 	struct key *key, *tmp;
 
 	list_for_each_safe(key, tmp, &p->ended_keys, link) {
-		/* a wall clock that was set back must not keep them for ever */
-		bool old = now >= key->rec.ended_usec + KEY_KEEP_USEC ||
-			   now + KEY_KEEP_USEC < key->rec.ended_usec;
-
-		if (!old && p->n_ended_keys <= KEY_KEEP_MOST)
-			break;
+		if (above)
+			above--;
+		else if (!is_old(&key->rec, now))
+			continue;
 		batch_delete_key(p->batch, key->rec.uid, key->rec.key);
 		map_remove(p->keys, key->name);
 		p->n_ended_keys--;

@@ -46,6 +46,8 @@ const char *lease_status(const struct lease *lease)
 
 	if (lease->rec.suspect.wall_usec)
 		return "suspect";
+	if (lease_is_past_grace(lease))
+		return "expired";
 	if (has_deadline(lease) && now >= lease->rec.deadline.boot_usec)
 		return "grace";
 	if (has_deadline(lease) && now >= warn_at(lease))

@@ -177,7 +177,11 @@ static const char *event_of(enum lease_end how)
 static void after_end(void *arg, int error, const struct fault *why)
 {
 	struct lease *lease = arg;
+	struct pools *p = lease->slot->pool->pools;
+	const struct handoff *left = error ? NULL : handoff_find(p, &lease->rec.id);
 
+	if (left && handoff_record(left)->end == LEASE_END_EXPIRED)
+		recovered_tell(lease, handoff_record(left)->held_usec, handoff_record(left)->reason);
 	if (!error)
 		lease_free(lease);
 }

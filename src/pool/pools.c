@@ -308,6 +308,11 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 		pools_free(p);
 		return fault_oom(f);
 	}
+	r = commands_new(event, &p->commands, f);
+	if (r < 0) {
+		pools_free(p);
+		return r;
+	}
 	r = add_sources(p);
 	if (r < 0) {
 		pools_free(p);
@@ -349,6 +354,7 @@ void pools_free(struct pools *p)
 		(void)pools_commit(p, &f); /* logged there */
 		batch_rollback(p->batch, 0); /* what the last answers recorded comes with the next start */
 	}
+	commands_free(p->commands);
 	inquiries_free(p);
 	list_for_each_safe(pool, tmp, &p->pools, link)
 		pool_free(pool);

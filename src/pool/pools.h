@@ -256,6 +256,26 @@ bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32
 /* what happened to leases since the ledger was made */
 const struct lease_stats_record *pools_lease_stats(const struct pools *p);
 
+/* --- clearing --- */
+
+struct clear_spec {
+	bool everyone;		/* what waits without its asker, and delays; else: what the caller asked for */
+	char agent[LABEL_SIZE]; /* the caller's, by this name; "": asked for by an ancestor of pid */
+	uint32_t uid, pid;
+};
+
+struct cleared {
+	const char *what; /* "acquire": one that waited; "retry": a delay before the next try */
+	const char *pool, *slot, *agent, *task; /* NULL or "": none */
+};
+typedef void (*clear_fn)(const struct cleared *c, void *userdata);
+
+/* requests that wait are refused, and with everyone whatever waits for its next try has it at once */
+void pools_clear(struct pools *p, const struct clear_spec *spec, clear_fn fn, void *userdata);
+
+/* back to its pool's ref, whoever has it, as a release does; false: it is being prepared or removed */
+bool slot_reset(struct slot *slot, uint32_t uid);
+
 /* --- who waits --- */
 struct waiter_info {
 	const struct acquire_spec *spec;

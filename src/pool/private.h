@@ -2,6 +2,7 @@
 #ifndef POOL_PRIVATE_H
 #define POOL_PRIVATE_H
 
+#include "jobs/command.h"
 #include "lease/policy.h"
 #include "pool/pools.h"
 #include "util/clock.h"
@@ -23,6 +24,7 @@
 struct pools {
 	sd_event *event;
 	struct jobs *jobs;
+	struct commands *commands; /* of the operator, that are told about things */
 	struct ledger *ledger;
 	struct batch *batch;
 	struct conf *conf;
@@ -281,6 +283,10 @@ enum lease_sign lease_bound_sign(const struct lease *lease);
 
 /* monitor.c */
 int monitor_start(struct pools *p, struct fault *f);
+
+/* recovered.c */
+/* its end is on disk: lease.recovered.run is told */
+void recovered_tell(struct lease *lease, uint64_t held_usec, const char *reason);
 
 /* inquiry.c */
 void lease_inquire(struct lease *lease); /* ends in lease_judge_now(), from the loop, within 10 s */

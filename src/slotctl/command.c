@@ -130,6 +130,17 @@ static const struct option events_options[] = {
 	END,
 };
 
+static const struct option cleanup_options[] = {
+	{ "agent", 0, "ID", OPTION_STRING, "agent", "what was asked for under this name" },
+	{ "all", 0, NULL, OPTION_FLAG, "all", "everyone's, whose asker is gone, and delays (operators)" },
+	END,
+};
+
+static const struct option reset_options[] = {
+	{ "yes", 0, NULL, OPTION_FLAG, NULL, "do not ask" },
+	END,
+};
+
 static const struct option log_options[] = {
 	{ "lines", 'n', "N", OPTION_INT, NULL, "so many lines; default: 20" },
 	END,
@@ -506,6 +517,38 @@ const struct command commands[] = {
 	  false,
 	  "how slotd is doing",
 	  "Shows what the daemon is busy with. Exit status 7 when something is stuck.",
+	  { NULL } },
+	{ "ping cleanup",
+	  DIAGNOSIS,
+	  cmd_ping_cleanup,
+	  "",
+	  0,
+	  0,
+	  false,
+	  "clear what still waits for you",
+	  "Refuses the acquires that still wait and were asked for from here, or by --agent. With --all "
+	  "(operators): those whose asker is gone, and every delay before a next try.",
+	  { cleanup_options } },
+	{ "ping reset",
+	  DIAGNOSIS,
+	  cmd_ping_reset,
+	  "",
+	  0,
+	  0,
+	  false,
+	  "take every slot back (operators)",
+	  "Takes every slot of every pool back, also from live holders, and makes it ready again. Nothing that "
+	  "is not saved is lost: such a slot is isolated. Asks first on a terminal, else needs --yes.",
+	  { reset_options } },
+	{ "stats",
+	  DIAGNOSIS,
+	  cmd_stats,
+	  "",
+	  0,
+	  0,
+	  false,
+	  "what has happened to leases",
+	  "Counts the leases by how they are, and what has happened to leases since the ledger was made.",
 	  { NULL } },
 	{ "help",
 	  DIAGNOSIS,

@@ -275,9 +275,9 @@ bool request_is_bound_to_connection(const struct cli *cli)
 }
 
 /* who asks again with the same key gets the same lease: then it is not ours to give back */
-static void drop(struct slot_lease **lease, const char *const *keys)
+static void drop(struct slot_lease **lease, const struct cli *cli, const char *const *keys)
 {
-	if (keys)
+	if (keys || json_get_string(cli->fields, "key"))
 		slot_lease_freep(lease);
 	else
 		slot_lease_releasep(lease);
@@ -299,7 +299,7 @@ enum exit_status request_lease_for(struct cli *cli, const struct request_source 
 	status = ask(cli, q, from->keys, from->place, &lease);
 	interrupt_restore();
 	if (interrupt_signal()) {
-		drop(&lease, from->keys);
+		drop(&lease, cli, from->keys);
 		interrupt_die();
 	}
 	if (status == EXIT_STATUS_DONE)

@@ -285,6 +285,7 @@ static json_object *lease_info(struct slotd *d, const struct rpc_call *call, str
 
 struct lease_stats {
 	unsigned total, expired, expiring, high, renewals;
+	int64_t terminal;
 	json_object *by_status;
 };
 
@@ -294,7 +295,8 @@ static void count_lease(struct lease_stats *s, struct lease *lease)
 	const char *status = lease_status(lease);
 
 	s->total++;
-	s->expired += strcmp(status, "suspect") == 0 || strcmp(status, "grace") == 0;
+	s->expired += strcmp(status, "suspect") == 0 || strcmp(status, "grace") == 0 ||
+		      strcmp(status, "expired") == 0;
 	s->expiring += strcmp(status, "expiring_soon") == 0;
 	s->renewals += r->renewals;
 	s->high += r->renewals > pool_conf(slot_pool(lease_slot(lease)))->lease.stuck_after;
@@ -311,7 +313,7 @@ static json_object *stats_to_json(const struct lease_stats *s)
 	json_set_int(o, "highRenewalCount", s->high);
 	json_set_double(o, "averageRenewalCount", s->total ? (double)s->renewals / s->total : 0.0);
 	json_set(o, "byStatus", s->by_status);
-	json_set_int(o, "recoveriesSkippedTerminal", 0);
+	json_set_int(o, "recoveriesSkippedTerminal", s->terminal);
 	return o;
 }
 
@@ -329,6 +331,7 @@ READ(leases)
 		return 0;
 	}
 	stats.by_status = json_object_new_object();
+	stats.terminal = (int64_t)pools_lease_stats(d->pools)->terminal;
 	while ((pool = next_listed(d, call, name, pool))) {
 		for (slot = slot_next(d->pools, pool, NULL); slot;
 		     slot = slot_next(d->pools, pool, slot)) {
@@ -436,104 +439,7 @@ READ(pool_show)
 	return 0;
 }
 
-/* --- is it well --- */
-
-METHOD(ping)
-{
-	struct slotd *d = userdata;
-	json_object *o = json_object_new_object();
-
-	json_set_string(o, "version", SLOTD_VERSION);
-	json_set_int(o, "uptimeUsec", (int64_t)(clock_boot_usec() - d->started_usec));
-	json_set_int(o, "pid", getpid());
-	rpc_reply(call, o);
-	return 0;
-}
-
-static json_object *ledger_health(struct slotd *d)
-{
-	struct ledger_info info = { 0 };
-	struct fault f = FAULT_NONE;
-	json_object *o = json_object_new_object();
-
-	json_set_bool(o, "ok", ledger_info(pools_ledger(d->pools), &info, &f) == 0);
-	json_set_int(o, "mapBytes", (int64_t)info.map_bytes);
-	json_set_int(o, "usedBytes", (int64_t)info.used_bytes);
-	json_set_int(o, "commits", (int64_t)info.commits);
-	json_set_int(o, "records", (int64_t)info.records);
-	json_set_int(o, "sequence", (int64_t)ledger_last_sequence(pools_ledger(d->pools)));
-	return o;
-}
-
-static void add_pending(const struct waiter_info *w, void *userdata)
-{
-	json_object_array_add(userdata,
-			      json_object_new_string(w->spec->agent[0] ? w->spec->agent : "-"));
-}
-
-static void add_stuck(json_object *list, const char *what, const char *pool, const char *message)
-{
-	json_object *o = json_set_string(json_object_new_object(), "what", what);
-
-	json_set_string(o, "pool", pool);
-	json_object_array_add(list, json_set_string(o, "message", message));
-}
-
-static void add_stuck_worker(const char *pool, pid_t pid, void *userdata)
-{
-	char text[80];
-
-	snprintf(text, sizeof(text), "worker %d was killed and does not end", (int)pid);
-	add_stuck(userdata, "worker", pool, text);
-}
-
-/* what does not go on by itself, or not for now */
-static json_object *list_stuck(struct slotd *d)
-{
-	json_object *list = json_object_new_array();
-	struct pool *pool;
-
-	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
-		if (pool_problem(pool)[0])
-			add_stuck(list, "pool", pool_record(pool)->name, pool_problem(pool));
-	jobs_each_stuck(d->jobs, add_stuck_worker, list);
-	if (jobs_shortage(d->jobs)[0])
-		add_stuck(list, "jobs", NULL, jobs_shortage(d->jobs));
-	return list;
-}
-
-READ(ping_health)
-{
-	json_object *stuck;
-	json_object *o = json_object_new_object(), *pending = json_object_new_array();
-	struct slotd *d = userdata;
-	unsigned agents = pools_count_leases(d->pools);
-	struct pool *pool;
-
-	if (!caller_may(d, call, NULL, CONF_ACCESS_OBSERVE)) {
-		json_object_put(o);
-		json_object_put(pending);
-		answer_not_permitted(call, NULL, "ask for the health of slotd");
-		return 0;
-	}
-	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
-		pool_each_waiter(pool, add_pending, pending);
-	stuck = list_stuck(d);
-	json_set_bool(o, "ok", json_object_array_length(stuck) == 0);
-	json_set(o, "pendingGrants", pending);
-	json_set_int(o, "activeAgents", agents);
-	json_set_int(o, "assigned", agents);
-	json_set_int(o, "activeOperations", jobs_count_running(d->jobs));
-	json_set_bool(o, "shutdownPending", d->stopping);
-	json_set_int(o, "leases", agents);
-	json_set_int(o, "queue", pools_count_waiters(d->pools));
-	json_set_int(o, "workers", jobs_count_workers(d->jobs));
-	json_set(o, "breakers", json_object_new_array());
-	json_set(o, "ledger", ledger_health(d));
-	json_set(o, "stuck", stuck);
-	rpc_reply(call, o);
-	return 0;
-}
+/* --- the configuration --- */
 
 METHOD(config_show)
 {

@@ -25,6 +25,8 @@ static const struct rpc_method methods[] = {
 	{ "PoolDrain", method_pool_drain },  { "PoolFetch", method_pool_fetch },
 	{ "SlotAdd", method_slot_add },	     { "SlotRemove", method_slot_remove },
 	{ "Ping", method_ping },	     { "PingHealth", method_ping_health },
+	{ "PingCleanup", method_ping_cleanup }, { "PingReset", method_ping_reset },
+	{ "Stats", method_stats },
 	{ "Events", method_events },	     { "ConfigShow", method_config_show },
 	{ NULL, NULL },
 };

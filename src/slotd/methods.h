@@ -52,6 +52,9 @@ METHOD(slot_add);
 METHOD(slot_remove);
 METHOD(ping);
 METHOD(ping_health);
+METHOD(ping_cleanup);
+METHOD(ping_reset);
+METHOD(stats);
 METHOD(events);
 METHOD(config_show);
 

@@ -76,7 +76,7 @@ Test(lease, status_follows_the_clock)
 	clock_fake(1, now + 60 * USEC_PER_SEC, NULL);
 	cr_expect_str_eq(lease_status(lease), "grace");
 	clock_fake(1, now + 61 * USEC_PER_SEC, NULL);
-	cr_expect_str_eq(lease_status(lease), "grace", "until an inquiry has said more");
+	cr_expect_str_eq(lease_status(lease), "expired");
 	lease->rec.suspect = moment_now();
 	cr_expect_str_eq(lease_status(lease), "suspect");
 	lease->rec.suspect.wall_usec = 0;

