@@ -508,6 +508,10 @@ SLOT_API SLOT_CHECK int slot_renew_async(struct slot_client *client, struct slot
 					 int progress, const char *message, slot_done_fn done,
 					 void *userdata);
 
+/* slot_touch() without blocking, likewise */
+SLOT_API SLOT_CHECK int slot_touch_async(struct slot_client *client, struct slot_lease *lease,
+					 slot_done_fn done, void *userdata);
+
 /* is a call under way? */
 SLOT_API bool slot_client_is_busy(const struct slot_client *client);
 

@@ -153,7 +153,8 @@ static struct lease_decision judge_silence(const struct lease_settings *s, const
 		return suspect(LEASE_REASON_SILENT, silence, now + s->look_again_usec);
 	if (silence < limit)
 		return suspect(LEASE_REASON_SILENT, silence, now - silence + limit);
-	if (e->processes == LEASE_SIGN_UNKNOWN || e->operation == LEASE_SIGN_UNKNOWN || e->unread)
+	if (silence / LEASE_UNKNOWN_TIMES < limit &&
+	    (e->processes == LEASE_SIGN_UNKNOWN || e->operation == LEASE_SIGN_UNKNOWN || e->unread))
 		return suspect(LEASE_REASON_UNKNOWN, silence, now + s->look_again_usec);
 	return over(LEASE_REASON_ABANDONED, silence);
 }

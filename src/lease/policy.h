@@ -68,6 +68,7 @@ enum lease_sign {
 
 #define LEASE_EXTENSION_USEC	 (300 * 1000000ULL) /* for one in the middle of a merge */
 #define LEASE_EXTENSIONS	 2
+#define LEASE_UNKNOWN_TIMES	 4 /* abandon_after, when not everything can be looked at */
 #define LEASE_SILENCE_USEC	 (15 * 60 * 1000000ULL) /* allowed while the rhythm is not known */
 #define LEASE_SILENCE_MOST_USEC	 (2 * 3600 * 1000000ULL)
 #define LEASE_RHYTHM_GAPS	 30 /* so many make a rhythm known */
@@ -117,7 +118,8 @@ uint64_t lease_silence_allowed(const struct lease_settings *s, const struct rhyt
  * @now_usec: CLOCK_BOOTTIME
  *
  * Silence is not death: without proof a lease is suspect at most, until abandon_after has passed
- * without any sign, and as long as every probe could tell.
+ * without any sign and every probe could tell; where one cannot, LEASE_UNKNOWN_TIMES as long, so that a
+ * damaged slot does not hold its lease for ever.
  */
 struct lease_decision lease_judge(const struct lease_settings *s, const struct rhythm *r,
 				  const struct lease_evidence *e, uint64_t now_usec);

@@ -48,17 +48,22 @@ SLOT_API int slot_renew(struct slot_client *client, struct slot_lease *lease, in
 	return r < 0 ? r : run(client, lease, call);
 }
 
-SLOT_API int slot_touch(struct slot_client *client, struct slot_lease *lease)
+static int make_touch(struct slot_client *client, struct slot_lease *lease, struct call **ret)
 {
 	json_object *params;
-	struct call *call;
-	int r;
 
 	if (!lease)
 		return client_refuse(client, "there is no lease");
 	params = json_object_new_object();
 	json_set_string(params, "lease", slot_lease_id(lease));
-	r = call_new("Touch", params, NULL, &call);
+	return call_new("Touch", params, NULL, ret);
+}
+
+SLOT_API int slot_touch(struct slot_client *client, struct slot_lease *lease)
+{
+	struct call *call;
+	int r = make_touch(client, lease, &call);
+
 	return r < 0 ? r : run(client, lease, call);
 }
 
@@ -71,18 +76,30 @@ static int on_renewed(struct slot_client *client, struct call *call, int r, json
 	return 0;
 }
 
-SLOT_API int slot_renew_async(struct slot_client *client, struct slot_lease *lease, int progress,
-			      const char *message, slot_done_fn done, void *userdata)
+static int start_async(struct slot_client *client, struct slot_lease *lease, struct call *call,
+		       slot_done_fn done, void *userdata)
 {
-	struct call *call;
-	int r;
-
-	r = make_renew(client, lease, progress, message, &call);
-	if (r < 0)
-		return r;
 	call->on_reply = on_renewed;
 	call->fn.done = done;
 	call->userdata = userdata;
 	call->lease = lease_ref(lease);
 	return call_start(client, call);
+}
+
+SLOT_API int slot_renew_async(struct slot_client *client, struct slot_lease *lease, int progress,
+			      const char *message, slot_done_fn done, void *userdata)
+{
+	struct call *call;
+	int r = make_renew(client, lease, progress, message, &call);
+
+	return r < 0 ? r : start_async(client, lease, call, done, userdata);
+}
+
+SLOT_API int slot_touch_async(struct slot_client *client, struct slot_lease *lease, slot_done_fn done,
+			      void *userdata)
+{
+	struct call *call;
+	int r = make_touch(client, lease, &call);
+
+	return r < 0 ? r : start_async(client, lease, call, done, userdata);
 }

@@ -23,12 +23,14 @@
 #include "util/text.h"
 
 #define INQUIRY_USEC (10 * USEC_PER_SEC)
+#define INQUIRIES    16 /* at once; the others come when one has ended */
 #define MOST_PIDS    100
 #define EXIT_UNKNOWN 255 /* of the child; else how many processes it found */
 
 struct inquiry {
 	struct list link; /* pools.inquiries */
 	struct lease *lease; /* NULL: it has ended, or was renewed */
+	struct pools *pools;
 	struct pool *pool; /* whose site the job is of */
 	struct job *job;
 	sd_event_source *child, *timer;
@@ -49,6 +51,7 @@ static void drop_child(struct inquiry *q)
 static void inquiry_free(struct inquiry *q)
 {
 	list_del(&q->link);
+	q->pools->n_inquiries--;
 	if (q->lease)
 		q->lease->inquiry = NULL;
 	drop_child(q);
@@ -186,13 +189,17 @@ void lease_inquire(struct lease *lease)
 
 	if (lease->inquiry)
 		return;
-	q = calloc(1, sizeof(*q));
-	if (!q)
-		return; /* the lease's timer asks again */
+	q = p->n_inquiries < INQUIRIES ? calloc(1, sizeof(*q)) : NULL;
+	if (!q) {
+		lease_ask_later(lease);
+		return;
+	}
 	q->lease = lease;
+	q->pools = p;
 	q->pool = lease->slot->pool;
 	lease->inquiry = q;
 	list_append(&p->inquiries, &q->link);
+	p->n_inquiries++;
 	if (sd_event_add_time_relative(p->event, &q->timer, CLOCK_MONOTONIC, INQUIRY_USEC, 0, on_late, q) < 0) {
 		inquiry_free(q);
 		return;

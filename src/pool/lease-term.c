@@ -13,6 +13,7 @@
 #include "util/parse.h"
 
 #define INQUIRY_AGAIN_USEC (15 * USEC_PER_SEC) /* one that came to no end */
+#define ASK_LATER_USEC	   USEC_PER_SEC	       /* one for which there was no room */
 
 static bool has_deadline(const struct lease *lease)
 {
@@ -179,6 +180,17 @@ void lease_edit(struct lease *lease)
 
 /* --- its timer --- */
 
+void lease_ask_later(struct lease *lease)
+{
+	uint64_t soon = clock_boot_usec() + ASK_LATER_USEC;
+
+	if (lease->again_usec > soon)
+		lease->again_usec = soon;
+	if (lease->age_again_usec > soon)
+		lease->age_again_usec = soon;
+	lease_set_timer(lease);
+}
+
 static bool is_to_be_judged(const struct lease *lease, uint64_t now)
 {
 	return lease_is_past_grace(lease) && now >= lease->again_usec;
@@ -298,6 +310,17 @@ void lease_hear(struct lease *lease)
 	lease_set_timer(lease);
 	batch_put_lease(p->batch, &lease->rec);
 	pools_changed(p);
+}
+
+uint64_t lease_note_last_words(struct lease *lease, int32_t progress, const char *message)
+{
+	struct pools *p = lease->slot->pool->pools;
+
+	lease_edit(lease);
+	note_report(&lease->rec, progress, message);
+	pools_count(p, &p->stats.renewals);
+	batch_put_lease(p->batch, &lease->rec);
+	return tell_renewed(lease);
 }
 
 uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch)

@@ -136,7 +136,6 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	if (!lease)
 		return NULL;
 	batch_undo(p->batch, undo_grant, lease);
-	lease_bind(lease, &w->spec);
 	if (w->spec.key[0])
 		lease->key = key_grant(p, w, &rec);
 	slot->rec.lease = rec.id;
@@ -151,6 +150,7 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 					  rec.branch);
 	if (!id_is_null(&rec.handoff))
 		note_handoff(lease);
+	lease_bind(lease, &w->spec); /* whose process may have ended by now */
 	/* not by default: a log on the ledger's disk makes the next commit wait for it */
 	log_debug("lease", "lease given slot=%s agent=%s token=%llu", slot->rec.name, rec.agent,
 		  (unsigned long long)rec.token);

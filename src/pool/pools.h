@@ -232,6 +232,9 @@ const char *lease_status(const struct lease *lease); /* "active", "grace", ... *
 /* prolongs; progress below 0: not reported; message NULL: none. Returns the event's sequence. */
 uint64_t lease_renew(struct lease *lease, int32_t progress, const char *message, bool touch);
 
+/* what a process has reported that has ended since: it counts, and it is no sign of life */
+uint64_t lease_note_last_words(struct lease *lease, int32_t progress, const char *message);
+
 /* ends it and sends the slot to be cleaned. Returns the event's sequence. */
 uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
 		      const char *detail);

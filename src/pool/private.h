@@ -35,6 +35,7 @@ struct pools {
 	struct list pools;     /* in order of name */
 	struct list all_leases;
 	struct list inquiries;
+	unsigned n_inquiries;
 	struct list ended_keys; /* oldest first */
 	struct list handoffs;	/* oldest first */
 	struct map *handoffs_by_lease; /* by id */
@@ -263,6 +264,7 @@ void lease_set_timer(struct lease *lease);
 int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata);
 void lease_timer_follows(struct lease *lease); /* a rollback sets it by what is back by then */
 void lease_edit(struct lease *lease); /* before a change of rec */
+void lease_ask_later(struct lease *lease); /* too many are asked about just now */
 void lease_hear(struct lease *lease); /* its holder has called: a new term, after lease_edit() */
 void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);

@@ -19,6 +19,7 @@
 
 #define KILL_USEC  (10 * USEC_PER_SEC) /* between TERM and KILL when the lease is lost */
 #define RETRY_USEC (5 * USEC_PER_SEC)  /* between failed renewals, besides libslot's own retries */
+#define ASK_USEC   (10 * USEC_PER_SEC) /* whether a lease that has no time limit is still there */
 #define TIDY_USEC  (2 * USEC_PER_SEC)  /* for a renewal that is under way when the command ends */
 
 struct run {
@@ -31,12 +32,16 @@ struct run {
 	bool warned; /* that slotd does not answer */
 };
 
-/* a lease is trusted for two thirds of its time: renew at one third */
+/*
+ * A lease is trusted for two thirds of its time: call at one third. One without a time is asked about
+ * now and then, for an operator may have taken it. That slotctl lives is a sign of life and no progress:
+ * reports are the command's own.
+ */
 static void plan_renewal(struct run *run)
 {
 	uint64_t now = clock_boot_usec(), until = slot_lease_valid_until_usec(run->lease);
 
-	run->renew_at_usec = until == UINT64_MAX ? UINT64_MAX
+	run->renew_at_usec = until == UINT64_MAX ? now + ASK_USEC
 			     : until > now	 ? now + (until - now) / 2
 						 : now + RETRY_USEC;
 }
@@ -84,7 +89,7 @@ static uint64_t act(struct run *run)
 	}
 	if (now >= run->renew_at_usec && !slot_client_is_busy(client)) {
 		run->renew_at_usec = UINT64_MAX; /* until the answer */
-		if (slot_renew_async(client, run->lease, -1, NULL, on_renewed, run) < 0)
+		if (slot_touch_async(client, run->lease, on_renewed, run) < 0)
 			run->renew_at_usec = now + RETRY_USEC;
 	}
 	wait = slot_client_timeout_usec(client);

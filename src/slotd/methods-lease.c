@@ -586,6 +586,15 @@ static json_object *renewal_reply(const struct lease *lease)
 	return o;
 }
 
+/* what it sent may be read only after its end, and then it prolongs nothing */
+static bool caller_lives(const struct rpc_call *call)
+{
+	pid_t pid = rpc_call_peer(call)->pid;
+
+	/* 0: of a PID namespace that is not ours; nothing is known of it */
+	return pid <= 0 || process_lives(pid);
+}
+
 METHOD(renew)
 {
 	struct slotd *d = userdata;
@@ -607,7 +616,10 @@ METHOD(renew)
 				 &(struct report){ (int32_t)progress, message, LEASE_DECLARED_NONE });
 	if (!lease || !may_end(d, call, lease, true, NULL, false))
 		return 0;
-	sequence = lease_renew(lease, (int32_t)progress, message, false);
+	if (caller_lives(call))
+		sequence = lease_renew(lease, (int32_t)progress, message, false);
+	else
+		sequence = lease_note_last_words(lease, (int32_t)progress, message);
 	reply = renewal_reply(lease);
 	json_set_int(reply, "renewals", lease_record(lease)->renewals);
 	json_set_int(reply, "sequence", (int64_t)sequence);
@@ -622,7 +634,8 @@ METHOD(touch)
 
 	if (!lease || !may_end(d, call, lease, true, NULL, false))
 		return 0;
-	lease_renew(lease, -1, NULL, true);
+	if (caller_lives(call))
+		lease_renew(lease, -1, NULL, true);
 	answer_after_commit(d, call, renewal_reply(lease));
 	return 0;
 }

@@ -12,56 +12,66 @@
 #define MAX_ANCESTORS 64 /* a chain that is longer is no harness */
 
 /* the name in parentheses may hold anything, so fields are counted from the last ")" */
-static bool read_stat(pid_t pid, pid_t *ret_parent, uint64_t *ret_start)
+struct stat_line {
+	char state;
+	pid_t parent;
+	uint64_t start;
+};
+
+static bool read_stat(pid_t pid, struct stat_line *ret)
 {
 	_cleanup_(freep) char *text = NULL;
 	unsigned long long start;
 	const char *p;
 	char path[32];
 	int parent;
+	char state;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	if (pid <= 0 || fs_read_file_at(AT_FDCWD, path, 4096, &text, NULL) < 0)
 		return false;
 	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %*c %d", &parent) != 1)
+	if (!p || sscanf(p + 1, " %c %d", &state, &parent) != 2)
 		return false;
 	if (sscanf(p + 1,
 		   " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
 		   &start) != 1)
 		return false;
-	*ret_parent = parent;
-	*ret_start = start;
+	*ret = (struct stat_line){ state, parent, start };
 	return true;
 }
 
 uint64_t process_start_time(pid_t pid)
 {
-	uint64_t start;
-	pid_t parent;
+	struct stat_line s;
 
-	return read_stat(pid, &parent, &start) ? start : 0;
+	return read_stat(pid, &s) ? s.start : 0;
+}
+
+bool process_lives(pid_t pid)
+{
+	struct stat_line s;
+
+	return read_stat(pid, &s) && s.state != 'Z' && s.state != 'X';
 }
 
 pid_t process_parent(pid_t pid)
 {
-	uint64_t start;
-	pid_t parent;
+	struct stat_line s;
 
-	return read_stat(pid, &parent, &start) ? parent : 0;
+	return read_stat(pid, &s) ? s.parent : 0;
 }
 
 bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start)
 {
-	uint64_t start;
-	pid_t parent;
+	struct stat_line s;
 
 	for (int i = 0; i < MAX_ANCESTORS && pid > 0 && ancestor > 0; i++) {
-		if (!read_stat(pid, &parent, &start))
+		if (!read_stat(pid, &s))
 			return false;
 		if (pid == ancestor)
-			return start == ancestor_start;
-		pid = parent;
+			return s.start == ancestor_start;
+		pid = s.parent;
 	}
 	return false;
 }

@@ -14,6 +14,9 @@
 /* clock ticks since boot, as /proc/PID/stat says; 0: no such process */
 uint64_t process_start_time(pid_t pid);
 
+/* false: it is gone, or has ended and only waits for its parent */
+bool process_lives(pid_t pid);
+
 /* 0: no such process */
 pid_t process_parent(pid_t pid);
 

@@ -1,7 +1,9 @@
 """What a lease is bound to keeps it; its end ends it, after the grace."""
 
 import os
+import signal
 import subprocess
+import sys
 import time
 
 from support import paths, slotctl
@@ -156,3 +158,44 @@ class Bindings(Case):
         done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
         self.assertTrue(os.path.isdir(done.stdout.strip()), done.stderr)
         self.assertEqual(len(slotd.leases()), 2)
+
+    # one that dies with words on its lips: they are read after its end
+
+    LAST_WORDS = """import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+def send(method, **parameters):
+    s.sendall(json.dumps({"method": "io.slotd.pool." + method, "parameters": parameters}).encode() + b"\\0")
+send("Ping")
+s.recv(4096)
+print("up", flush=True)
+sys.stdin.readline()
+send("Renew", lease=sys.argv[2], progress=70, message="last words")
+print("sent", flush=True)
+sys.stdin.readline()
+"""
+
+    def test_last_words_count_and_are_no_sign_of_life(self):
+        slotd = self.pool(abandon_after="1h")
+        holder = self.process()
+        lease = slotd.acquire("p", bind="process:%d" % holder.pid, task="T-1")
+        agent = subprocess.Popen([sys.executable, "-c", self.LAST_WORDS, slotd.socket, lease["lease"]],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.assertEqual(agent.stdout.readline(), b"up\n")
+        slotd.signal(signal.SIGSTOP)
+        try:
+            agent.stdin.write(b"\n")
+            agent.stdin.flush()
+            self.assertEqual(agent.stdout.readline(), b"sent\n")
+            agent.kill()
+            os.waitid(os.P_PID, agent.pid, os.WEXITED | os.WNOWAIT)  # a process that waits for its parent is none
+            self.end(holder)
+        finally:
+            slotd.signal(signal.SIGCONT)
+        self.wait_ended(slotd, lease["lease"])
+        agent.wait()
+        agent.stdin.close()
+        agent.stdout.close()
+        left = slotd.acquire("p", task="T-1")["handoff"]
+        self.assertEqual((left["progress"], left["message"]), (70, "last words"))
+

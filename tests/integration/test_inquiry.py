@@ -8,6 +8,7 @@ import time
 
 from support import git, slotctl
 from support.case import Case
+from support.daemon import children, program
 from support.idl import Interface
 
 QUICK = {"ttl": "1s", "grace": "1s", "min_ttl": "1s", "warn_before": "500ms", "monitor_every": "1s"}
@@ -135,6 +136,18 @@ class Inquiry(Case):
         slotd.write_config()
         self.decided(slotd, lease, "lease_max_age")
 
+    def test_many_are_asked_about_in_turn(self):
+        slotd = self.one_pool(ready=24, maximum=24, lease={**QUICK, "abandon_after": "1s"})
+        for _ in range(24):
+            slotd.acquire("p")
+        most = 0
+        def over():
+            nonlocal most
+            most = max(most, sum(program(pid) == "slotd" for pid in children(slotd.process.pid)))
+            return slotd.leases() == {}
+        self.until(over, "all are over", 60)
+        self.assertLessEqual(most, 17, "sixteen at once, and a copy of the ledger")
+
     def test_explain_says_evidence_and_decisions(self):
         slotd = self.pool(abandon_after="1s")
         lease = slotd.acquire("p", agent="anna", task="t-1")
@@ -195,7 +208,7 @@ class Inquiry(Case):
         return os.path.join(slotd.pools["p"]["path"], ".git")
 
     def test_a_worker_that_hangs_delays_nobody_s_renewal(self):
-        slotd = self.pool(abandon_after="1s")
+        slotd = self.pool(abandon_after="5s")
         lease, other = slotd.acquire("p")["lease"], slotd.acquire("p")["lease"]
         deadline = time.monotonic() + 30
         while "lease_suspect" not in self.kinds(slotd, lease):

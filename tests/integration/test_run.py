@@ -69,14 +69,11 @@ class Run(Case):
         self.assertEqual((done.status, done.out), (0, "hello"))
         self.assertIn("oops\n", done.err)
 
-    def wait_renewals(self, slotd, lease, more):
-        """Until a lease has been renewed so many times more; how often it was, all in all."""
-        wanted = slotd.leases()[lease]["renewals"] + more
-
-        def renewed():
-            count = slotd.leases()[lease]["renewals"]
-            return count if count >= wanted else None
-        return self.until(renewed, "%d renewals more" % more)
+    def wait_prolonged(self, slotd, lease, times):
+        """Until the end of a lease has moved so many times."""
+        for n in range(times):
+            before = slotd.leases()[lease]["expiresAtUsec"]
+            self.until(lambda b=before: slotd.leases()[lease]["expiresAtUsec"] > b, "it is prolonged for the %d. time" % n)
 
     def end(self, process, status):
         """Close the standard input of a command that waits for it; it ends with this status."""
@@ -87,13 +84,14 @@ class Run(Case):
         slotd = self.one_pool(lease={"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"})
         process = self.running(slotd, "sh", "-c", "echo up; read line; exit 4", stdin=subprocess.PIPE)
         (lease,) = slotd.leases()
-        # renewed at a third of its time: the fifth comes when ttl and grace would be over
-        self.wait_renewals(slotd, lease, 5)
+        # prolonged at a third of its time: the fifth comes when ttl and grace would be over
+        self.wait_prolonged(slotd, lease, 5)
+        self.assertEqual(slotd.leases()[lease]["renewals"], 0, "slotctl reports nothing: that is the command's part")
         self.end(process, 4)
         self.assert_given_back(slotd)
         kinds = [e["kind"] for e in slotd.events() if e["lease"] == lease]
-        self.assertGreaterEqual(kinds.count("lease_renewed"), 5, kinds)
         self.assertNotIn("lease_recovered", kinds)
+        self.assertNotIn("lease_stuck", kinds)
         self.assertEqual(kinds[-1], "lease_released")
 
     def test_unsaved_work_is_kept_and_said(self):
@@ -169,10 +167,20 @@ class Run(Case):
         (lease,) = slotd.leases()
         slotd.restart()
         self.assertIn(lease, slotd.leases())
-        self.wait_renewals(slotd, lease, 2)
+        self.wait_prolonged(slotd, lease, 2)
         self.end(process, 9)
         self.assert_given_back(slotd)
         self.assertNotIn("lease_recovered", [e["kind"] for e in slotd.events()])
+
+    def test_a_lease_without_a_time_limit_that_was_taken_ends_the_command(self):
+        slotd = self.one_pool()
+        process = slotctl.start("run", "p", "--bind", "manual", "--", "sleep", "600", socket=slotd.socket)
+        self.addCleanup(process.kill)
+        (lease,) = self.until(slotd.leases, "it has a slot")
+        slotd.release(slotd.leases()[lease]["slot"], force=True, wait=False)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 5)
+        self.assertIn(b"is gone: ending the command", err)
 
     def test_nested_run_is_another_slot(self):
         slotd = self.one_pool()

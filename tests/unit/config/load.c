@@ -333,3 +333,20 @@ Test(conf_load, files_are_read_also_through_a_link_but_nothing_else_is)
 	cr_expect(eq(int, load_file("full", &c, &f), 0), "%s", f.text);
 	conf_unref(c);
 }
+
+Test(conf_load, a_grace_holds_in_every_phase_that_has_none_of_its_own)
+{
+	struct conf *c = load("defaults: { lease: { grace: 7s, phases: { late: { grace: 9s } } } }\n"
+			      "pools: { a: { path: /a }, b: { path: /b, lease: { grace: 3s } } }\n");
+	const struct conf_pool *a = conf_find_pool(c, "a"), *b = conf_find_pool(c, "b");
+	struct conf *d = load("");
+
+	cr_expect(eq(u64, a->lease.phases.silent.grace_usec, 7 * USEC_PER_SEC));
+	cr_expect(eq(u64, a->lease.phases.middle.grace_usec, 7 * USEC_PER_SEC));
+	cr_expect(eq(u64, a->lease.phases.late.grace_usec, 9 * USEC_PER_SEC));
+	cr_expect(eq(u64, b->lease.phases.first.grace_usec, 3 * USEC_PER_SEC));
+	cr_expect(eq(u64, b->lease.phases.late.grace_usec, 3 * USEC_PER_SEC), "it says so itself");
+	cr_expect(eq(u64, d->defaults.lease.phases.late.grace_usec, 90 * USEC_PER_SEC));
+	conf_unref(c);
+	conf_unref(d);
+}

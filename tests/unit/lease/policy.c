@@ -246,7 +246,7 @@ Test(inquiry, silence_makes_suspect_and_only_abandon_after_ends)
 
 Test(inquiry, what_nobody_could_find_out_is_no_proof)
 {
-	struct lease_evidence e = silent_for(50 * H);
+	struct lease_evidence e = silent_for(8 * H - 1);
 
 	e.processes = LEASE_SIGN_UNKNOWN;
 	EXPECT(e, LEASE_SUSPECT, LEASE_REASON_UNKNOWN);
@@ -256,6 +256,17 @@ Test(inquiry, what_nobody_could_find_out_is_no_proof)
 	e.operation = LEASE_SIGN_NO;
 	e.unread = true;
 	EXPECT(e, LEASE_SUSPECT, LEASE_REASON_UNKNOWN);
+}
+
+Test(inquiry, what_nobody_can_find_out_for_long_holds_no_slot_for_ever)
+{
+	struct lease_evidence e = silent_for(8 * H);
+
+	e.unread = true;
+	e.operation = e.processes = LEASE_SIGN_UNKNOWN;
+	EXPECT(e, LEASE_OVER, LEASE_REASON_ABANDONED);
+	e.processes = LEASE_SIGN_YES;
+	EXPECT(e, LEASE_KEEP, LEASE_REASON_PROCESSES);
 }
 
 Test(inquiry, abandon_after_zero_is_never)

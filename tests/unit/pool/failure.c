@@ -169,7 +169,7 @@ Test(failure, lease_whose_end_could_not_be_recorded_still_expires)
 	run_for(2500 * USEC_PER_MSEC);
 	world_settle();
 	cr_assert_not_null(lease_of(&a));
-	cr_expect_str_eq(lease_status(lease_of(&a)), "grace");
+	cr_expect_str_eq(lease_status(lease_of(&a)), "expired");
 	mend_ledger();
 	RUN_UNTIL(!lease_of(&a));
 	RUN_UNTIL(count(SLOT_STATE_READY) == 1);

@@ -67,3 +67,20 @@ Test(holder, process_that_is_gone_has_no_start_and_no_descendants)
 	cr_expect_eq(process_start_time(0), 0);
 	cr_expect_eq(process_start_time(-1), 0);
 }
+
+Test(holder, process_that_only_waits_for_its_parent_lives_no_more)
+{
+	siginfo_t info;
+	pid_t child;
+
+	cr_expect(process_lives(getpid()));
+	child = fork();
+	if (child == 0)
+		_exit(0);
+	cr_assert_eq(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	cr_expect_neq(process_start_time(child), 0, "it is still there");
+	cr_expect_not(process_lives(child));
+	waitpid(child, NULL, 0);
+	cr_expect_not(process_lives(child));
+	cr_expect_not(process_lives(0));
+}
