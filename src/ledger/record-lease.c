@@ -1,6 +1,8 @@
 /* Who holds what, until when, and under which idempotency key it was asked for. */
 #include "ledger/codec.h"
 
+#include <stdlib.h>
+
 #include "util/cleanup.h"
 
 struct moment moment_now(void)
@@ -10,6 +12,30 @@ struct moment moment_now(void)
 		.boot_usec = clock_boot_usec(),
 		.boot = *clock_boot_id(),
 	};
+}
+
+static uint64_t since(uint64_t usec, uint64_t now)
+{
+	return now > usec ? now - usec : 0;
+}
+
+uint64_t moment_age_usec(const struct moment *m)
+{
+	return boot_id_is_same(&m->boot, clock_boot_id()) ? since(m->boot_usec, clock_boot_usec()) :
+							    since(m->wall_usec, clock_wall_usec());
+}
+
+/* as recorded, unless the clock was set since: the same moment is told in the same words each time */
+uint64_t moment_wall_usec(const struct moment *m)
+{
+	int64_t was = (int64_t)m->wall_usec, is;
+
+	if (was == 0 || !boot_id_is_same(&m->boot, clock_boot_id()))
+		return m->wall_usec;
+	is = (int64_t)clock_wall_usec() - ((int64_t)clock_boot_usec() - (int64_t)m->boot_usec);
+	if (llabs(is - was) < 2 * (int64_t)USEC_PER_SEC) /* a leap second is no reason */
+		return m->wall_usec;
+	return is > 0 ? (uint64_t)is : 1;
 }
 
 #define LEASE_BIND_ALL \

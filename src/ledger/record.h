@@ -39,6 +39,12 @@ struct moment {
 /* now, by util/clock */
 struct moment moment_now(void);
 
+/* how long ago that was; of another boot: by the wall clock, as far as that can tell */
+uint64_t moment_age_usec(const struct moment *m);
+
+/* when it was, or will be, by the wall clock as it is set now; 0 stays 0 */
+uint64_t moment_wall_usec(const struct moment *m);
+
 enum pool_state {
 	POOL_STATE_OPENING = 1, /* the store is being made or adopted */
 	POOL_STATE_ACTIVE,

@@ -186,17 +186,6 @@ static void after_end(void *arg, int error, const struct fault *why)
 		lease_free(lease);
 }
 
-static uint64_t held_usec(const struct lease *lease)
-{
-	const struct moment *since = &lease->rec.acquired;
-	uint64_t now = clock_boot_usec();
-
-	if (boot_id_is_same(&since->boot, clock_boot_id()) && now > since->boot_usec)
-		return now - since->boot_usec;
-	now = clock_wall_usec();
-	return now > since->wall_usec ? now - since->wall_usec : 0;
-}
-
 void lease_declare(struct lease *lease, enum lease_declared declared, const char *message)
 {
 	struct batch *b = lease->slot->pool->pools->batch;
@@ -225,7 +214,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 {
 	struct slot *slot = lease->slot;
 	struct pools *p = slot->pool->pools;
-	uint64_t held = held_usec(lease), sequence;
+	uint64_t held = moment_age_usec(&lease->rec.acquired), sequence;
 
 	if (how == LEASE_END_FINISHED)
 		note_terminal(lease);

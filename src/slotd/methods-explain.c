@@ -123,13 +123,13 @@ static void say_binding(const struct lease_record *r, json_object *list)
 
 static void say_time(const struct lease_record *r, json_object *list)
 {
-	uint64_t now = clock_wall_usec();
+	uint64_t now = clock_wall_usec(), end = moment_wall_usec(&r->deadline);
 	char age[DURATION_TEXT_SIZE];
 
-	if (!r->deadline.wall_usec)
+	if (!end)
 		return;
-	format_age(r->deadline.wall_usec > now ? r->deadline.wall_usec - now : now - r->deadline.wall_usec, age);
-	if (r->deadline.wall_usec > now)
+	format_age(end > now ? end - now : now - end, age);
+	if (end > now)
 		say(list, "Its time ends in %s; then an inquiry is made.", age);
 	else
 		say(list, "Its time ended %s ago; it can still be renewed.", age);
@@ -140,7 +140,7 @@ static void say_lease(const struct subject *s, json_object *list)
 	const struct lease_record *r = lease_record(s->lease);
 	char held[DURATION_TEXT_SIZE];
 
-	format_age(clock_wall_usec() - r->acquired.wall_usec, held);
+	format_age(moment_age_usec(&r->acquired), held);
 	say(list, "%s%s holds it for %s%s%s; its lease is %s, renewed %u %s.",
 	    r->agent[0] ? "Agent " : "Somebody", r->agent, held, r->task[0] ? ", for " : "", r->task,
 	    lease_status(s->lease), r->renewals, text_plural(r->renewals, "time", "times"));

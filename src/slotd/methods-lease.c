@@ -25,11 +25,9 @@ static json_object *base_of(const struct pool_record *pool)
 {
 	json_object *o = json_object_new_object();
 	bool fetched = pool->fetched.wall_usec != 0;
-	uint64_t now = clock_wall_usec();
-	uint64_t age = now > pool->fetched.wall_usec ? now - pool->fetched.wall_usec : 0;
 
 	json_set(o, "ref", string_or_null(pool->full_ref));
-	json_set(o, "ageUsec", fetched ? json_object_new_int64((int64_t)age) : NULL);
+	json_set(o, "ageUsec", fetched ? json_object_new_int64((int64_t)moment_age_usec(&pool->fetched)) : NULL);
 	json_set(o, "behind", NULL);
 	return o;
 }
@@ -55,8 +53,8 @@ static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 	json_set(o, "branch", string_or_null(r->branch));
 	json_set(o, "agent", string_or_null(r->agent));
 	json_set(o, "task", string_or_null(r->task));
-	json_set_int(o, "acquiredAtUsec", (int64_t)r->acquired.wall_usec);
-	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
+	json_set_int(o, "acquiredAtUsec", (int64_t)moment_wall_usec(&r->acquired));
+	json_set(o, "expiresAtUsec", usec_or_null(moment_wall_usec(&r->deadline)));
 	json_set(o, "base", base_of(pool));
 	json_set(o, "handoff", handoff_to_json(d, &r->handoff, r->branch));
 	json_set_int(o, "sequence", (int64_t)r->sequence);
@@ -582,7 +580,7 @@ static json_object *renewal_reply(const struct lease *lease)
 
 	json_set_string(o, "lease", lease_id(lease));
 	json_set_int(o, "token", (int64_t)r->token);
-	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
+	json_set(o, "expiresAtUsec", usec_or_null(moment_wall_usec(&r->deadline)));
 	return o;
 }
 

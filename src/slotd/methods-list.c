@@ -272,9 +272,9 @@ static json_object *lease_info(struct slotd *d, const struct rpc_call *call, str
 	json_set(o, "task", string_or_null(r->task));
 	json_set_string(o, "status", lease_status(lease));
 	json_set(o, "bind", bind_to_json(r->bind));
-	json_set_int(o, "acquiredAtUsec", (int64_t)r->acquired.wall_usec);
-	json_set(o, "expiresAtUsec", usec_or_null(r->deadline.wall_usec));
-	json_set(o, "renewedAtUsec", usec_or_null(r->renewed.wall_usec));
+	json_set_int(o, "acquiredAtUsec", (int64_t)moment_wall_usec(&r->acquired));
+	json_set(o, "expiresAtUsec", usec_or_null(moment_wall_usec(&r->deadline)));
+	json_set(o, "renewedAtUsec", usec_or_null(moment_wall_usec(&r->renewed)));
 	json_set_int(o, "renewals", r->renewals);
 	json_set(o, "progress", r->progress >= 0 ? json_object_new_int(r->progress) : NULL);
 	json_set(o, "message", string_or_null(r->message));
