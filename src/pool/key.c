@@ -21,6 +21,20 @@ static void name_of(uint32_t uid, const char *key, char *ret, size_t size)
 	snprintf(ret, size, "%u:%s", uid, key);
 }
 
+/* from now on by the clock that nobody sets; how long ago it was first used, only the other one tells */
+static void remember(struct key *key)
+{
+	uint64_t now = clock_wall_usec(), first = key->rec.created_usec;
+	uint64_t age = now > first ? now - first : 0;
+	uint64_t left = age < KEY_KEEP_USEC ? KEY_KEEP_USEC - age : 0;
+
+	if (left < KEY_KEEP_ENDED_USEC)
+		left = KEY_KEEP_ENDED_USEC;
+	key->keep_until_usec = clock_boot_usec() + left;
+	list_append(&key->pools->ended_keys, &key->link);
+	key->pools->n_ended_keys++;
+}
+
 struct key *key_load(struct pools *p, const struct key_record *rec)
 {
 	struct key *key = calloc(1, sizeof(*key));
@@ -35,10 +49,8 @@ struct key *key_load(struct pools *p, const struct key_record *rec)
 		free(key);
 		return NULL;
 	}
-	if (rec->end != LEASE_END_NONE) {
-		list_append(&p->ended_keys, &key->link);
-		p->n_ended_keys++;
-	}
+	if (rec->end != LEASE_END_NONE)
+		remember(key);
 	return key;
 }
 
@@ -106,10 +118,8 @@ static void after_end(void *arg, int error, const struct fault *why)
 {
 	struct key *key = arg;
 
-	if (error)
-		return;
-	list_append(&key->pools->ended_keys, &key->link);
-	key->pools->n_ended_keys++;
+	if (!error)
+		remember(key);
 }
 
 void key_end(struct pools *p, struct key *key, enum lease_end how)
@@ -121,26 +131,16 @@ void key_end(struct pools *p, struct key *key, enum lease_end how)
 	batch_after(p->batch, after_end, key);
 }
 
-/* a wall clock that was set back must not keep it for ever */
-static bool is_old(const struct key_record *r, uint64_t now)
-{
-	uint64_t until = r->created_usec + KEY_KEEP_USEC;
-
-	if (until < r->ended_usec + KEY_KEEP_ENDED_USEC)
-		until = r->ended_usec + KEY_KEEP_ENDED_USEC;
-	return now >= until || now + KEY_KEEP_USEC < r->ended_usec;
-}
-
 void keys_expire(struct pools *p)
 {
 	unsigned above = p->n_ended_keys > KEY_KEEP_MOST ? p->n_ended_keys - KEY_KEEP_MOST : 0;
-	uint64_t now = clock_wall_usec();
+	uint64_t now = clock_boot_usec();
 	struct key *key, *tmp;
 
 	list_for_each_safe(key, tmp, &p->ended_keys, link) {
 		if (above)
 			above--;
-		else if (!is_old(&key->rec, now))
+		else if (now < key->keep_until_usec)
 			continue;
 		batch_delete_key(p->batch, key->rec.uid, key->rec.key);
 		map_remove(p->keys, key->name);

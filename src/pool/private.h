@@ -162,6 +162,7 @@ struct key {
 	struct key_record rec;
 	struct pools *pools;
 	struct list link; /* pools.ended_keys, when its lease has ended */
+	uint64_t keep_until_usec; /* CLOCK_BOOTTIME; of one that has ended */
 	char name[LABEL_SIZE + 16];
 };
 
