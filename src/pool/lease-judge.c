@@ -59,12 +59,21 @@ static bool is_of_this_boot(const struct moment *m)
 	return m->wall_usec && boot_id_is_same(&m->boot, clock_boot_id());
 }
 
+/* since its last sign: what it wrote before that has a time that says nothing, and may be from just now */
+static bool clock_was_set(const struct lease_record *r)
+{
+	bool was_seen = is_of_this_boot(&r->seen) && r->seen.boot_usec > r->heard.boot_usec;
+	const struct moment *last = was_seen ? &r->seen : &r->heard;
+
+	return is_of_this_boot(last) && moment_wall_usec(last) != last->wall_usec;
+}
+
 /* a process that was seen is a sign of that moment, also when it is gone at the next look */
 static void note_sign(struct lease *lease, const struct lease_evidence *e, uint64_t now)
 {
 	struct moment *seen = &lease->rec.seen;
 	bool lives = e->processes == LEASE_SIGN_YES || e->bound == LEASE_SIGN_YES;
-	uint64_t at = lives ? now : e->seen_usec;
+	uint64_t at = lives || clock_was_set(&lease->rec) ? now : e->seen_usec;
 
 	if (at == 0 || at > now || (is_of_this_boot(seen) && seen->boot_usec >= at))
 		return;
