@@ -18,5 +18,7 @@ def product(name):
         "slotd-worker": "src/worker/slotd-worker",
         "slotctl": "src/slotctl/slotctl",
         "libslot.so": "src/libslot/libslot.so",
+        "wall-clock.so": "tests/wall-clock.so",
+        "clock-worker": "tests/clock-worker",
     }
     return os.path.join(build(), where[name])
