@@ -111,6 +111,30 @@ Test(bind, a_connection_that_goes_while_its_release_fails_is_noticed)
 	RUN_UNTIL(has_ended(&a));
 }
 
+Test(bind, a_new_connection_that_cannot_be_recorded_leaves_the_old_one)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct answer a, b;
+
+	world_add_pool(1, 1);
+	strcpy(spec.key, "k");
+	spec.bind = LEASE_BIND_TTL | LEASE_BIND_CONNECTION;
+	spec.conn_id = 7;
+	ask_and_wait(&spec, &a);
+	lease_of(&a)->rec.deadline.boot_usec = clock_boot_usec(); /* it would be heard anew */
+	break_ledger();
+	spec.conn_id = 8;
+	ask_and_wait(&spec, &b);
+	cr_expect_str_eq(b.error, "LedgerFailed", "%s", b.text);
+	mend_ledger();
+	pools_conn_gone(world.pools, 8);
+	world_settle();
+	cr_expect_not(has_ended(&a), "it never held it");
+	pools_conn_gone(world.pools, 7);
+	world_settle();
+	cr_expect(has_ended(&a));
+}
+
 Test(bind, an_end_that_is_still_to_be_recorded_does_not_meet_the_next_holder)
 {
 	pid_t first = new_holder(), second = new_holder();
