@@ -91,6 +91,8 @@ static void collect(struct lease *lease, struct lease_evidence *e, uint64_t now)
 
 	e->other_boot = !is_of_this_boot(&r->heard);
 	e->heard_usec = e->other_boot ? 0 : r->heard.boot_usec;
+	if (e->heard_usec < lease->slot->pool->pools->woke_usec)
+		e->heard_usec = lease->slot->pool->pools->woke_usec;
 	e->extensions = r->extensions;
 	e->bound = lease_bound_sign(lease);
 	note_sign(lease, e, now);
@@ -259,6 +261,7 @@ void lease_judge_now(struct lease *lease, const struct inquiry_result *found)
 	struct lease_decision d;
 	struct rhythm rhythm;
 
+	leases_note_sleep(lease->slot->pool->pools);
 	if (lease->ended || lease->slot->pool->pools->stopping)
 		return;
 	if (!age_is_due(lease) && !lease_is_past_grace(lease))

@@ -22,7 +22,19 @@ static bool has_deadline(const struct lease *lease)
 
 static uint64_t grace_end(const struct lease *lease)
 {
-	return lease->rec.deadline.boot_usec + lease->rec.grace_usec;
+	uint64_t woke = lease->slot->pool->pools->woke_usec, deadline = lease->rec.deadline.boot_usec;
+
+	return (deadline > woke ? deadline : woke) + lease->rec.grace_usec;
+}
+
+/* while it slept nobody could report: grace and silence begin when it has woken */
+void leases_note_sleep(struct pools *p)
+{
+	uint64_t slept = clock_slept_usec();
+
+	if (slept > p->slept_usec + USEC_PER_SEC)
+		p->woke_usec = clock_boot_usec();
+	p->slept_usec = slept;
 }
 
 bool lease_is_past_grace(const struct lease *lease)
@@ -203,6 +215,7 @@ int lease_on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 	uint64_t now = clock_boot_usec();
 	bool is_old = now >= lease_age_look(lease);
 
+	leases_note_sleep(lease->slot->pool->pools);
 	/* set again for one that has ended, it would be due before the commit for ever */
 	if (lease->ended || lease->slot->pool->pools->stopping)
 		return 0;

@@ -203,6 +203,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	keys_expire(p);
 	handoffs_expire(p);
+	leases_note_sleep(p);
 	leases_look_at_bound(p);
 	list_for_each(pool, &p->pools, link) {
 		pool_look_at_slots(pool);
@@ -303,6 +304,7 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	p->handoffs_by_lease = map_new();
 	p->handoff_names = map_new();
 	p->announced = ledger_last_sequence(ledger);
+	p->slept_usec = clock_slept_usec();
 	if (!p->batch || !p->by_name || !p->slots || !p->leases || !p->keys || !p->handoffs_by_lease ||
 	    !p->handoff_names) {
 		pools_free(p);

@@ -50,6 +50,8 @@ struct pools {
 	sd_event_source *commit;  /* defer: the turn ends */
 	sd_event_source *monitor; /* timer: how the leases are */
 	unsigned n_recovered; /* leases that ended without their holder since its last round */
+	uint64_t slept_usec; /* the machine, as far as was noticed */
+	uint64_t woke_usec; /* CLOCK_BOOTTIME; since then it is awake; 0: since slotd runs */
 	sd_event_source *janitor; /* timer: what has to be looked at again */
 	uint64_t batch_since_usec; /* CLOCK_BOOTTIME; when the batch got its first change */
 	uint64_t announced; /* events up to this sequence were told to the listener */
@@ -269,6 +271,7 @@ void lease_ask_later(struct lease *lease); /* too many are asked about just now 
 void lease_hear(struct lease *lease); /* its holder has called: a new term, after lease_edit() */
 void lease_begin_term(struct lease_record *rec, const struct conf_pool *conf);
 struct lease_settings lease_settings_of(const struct conf_pool *conf);
+void leases_note_sleep(struct pools *p); /* of the machine, if there was one */
 
 bool lease_is_past_grace(const struct lease *lease);
 

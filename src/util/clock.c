@@ -12,6 +12,7 @@ static struct {
 	bool active;
 	uint64_t wall_usec;
 	uint64_t boot_usec;
+	uint64_t slept_usec;
 	bool has_boot;
 	struct boot_id boot;
 } fake;
@@ -32,6 +33,14 @@ uint64_t clock_wall_usec(void)
 uint64_t clock_boot_usec(void)
 {
 	return fake.active ? fake.boot_usec : read_clock(CLOCK_BOOTTIME);
+}
+
+uint64_t clock_slept_usec(void)
+{
+	/* in this order it is never too little */
+	uint64_t awake = fake.active ? 0 : read_clock(CLOCK_MONOTONIC);
+
+	return fake.active ? fake.slept_usec : read_clock(CLOCK_BOOTTIME) - awake;
 }
 
 static int hex_value(char c)
@@ -96,6 +105,11 @@ void clock_fake(uint64_t wall_usec, uint64_t boot_usec, const struct boot_id *bo
 	fake.has_boot = boot != NULL;
 	if (boot)
 		fake.boot = *boot;
+}
+
+void clock_fake_sleep(uint64_t usec)
+{
+	fake.slept_usec = usec;
 }
 
 void clock_real(void)

@@ -22,6 +22,9 @@ uint64_t clock_wall_usec(void);
 /* microseconds since boot, suspends included; for deadlines */
 uint64_t clock_boot_usec(void);
 
+/* how much of that the machine was suspended */
+uint64_t clock_slept_usec(void);
+
 struct boot_id {
 	uint8_t bytes[16]; /* all zero: unknown */
 };
@@ -43,6 +46,9 @@ int boot_id_is_same(const struct boot_id *a, const struct boot_id *b);
  * @boot: the boot id; NULL: the real one
  */
 void clock_fake(uint64_t wall_usec, uint64_t boot_usec, const struct boot_id *boot);
+
+/* for tests: so long the machine has slept; in a faked time not at all, until this is called */
+void clock_fake_sleep(uint64_t usec);
 
 /* for tests: back to the real clocks */
 void clock_real(void);

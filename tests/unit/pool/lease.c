@@ -108,6 +108,96 @@ Test(lease, jump_of_the_wall_clock_ends_nothing_and_prolongs_nothing)
 	clock_real();
 }
 
+/* three hours on, through all of which the machine slept, as when a laptop was closed */
+static void sleep_long(void)
+{
+	uint64_t usec = 3 * USEC_PER_HOUR, slept = clock_slept_usec();
+
+	clock_fake(clock_wall_usec() + usec, clock_boot_usec() + usec, NULL);
+	clock_fake_sleep(slept + usec);
+}
+
+static void pass(uint64_t usec)
+{
+	clock_fake(clock_wall_usec() + usec, clock_boot_usec() + usec, NULL);
+}
+
+/* nobody was there, and nothing was written */
+static void find_nothing(struct lease *lease)
+{
+	struct inquiry_result nothing = { .evidence = { .operation = LEASE_SIGN_NO,
+							.processes = LEASE_SIGN_NO } };
+
+	lease_judge_now(lease, &nothing);
+	world_settle();
+}
+
+static struct lease *lease_of_two_hours(struct answer *ret)
+{
+	struct acquire_spec spec = spec_of("anna");
+
+	world_add_pool(1, 1);
+	world.pool->own_conf->lease.abandon_after_usec = 2 * USEC_PER_HOUR;
+	ask_and_wait(&spec, ret);
+	return lease_of(ret);
+}
+
+Test(lease, who_could_not_report_while_the_machine_slept_has_the_grace_to_do_it)
+{
+	struct answer a;
+	struct lease *lease = lease_of_two_hours(&a);
+
+	sleep_long();
+	lease_on_timer(lease->timer, 0, lease);
+	cr_expect_null(lease->inquiry, "the grace begins");
+	cr_expect_str_eq(lease_status(lease), "grace");
+	find_nothing(lease);
+	cr_assert_not_null(lease_of(&a));
+	lease_renew(lease, -1, NULL, false);
+	world_settle();
+	cr_expect_str_eq(lease_status(lease), "renewed");
+	cr_expect_gt(lease->rec.deadline.boot_usec, clock_boot_usec());
+}
+
+Test(lease, silence_is_counted_from_when_the_machine_woke)
+{
+	struct answer a;
+	struct lease *lease = lease_of_two_hours(&a);
+
+	sleep_long();
+	find_nothing(lease);
+	pass(USEC_PER_HOUR);
+	find_nothing(lease);
+	cr_assert_not_null(lease_of(&a));
+	cr_expect_str_eq(lease_status(lease), "suspect");
+	pass(USEC_PER_HOUR + USEC_PER_SEC);
+	find_nothing(lease);
+	cr_expect_null(lease_of(&a), "awake it was silent for as long as anybody may be");
+}
+
+Test(lease, one_whose_holder_died_in_the_sleep_ends_after_its_grace)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct lease *lease;
+	struct answer a;
+
+	world_add_pool(1, 1);
+	spec.bind = LEASE_BIND_CONNECTION;
+	spec.conn_id = 7;
+	ask_and_wait(&spec, &a);
+	lease = lease_of(&a);
+	sleep_long();
+	cr_expect_str_eq(lease_status(lease), "active");
+	pools_conn_gone(world.pools, 7);
+	lease_on_timer(lease->timer, 0, lease);
+	world_settle();
+	cr_assert_not_null(lease_of(&a));
+	pass(lease->rec.grace_usec);
+	lease_on_timer(lease->timer, 0, lease);
+	world_settle();
+	cr_expect_null(lease_of(&a));
+}
+
 Test(lease, unsaved_work_isolates_the_slot_with_the_reason)
 {
 	struct acquire_spec spec = spec_of("anna");
