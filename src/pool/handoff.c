@@ -211,20 +211,9 @@ static uint64_t kept_usec(struct pools *p, const struct handoff_record *r)
 	return (pool ? pool->conf : &p->conf->defaults)->lease.handoff_for_usec;
 }
 
-static uint64_t age_usec(const struct moment *m)
-{
-	uint64_t now = clock_boot_usec(), then = m->boot_usec;
-
-	if (!boot_id_is_same(&m->boot, clock_boot_id())) {
-		now = clock_wall_usec();
-		then = m->wall_usec;
-	}
-	return now > then ? now - then : 0;
-}
-
 static bool is_stale(struct pools *p, const struct handoff_record *r)
 {
-	return age_usec(&r->ended) >= kept_usec(p, r);
+	return moment_age_usec(&r->ended) >= kept_usec(p, r);
 }
 
 bool handoff_is_offered(struct pools *p, const struct handoff *h)
@@ -234,7 +223,7 @@ bool handoff_is_offered(struct pools *p, const struct handoff *h)
 
 uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h)
 {
-	return h->rec.ended.wall_usec + kept_usec(p, &h->rec);
+	return moment_wall_usec(&h->rec.ended) + kept_usec(p, &h->rec);
 }
 
 /* a lease under way still names the one that it was given */

@@ -186,23 +186,10 @@ static void judge(struct lease *lease, const struct inquiry_result *found, const
 
 /* --- age --- */
 
-/* an acquire of another boot: by the wall clock, which is good enough for a question */
-static uint64_t age_usec(const struct lease *lease)
-{
-	const struct moment *m = &lease->rec.acquired;
-	uint64_t now = clock_boot_usec(), then = m->boot_usec;
-
-	if (!is_of_this_boot(m)) {
-		now = clock_wall_usec();
-		then = m->wall_usec;
-	}
-	return now > then ? now - then : 0;
-}
-
 uint64_t lease_age_look(const struct lease *lease)
 {
 	uint64_t most = lease->slot->pool->conf->lease.max_age_usec;
-	uint64_t age = age_usec(lease), due = most * (lease->rec.ages + 1), at;
+	uint64_t age = moment_age_usec(&lease->rec.acquired), due = most * (lease->rec.ages + 1), at;
 
 	if (most == 0)
 		return UINT64_MAX;
@@ -222,7 +209,7 @@ static const char *words_of_sign(enum lease_sign s, const char *yes, const char 
 static void note_age(struct lease *lease, const struct inquiry_result *found, const struct lease_evidence *e,
 		     const struct lease_decision *d)
 {
-	uint64_t most = lease->slot->pool->conf->lease.max_age_usec, age = age_usec(lease);
+	uint64_t most = lease->slot->pool->conf->lease.max_age_usec, age = moment_age_usec(&lease->rec.acquired);
 	struct lease_record *r = &lease->rec;
 	struct pools *p = lease->slot->pool->pools;
 	char held[DURATION_TEXT_SIZE], silence[DURATION_TEXT_SIZE], why[REASON_SIZE];
@@ -248,7 +235,7 @@ static bool age_is_due(const struct lease *lease)
 {
 	uint64_t most = lease->slot->pool->conf->lease.max_age_usec;
 
-	return most && age_usec(lease) >= most * (lease->rec.ages + 1);
+	return most && moment_age_usec(&lease->rec.acquired) >= most * (lease->rec.ages + 1);
 }
 
 /* --- what an inquiry has found --- */

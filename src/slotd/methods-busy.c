@@ -4,7 +4,6 @@
 
 #include "slotd/methods.h"
 #include "util/cleanup.h"
-#include "util/clock.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -13,10 +12,9 @@
 static char *reason_of_lease(const struct lease *lease)
 {
 	const struct lease_record *r = lease_record(lease);
-	uint64_t now = clock_wall_usec();
 	char held[DURATION_TEXT_SIZE];
 
-	format_age(now > r->acquired.wall_usec ? now - r->acquired.wall_usec : 0, held);
+	format_age(moment_age_usec(&r->acquired), held);
 	return text_printf("held by %s for %s%s%s; %s", r->agent[0] ? r->agent : "somebody", held,
 			   r->task[0] ? ", task " : "", r->task, lease_status(lease));
 }

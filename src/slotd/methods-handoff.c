@@ -145,7 +145,7 @@ json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char
 	json_set(o, "message", string_or_null(r->message));
 	json_set_int(o, "heldUsec", (int64_t)r->held_usec);
 	json_set_string(o, "reason", reason_of(r));
-	json_set_int(o, "recoveredAtUsec", (int64_t)r->ended.wall_usec);
+	json_set_int(o, "recoveredAtUsec", (int64_t)moment_wall_usec(&r->ended));
 	json_set_int(o, "expiresAtUsec", (int64_t)handoff_expires_usec(d->pools, h));
 	json_set(o, "checkpoint", NULL);
 	json_set(o, "instructions", instructions_of(d, r, branch));

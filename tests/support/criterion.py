@@ -34,6 +34,7 @@ NOT_UNDER_VALGRIND = {
     "worker-together": OUTSIDE,
     "ledger-rebuild": "hundreds of judging children take longer there than their deadline",
     "pool-bind": "it knows no pidfd_open, without which a process is looked at once a minute",
+    "pool-model": "it knows no pidfd_open, and it is about decisions, not about memory",
     "slotctl-child": "terminals and job control do not pass through it",
     "git-credentials": "its posix_spawn does not say that a program is missing",
 }

@@ -1,13 +1,14 @@
 /*
  * Leases against a model of what is promised.
  *
- * Random steps go to the real pools, with their ledger and batch, and to a model that knows nothing of how
- * they decide. After each, both must hold the same leases, and memory must be what the ledger says. Time is
- * faked, and so far ahead that no timer of the loop is due by itself: pass() drives those that are. No git
- * work is done: slots are cleaned by hand. Inquiries are answered here, in place of pool/inquiry.c.
+ * Random steps go to the real pools, with their ledger and batch, and to a model (promises.h). After each,
+ * both must hold the same leases, and memory must be what the ledger says. Time is faked, and so far ahead
+ * that no timer of the loop is due by itself: pass() drives those that are. No git work is done: slots are
+ * cleaned by hand. Inquiries are answered here, in place of pool/inquiry.c.
  *
  * SLOTD_MODEL_SEQUENCES and SLOTD_MODEL_SEED make it longer, and repeat what a failure names.
  */
+#include "promises.h"
 #include "world.h"
 
 #include <criterion/criterion.h>
@@ -23,134 +24,9 @@
 #include "util/log.h"
 #include "util/process.h"
 
-#define SLOTS	  4
-#define KEYS	  4
-#define HOLDERS	  2
-#define STEPS	  60
-#define TTL	  (60 * USEC_PER_SEC)
-#define GRACE	  (10 * USEC_PER_SEC)
-#define ABANDON	  (1000 * USEC_PER_SEC)
-#define EXTENSION (300 * USEC_PER_SEC)
-#define RETRY	  (15 * USEC_PER_SEC) /* after an end that could not be recorded */
-#define FAR	  (10000 * USEC_PER_DAY)
-#define NO_DEADLINE 0
-
-/* --- the model --- */
-
-/* a point in time, and how far the wall clock was ahead of it */
-struct when {
-	uint64_t usec;
-	int64_t wall;
-	unsigned boot;
-};
-
-struct model_lease {
-	bool is_held, is_asked; /* an inquiry is under way */
-	char id[ID_TEXT_SIZE];
-	uint64_t deadline;
-	uint64_t retry; /* its end could not be recorded: it may last until then */
-	bool lost;	/* what it is bound to has ended: that is proof */
-	struct when heard, seen;
-	uint8_t bind;
-	int holder; /* index of the process */
-	uint64_t conn;
-	uint32_t renewals, extensions;
-	int32_t progress;
-	int key; /* -1: none */
-};
-
-struct model_key {
-	bool is_used;
-	int slot; /* -1: its lease has ended */
-	char id[ID_TEXT_SIZE];
-	struct acquire_spec spec;
-};
-
-static struct model {
-	struct model_lease lease[SLOTS];
-	struct model_key key[KEYS];
-	uint64_t token[SLOTS];
-	uint64_t now;
-	int64_t wall; /* ahead of now */
-	unsigned boot;
-	bool is_broken; /* nothing can be recorded in this step */
-} model;
-
-static struct when this_moment(void)
-{
-	return (struct when){ model.now, model.wall, model.boot };
-}
-
-static uint64_t later(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-static void model_end(int slot)
-{
-	struct model_lease *m = &model.lease[slot];
-
-	if (m->key >= 0)
-		model.key[m->key].slot = -1;
-	memset(m, 0, sizeof(*m));
-}
-
-static bool has_passed(const struct model_lease *m)
-{
-	return m->deadline != NO_DEADLINE && model.now >= m->deadline + GRACE;
-}
-
-/* the holder has called: it has a whole term from now on */
-static void model_hear(struct model_lease *m)
-{
-	m->heard = this_moment();
-	m->deadline = m->bind & LEASE_BIND_TTL ? model.now + TTL : NO_DEADLINE;
-}
-
-static void model_lose(struct model_lease *m)
-{
-	if (m->lost)
-		return;
-	m->lost = true;
-	m->deadline = model.now;
-}
-
-static void model_renew(struct model_lease *m)
-{
-	if (m->lost)
-		m->bind = LEASE_BIND_TTL;
-	m->lost = false;
-	model_hear(m);
-}
-
-static bool was_set_since(const struct when *w)
-{
-	return w->boot == model.boot && w->wall != model.wall;
-}
-
-/* what an inquiry found ends the lease; else it counts as what it is */
-static bool model_judge(struct model_lease *m, const struct lease_evidence *e)
-{
-	bool lives = !m->lost && m->bind & (LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION);
-	bool here = m->heard.boot == model.boot;
-	bool seen_here = m->seen.boot == model.boot && m->seen.usec > m->heard.usec;
-	uint64_t sign;
-
-	if (m->lost || !here)
-		return true;
-	if (lives || e->processes == LEASE_SIGN_YES || was_set_since(seen_here ? &m->seen : &m->heard))
-		m->seen = this_moment();
-	else if (e->seen_usec && (m->seen.boot != model.boot || e->seen_usec > m->seen.usec))
-		m->seen = (struct when){ e->seen_usec, model.wall, model.boot };
-	if (e->operation == LEASE_SIGN_YES && m->extensions < 2) {
-		m->extensions++;
-		m->deadline = model.now + EXTENSION;
-		return false;
-	}
-	sign = m->seen.boot == model.boot ? later(m->heard.usec, m->seen.usec) : m->heard.usec;
-	return !lives && model.now - sign >= ABANDON && e->processes == LEASE_SIGN_NO &&
-	       e->operation != LEASE_SIGN_UNKNOWN && !e->unread;
-}
+#define HOLDERS 2
+#define STEPS	60
+#define FAR	(10000 * USEC_PER_DAY)
 
 /* --- chance, and what it led to --- */
 
@@ -181,9 +57,7 @@ __attribute__((format(printf, 1, 2))) static void note(const char *fmt, ...)
 
 /* --- the pools, without git --- */
 
-static struct {
-	struct lease *lease;
-} asked[SLOTS];
+static struct lease *asked[SLOTS]; /* an inquiry about it is under way */
 
 static int number_of(const struct slot *slot)
 {
@@ -202,15 +76,15 @@ void lease_inquire(struct lease *lease)
 {
 	struct model_lease *m = &model.lease[number_of(lease->slot)];
 
-	HOLDS(m->is_held && has_passed(m), "nobody is asked about before its grace has passed");
+	HOLDS(m->is_held && model_has_passed(m), "nobody is asked about before its grace has passed");
 	HOLDS(!m->lost, "where there is proof nobody is asked");
 	m->is_asked = true;
-	asked[number_of(lease->slot)].lease = lease;
+	asked[number_of(lease->slot)] = lease;
 }
 
 void lease_stop_inquiry(struct lease *lease)
 {
-	asked[number_of(lease->slot)].lease = NULL;
+	asked[number_of(lease->slot)] = NULL;
 }
 
 void inquiries_lose_jobs(struct pool *pool)
@@ -385,7 +259,7 @@ static void compare(void)
 
 /* --- steps: acquire --- */
 
-static void fill_binding(struct acquire_spec *spec, int *ret_holder)
+static void fill_binding(struct acquire_spec *spec)
 {
 	static const uint8_t binds[] = { LEASE_BIND_TTL, LEASE_BIND_TTL, LEASE_BIND_PROCESS,
 					 LEASE_BIND_CONNECTION, LEASE_BIND_TTL | LEASE_BIND_PROCESS,
@@ -394,16 +268,15 @@ static void fill_binding(struct acquire_spec *spec, int *ret_holder)
 
 	if (!spec->bind)
 		spec->bind = binds[chance(ARRAY_SIZE(binds))];
-	*ret_holder = (int)chance(HOLDERS);
 	if (spec->bind & LEASE_BIND_PROCESS) {
-		spec->bound_pid = (uint32_t)holders[*ret_holder];
-		spec->bound_start = process_start_time(holders[*ret_holder]);
+		spec->bound_pid = (uint32_t)holders[chance(HOLDERS)];
+		spec->bound_start = process_start_time((pid_t)spec->bound_pid);
 	}
 	if (spec->bind & LEASE_BIND_CONNECTION)
 		spec->conn_id = ++last_conn;
 }
 
-static void check_granted(const struct answer *a, const struct acquire_spec *spec, int holder, int key)
+static void check_granted(const struct answer *a, const struct acquire_spec *spec, int key)
 {
 	int i = number_of(slot_of(a->slot));
 	struct model_lease *m = &model.lease[i];
@@ -411,7 +284,7 @@ static void check_granted(const struct answer *a, const struct acquire_spec *spe
 	HOLDS(!m->is_held, "a slot has one lease at most");
 	HOLDS(a->token > model.token[i], "the tokens of a slot rise");
 	model.token[i] = a->token;
-	*m = (struct model_lease){ .is_held = true, .bind = spec->bind, .holder = holder, .conn = spec->conn_id,
+	*m = (struct model_lease){ .is_held = true, .bind = spec->bind, .pid = spec->bound_pid, .conn = spec->conn_id,
 				   .progress = -1, .key = key };
 	memcpy(m->id, a->lease, sizeof(m->id));
 	model_hear(m);
@@ -426,11 +299,10 @@ static void step_acquire(int key)
 	struct acquire_spec spec = spec_waiting("anna", 0);
 	bool is_full = true;
 	struct answer a;
-	int holder;
 
 	if (key >= 0)
 		snprintf(spec.key, sizeof(spec.key), "k%d", key);
-	fill_binding(&spec, &holder);
+	fill_binding(&spec);
 	for (int i = 0; i < SLOTS; i++)
 		is_full &= model.lease[i].is_held;
 	note("acquire%s%s bind=%d", key >= 0 ? " key=" : "", spec.key, spec.bind);
@@ -445,24 +317,7 @@ static void step_acquire(int key)
 		HOLDS(a.lease[0], "one that is free is given");
 	note(" -> %s%s\n", a.slot, a.error);
 	if (a.lease[0])
-		check_granted(&a, &spec, holder, key);
-}
-
-/* its holder came back: bound to what it is now, and heard unless that is as it was */
-static void model_bind(struct model_lease *m, const struct acquire_spec *spec, int holder)
-{
-	bool is_under_way = !m->lost && m->heard.boot == model.boot &&
-			    (!(spec->bind & LEASE_BIND_PROCESS) || m->holder == holder) &&
-			    (m->deadline == NO_DEADLINE || model.now < m->deadline);
-
-	if (!is_under_way && model.is_broken)
-		return;
-	m->conn = spec->conn_id;
-	m->holder = holder;
-	if (is_under_way)
-		return;
-	m->lost = false;
-	model_hear(m);
+		check_granted(&a, &spec, key);
 }
 
 static void step_ask_again(int key)
@@ -471,13 +326,12 @@ static void step_ask_again(int key)
 	struct acquire_spec spec = k->spec;
 	bool is_other = chance(4) == 0;
 	struct answer a;
-	int holder;
 
 	if (is_other)
 		strcpy(spec.agent, "bert");
 	spec.pool = NULL;
-	fill_binding(&spec, &holder);
-	note("ask again key=k%d%s holder=%d", key, is_other ? " for another request" : "", holder);
+	fill_binding(&spec);
+	note("ask again key=k%d%s pid=%u", key, is_other ? " for another request" : "", spec.bound_pid);
 	ask(&spec, &a);
 	world_settle();
 	note(" -> %s%s\n", a.slot, a.error);
@@ -491,7 +345,7 @@ static void step_ask_again(int key)
 	else
 		HOLDS(strcmp(a.lease, k->id) == 0, "a key answers the same lease");
 	if (!is_other && k->slot >= 0)
-		model_bind(&model.lease[k->slot], &spec, holder);
+		model_bind(&model.lease[k->slot], &spec);
 }
 
 /* --- steps: what a holder or an operator does --- */
@@ -536,12 +390,14 @@ static void step_lose_connection(int i)
 
 static void step_lose_process(int holder)
 {
-	note("process %d goes\n", holder);
+	uint32_t pid = (uint32_t)holders[holder];
+
+	note("process %u goes\n", pid);
 	end_holder(holder);
 	world_settle();
 	begin_holder(holder);
 	for (int i = 0; i < SLOTS; i++)
-		if (model.lease[i].bind & LEASE_BIND_PROCESS && model.lease[i].holder == holder)
+		if (model.lease[i].bind & LEASE_BIND_PROCESS && model.lease[i].pid == pid)
 			model_lose(&model.lease[i]);
 }
 
@@ -555,7 +411,7 @@ static void pass(uint64_t usec)
 	for (int i = 0; i < SLOTS; i++) {
 		struct model_lease *m = &model.lease[i];
 
-		if (!m->is_held || !m->lost || !has_passed(m))
+		if (!m->is_held || !m->lost || !model_has_passed(m))
 			continue;
 		if (model.is_broken)
 			m->retry = model.now + RETRY;
@@ -573,24 +429,22 @@ static void step_pass(void)
 	pass(n * USEC_PER_SEC);
 }
 
-static void step_set_wall_clock(void)
+static void step_sleep(void)
 {
-	model.wall += ((int64_t)chance(20001) - 10000) * (int64_t)USEC_PER_HOUR;
-	note("the wall clock is set\n");
-	set_clocks();
+	uint64_t usec = (1 + chance(180)) * USEC_PER_MIN;
+
+	note("the machine sleeps for %.0f min\n", (double)usec / (double)USEC_PER_MIN);
+	clock_fake_sleep(clock_slept_usec() + usec);
+	model.woke = model.now + usec;
+	pass(usec);
+	leases_note_sleep(world.pools); /* as the janitor does, when no timer was due */
 }
 
-static void model_restart(struct model_lease *m)
+static void step_set_wall_clock(void)
 {
-	bool is_gone = m->bind & LEASE_BIND_CONNECTION ||
-		       (m->bind & LEASE_BIND_PROCESS && m->heard.boot != model.boot);
-
-	m->is_asked = false;
-	m->retry = m->conn = 0;
-	if (m->deadline != NO_DEADLINE && (m->heard.boot != model.boot || m->deadline < model.now))
-		m->deadline = model.now;
-	if (is_gone)
-		model_lose(m);
+	model.wall = ((int64_t)chance(20001) - 10000) * (int64_t)USEC_PER_HOUR;
+	note("the wall clock is set\n");
+	set_clocks();
 }
 
 static void step_restart(void)
@@ -606,6 +460,7 @@ static void step_restart(void)
 	world_restart(false);
 	do_without_git();
 	world_settle();
+	model.woke = 0;
 	for (int i = 0; i < SLOTS; i++)
 		if (model.lease[i].is_held)
 			model_restart(&model.lease[i]);
@@ -613,11 +468,12 @@ static void step_restart(void)
 
 /* --- steps: inquiries --- */
 
-static struct inquiry_result some_result(void)
+static struct inquiry_result some_result(const struct model_lease *m)
 {
 	struct inquiry_result r = { .evidence = { .operation = LEASE_SIGN_NO, .processes = LEASE_SIGN_NO } };
+	bool goes_on = m->extensions && chance(2); /* as a merge does, once somebody was seen in one */
 
-	switch (chance(8)) {
+	switch (goes_on ? 0 : chance(8)) {
 	case 0:
 		r.evidence.operation = LEASE_SIGN_YES;
 		snprintf(r.operation, sizeof(r.operation), "merge");
@@ -645,16 +501,16 @@ static struct inquiry_result some_result(void)
 static void answer(int i, const struct inquiry_result *r)
 {
 	struct model_lease *m = &model.lease[i], before = *m;
-	struct lease *lease = asked[i].lease;
+	struct lease *lease = asked[i];
 
 	m->is_asked = false;
 	before.is_asked = false;
 	if (!lease)
 		return; /* over, and another one has the slot: nobody wants to know any more */
-	asked[i].lease = NULL;
+	asked[i] = NULL;
 	lease_judge_now(lease, r);
 	world_settle();
-	if (!has_passed(m))
+	if (!model_has_passed(m))
 		return; /* its holder was heard meanwhile */
 	if (model_judge(m, &r->evidence) && !model.is_broken)
 		model_end(i);
@@ -664,7 +520,7 @@ static void answer(int i, const struct inquiry_result *r)
 
 static void step_answer(int i)
 {
-	struct inquiry_result r = some_result();
+	struct inquiry_result r = some_result(&model.lease[i]);
 	const struct lease_evidence *e = &r.evidence;
 
 	note("p-%d is answered: operation=%d processes=%d written=%.0f%s\n", i + 1, e->operation, e->processes,
@@ -719,9 +575,11 @@ static void some_step(void)
 		step_lose_process((int)chance(HOLDERS));
 	else if (what < 56)
 		step_set_wall_clock();
-	else if (what < 59 && !model.is_broken)
+	else if (what < 58)
+		step_sleep();
+	else if (what < 61 && !model.is_broken)
 		step_restart();
-	else if (what < 78 && asked_about >= 0)
+	else if (what < 80 && asked_about >= 0)
 		step_answer(asked_about);
 	else
 		step_pass();

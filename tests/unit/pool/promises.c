@@ -1,0 +1,111 @@
+/* When a lease may end, and when it has to. */
+#include "promises.h"
+
+#include <string.h>
+
+struct model model;
+
+static struct when this_moment(void)
+{
+	return (struct when){ model.now, model.wall, model.boot };
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+void model_end(int slot)
+{
+	struct model_lease *m = &model.lease[slot];
+
+	if (m->key >= 0)
+		model.key[m->key].slot = -1;
+	memset(m, 0, sizeof(*m));
+}
+
+bool model_has_passed(const struct model_lease *m)
+{
+	return m->deadline != NO_DEADLINE && model.now >= later(m->deadline, model.woke) + GRACE;
+}
+
+void model_hear(struct model_lease *m)
+{
+	m->heard = this_moment();
+	m->deadline = m->bind & LEASE_BIND_TTL ? model.now + TTL : NO_DEADLINE;
+}
+
+void model_lose(struct model_lease *m)
+{
+	if (m->lost)
+		return;
+	m->lost = true;
+	m->deadline = model.now;
+}
+
+void model_renew(struct model_lease *m)
+{
+	if (m->lost)
+		m->bind = LEASE_BIND_TTL;
+	m->lost = false;
+	model_hear(m);
+}
+
+static bool was_set_since(const struct when *w)
+{
+	return w->boot == model.boot && w->wall != model.wall;
+}
+
+bool model_judge(struct model_lease *m, const struct lease_evidence *e)
+{
+	bool lives = !m->lost && m->bind & (LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION);
+	bool here = m->heard.boot == model.boot;
+	bool seen_here = m->seen.boot == model.boot && m->seen.usec > m->heard.usec;
+	uint64_t sign;
+
+	if (m->lost || !here)
+		return true;
+	if (lives || e->processes == LEASE_SIGN_YES || was_set_since(seen_here ? &m->seen : &m->heard))
+		m->seen = this_moment();
+	else if (e->seen_usec && (m->seen.boot != model.boot || e->seen_usec > m->seen.usec))
+		m->seen = (struct when){ e->seen_usec, model.wall, model.boot };
+	if (e->operation == LEASE_SIGN_YES && m->extensions < 2) {
+		m->extensions++;
+		m->deadline = model.now + EXTENSION;
+		return false;
+	}
+	sign = later(m->heard.usec, model.woke); /* nobody can give one while the machine sleeps */
+	if (m->seen.boot == model.boot)
+		sign = later(sign, m->seen.usec);
+	return !lives && model.now - sign >= ABANDON && e->processes == LEASE_SIGN_NO &&
+	       e->operation != LEASE_SIGN_UNKNOWN && !e->unread;
+}
+
+void model_bind(struct model_lease *m, const struct acquire_spec *spec)
+{
+	bool is_under_way = !m->lost && m->heard.boot == model.boot &&
+			    m->pid == spec->bound_pid &&
+			    (m->deadline == NO_DEADLINE || model.now < m->deadline);
+
+	if (!is_under_way && model.is_broken)
+		return;
+	m->conn = spec->conn_id;
+	m->pid = spec->bound_pid;
+	if (is_under_way)
+		return;
+	m->lost = false;
+	model_hear(m);
+}
+
+void model_restart(struct model_lease *m)
+{
+	bool is_gone = m->bind & LEASE_BIND_CONNECTION ||
+		       (m->bind & LEASE_BIND_PROCESS && m->heard.boot != model.boot);
+
+	m->is_asked = false;
+	m->retry = m->conn = 0;
+	if (m->deadline != NO_DEADLINE && (m->heard.boot != model.boot || m->deadline < model.now))
+		m->deadline = model.now;
+	if (is_gone)
+		model_lose(m);
+}
