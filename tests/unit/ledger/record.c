@@ -339,3 +339,39 @@ Test(record, now_is_what_the_clocks_say)
 	cr_expect(eq(u64, now.boot_usec, 7));
 	cr_expect(eq(int, memcmp(&now.boot, &boot, sizeof(boot)), 0));
 }
+
+Test(record, age_of_a_moment_is_not_that_of_the_wall_clock)
+{
+	struct boot_id boot = { .bytes = { 1 } }, next = { .bytes = { 2 } };
+	struct moment m;
+
+	clock_fake(1000 * USEC_PER_SEC, 100 * USEC_PER_SEC, &boot);
+	m = moment_now();
+	clock_fake(1 * USEC_PER_SEC, 107 * USEC_PER_SEC, &boot);
+	cr_expect(eq(u64, moment_age_usec(&m), 7 * USEC_PER_SEC));
+	clock_fake(1020 * USEC_PER_SEC, 3 * USEC_PER_SEC, &next);
+	cr_expect(eq(u64, moment_age_usec(&m), 20 * USEC_PER_SEC), "nothing else is known");
+	clock_fake(1 * USEC_PER_SEC, 3 * USEC_PER_SEC, &next);
+	cr_expect(eq(u64, moment_age_usec(&m), 0));
+}
+
+Test(record, moment_is_told_by_the_wall_clock_as_it_is_set_now)
+{
+	struct boot_id boot = { .bytes = { 1 } }, next = { .bytes = { 2 } };
+	struct moment m, never = { 0 };
+
+	clock_fake(1000 * USEC_PER_SEC, 100 * USEC_PER_SEC, &boot);
+	m = moment_now();
+	clock_fake(1007 * USEC_PER_SEC + 900, 107 * USEC_PER_SEC, &boot);
+	cr_expect(eq(u64, moment_wall_usec(&m), m.wall_usec), "as recorded, to the microsecond");
+	clock_fake(5000 * USEC_PER_SEC, 107 * USEC_PER_SEC, &boot);
+	cr_expect(eq(u64, moment_wall_usec(&m), 4993 * USEC_PER_SEC));
+	clock_fake(17 * USEC_PER_SEC, 107 * USEC_PER_SEC, &boot);
+	cr_expect(eq(u64, moment_wall_usec(&m), 10 * USEC_PER_SEC));
+	clock_fake(1 * USEC_PER_SEC, 107 * USEC_PER_SEC, &boot);
+	cr_expect(eq(u64, moment_wall_usec(&m), 1), "before 1970, which cannot be told");
+	clock_fake(5000 * USEC_PER_SEC, 107 * USEC_PER_SEC, &next);
+	cr_expect(eq(u64, moment_wall_usec(&m), m.wall_usec));
+	cr_expect(eq(u64, moment_wall_usec(&never), 0));
+	clock_real();
+}
