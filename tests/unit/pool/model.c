@@ -215,6 +215,21 @@ static int same_token(const char *name, const struct token_record *r, void *user
 	return 0;
 }
 
+static int same_handoff(const struct handoff_record *r, void *userdata)
+{
+	const struct handoff *h = handoff_find(world.pools, &r->lease);
+
+	n_seen++;
+	HOLDS(h && memcmp(handoff_record(h), r, sizeof(*r)) == 0, "what a lease left is as the ledger has it");
+	return 0;
+}
+
+static int same_stats(const struct lease_stats_record *r, void *userdata)
+{
+	HOLDS(memcmp(r, pools_lease_stats(world.pools), sizeof(*r)) == 0, "what was counted is as the ledger has it");
+	return 0;
+}
+
 static void compare_lease(int i)
 {
 	const struct model_lease *m = &model.lease[i];
@@ -255,6 +270,10 @@ static void compare(void)
 		keys += model.key[i].is_used;
 	HOLDS(n_seen == keys, "all keys are recorded");
 	cr_assert_eq(ledger_each_token(world.ledger, same_token, NULL, &f), 0, "%s", f.text);
+	n_seen = 0;
+	cr_assert_eq(ledger_each_handoff(world.ledger, same_handoff, NULL, &f), 0, "%s", f.text);
+	HOLDS(n_seen == world.pools->n_handoffs, "what leases left is recorded");
+	cr_assert_eq(ledger_each_lease_stats(world.ledger, same_stats, NULL, &f), 0, "%s", f.text);
 }
 
 /* --- steps: acquire --- */
@@ -636,8 +655,10 @@ static void end_sequence(void)
 		if (model.lease[i].is_held)
 			step_end(i);
 	clean_slots();
-	pass(2 * USEC_PER_HOUR);
+	pass(25 * USEC_PER_HOUR);
 	keys_expire(world.pools);
+	world_settle();
+	handoffs_expire(world.pools);
 	world_settle();
 	memset(model.key, 0, sizeof(model.key));
 	compare();
@@ -651,6 +672,7 @@ static void configure(void)
 	defaults->lease.ttl_usec = TTL;
 	defaults->lease.grace_usec = GRACE;
 	defaults->lease.abandon_after_usec = ABANDON;
+	defaults->lease.max_age_usec = 0; /* an inquiry of its own, which ends nothing */
 	defaults->lease.monitor_every_usec = RETRY;
 }
 

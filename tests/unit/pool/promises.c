@@ -56,6 +56,11 @@ static bool was_set_since(const struct when *w)
 	return w->boot == model.boot && w->wall != model.wall;
 }
 
+static bool all_is_known(const struct lease_evidence *e)
+{
+	return e->processes == LEASE_SIGN_NO && e->operation != LEASE_SIGN_UNKNOWN && !e->unread;
+}
+
 bool model_judge(struct model_lease *m, const struct lease_evidence *e)
 {
 	bool lives = !m->lost && m->bind & (LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION);
@@ -77,8 +82,8 @@ bool model_judge(struct model_lease *m, const struct lease_evidence *e)
 	sign = later(m->heard.usec, model.woke); /* nobody can give one while the machine sleeps */
 	if (m->seen.boot == model.boot)
 		sign = later(sign, m->seen.usec);
-	return !lives && model.now - sign >= ABANDON && e->processes == LEASE_SIGN_NO &&
-	       e->operation != LEASE_SIGN_UNKNOWN && !e->unread;
+	return !lives && e->processes != LEASE_SIGN_YES &&
+	       model.now - sign >= (all_is_known(e) ? ABANDON : ABANDON_UNKNOWN);
 }
 
 void model_bind(struct model_lease *m, const struct acquire_spec *spec)

@@ -15,6 +15,7 @@
 #define TTL	    (60 * USEC_PER_SEC)
 #define GRACE	    (10 * USEC_PER_SEC)
 #define ABANDON	    (1000 * USEC_PER_SEC)
+#define ABANDON_UNKNOWN (4 * ABANDON) /* when not everything can be looked at */
 #define EXTENSION   (300 * USEC_PER_SEC)
 #define RETRY	    (15 * USEC_PER_SEC) /* after an end that could not be recorded */
 #define NO_DEADLINE 0
