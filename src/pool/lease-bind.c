@@ -153,12 +153,18 @@ static void undo_watch(void *arg)
 	pools_look_later(lease->slot->pool->pools, USEC_PER_SEC);
 }
 
+static uint8_t bind_of(const struct acquire_spec *spec)
+{
+	return spec->bind ? spec->bind : LEASE_BIND_TTL;
+}
+
 /* the same request finds its lease under way: nothing is to be recorded */
 static bool is_under_way(const struct lease *lease, const struct acquire_spec *spec)
 {
 	const struct lease_record *r = &lease->rec;
 
-	return !r->bound_end.wall_usec && !lease->bound_due && r->bound_pid == spec->bound_pid &&
+	return !r->bound_end.wall_usec && !lease->bound_due && r->bind == bind_of(spec) &&
+	       r->bound_pid == spec->bound_pid &&
 	       r->bound_start == spec->bound_start && boot_id_is_same(&r->heard.boot, clock_boot_id()) &&
 	       (!r->deadline.wall_usec || clock_boot_usec() < r->deadline.boot_usec);
 }
@@ -177,6 +183,7 @@ void lease_bind(struct lease *lease, const struct acquire_spec *spec)
 		lease_edit(lease);
 		lease_unbind(lease);
 		lease->bound_due = false;
+		r->bind = bind_of(spec); /* its reports may have kept it meanwhile */
 		r->bound_pid = spec->bound_pid;
 		r->bound_start = spec->bound_start;
 		memset(&r->bound_end, 0, sizeof(r->bound_end));

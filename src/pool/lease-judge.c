@@ -16,9 +16,11 @@
 static void describe(const struct lease *lease, const struct inquiry_result *found,
 		     const struct lease_decision *d, char *ret, size_t size)
 {
+	bool lives = d->reason == LEASE_REASON_BOUND_ALIVE || d->reason == LEASE_REASON_PROCESSES;
 	char silence[DURATION_TEXT_SIZE];
 
-	format_age(d->silence_usec, silence);
+	/* what was seen of it just now is a sign, and yet it was not heard */
+	format_age(lives ? moment_age_usec(&lease->rec.heard) : d->silence_usec, silence);
 	switch (d->reason) {
 	case LEASE_REASON_BOUND_DEAD:
 		snprintf(ret, size, "its holder is gone");

@@ -89,7 +89,7 @@ bool model_judge(struct model_lease *m, const struct lease_evidence *e)
 void model_bind(struct model_lease *m, const struct acquire_spec *spec)
 {
 	bool is_under_way = !m->lost && m->heard.boot == model.boot &&
-			    m->pid == spec->bound_pid &&
+			    m->bind == spec->bind && m->pid == spec->bound_pid &&
 			    (m->deadline == NO_DEADLINE || model.now < m->deadline);
 
 	if (!is_under_way && model.is_broken)
@@ -99,6 +99,7 @@ void model_bind(struct model_lease *m, const struct acquire_spec *spec)
 	if (is_under_way)
 		return;
 	m->lost = false;
+	m->bind = spec->bind;
 	model_hear(m);
 }
 
