@@ -81,82 +81,26 @@ static uint8_t *entry_data(struct entry *e)
 	return e->bytes + e->key_len;
 }
 
-void batch_put_pool(struct batch *b, const struct pool_record *r)
-{
-	struct record_key key;
-	struct entry *e;
+/* batch_put_<name>() for a record whose key is in it */
+#define PUT(name, db, make_key)                                                            \
+	void batch_put_##name(struct batch *b, const struct name##_record *r)              \
+	{                                                                                  \
+		struct record_key key;                                                     \
+		struct entry *e;                                                           \
+                                                                                           \
+		make_key;                                                                  \
+		e = begin_write(b, ENTRY_PUT, db, &key, RECORD_MAX);                       \
+		if (e)                                                                     \
+			end_write(b, e, name##_record_encode(r, entry_data(e)));           \
+	}
 
-	record_key_from_name(r->name, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_POOLS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, pool_record_encode(r, entry_data(e)));
-}
-
-void batch_put_slot(struct batch *b, const struct slot_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_name(r->name, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_SLOTS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, slot_record_encode(r, entry_data(e)));
-}
-
-void batch_put_lease(struct batch *b, const struct lease_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_id(&r->id, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_LEASES, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, lease_record_encode(r, entry_data(e)));
-}
-
-void batch_put_key(struct batch *b, const struct key_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_uid(r->uid, r->key, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_KEYS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, key_record_encode(r, entry_data(e)));
-}
-
-void batch_put_handoff(struct batch *b, const struct handoff_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_id(&r->lease, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_HANDOFFS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, handoff_record_encode(r, entry_data(e)));
-}
-
-void batch_put_ticket(struct batch *b, const struct ticket_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_uid(r->uid, r->key, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_TICKETS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, ticket_record_encode(r, entry_data(e)));
-}
-
-void batch_put_lease_stats(struct batch *b, const struct lease_stats_record *r)
-{
-	struct record_key key;
-	struct entry *e;
-
-	record_key_from_name(LEASE_STATS_KEY, &key);
-	e = begin_write(b, ENTRY_PUT, LEDGER_STATS, &key, RECORD_MAX);
-	if (e)
-		end_write(b, e, lease_stats_record_encode(r, entry_data(e)));
-}
+PUT(pool, LEDGER_POOLS, record_key_from_name(r->name, &key))
+PUT(slot, LEDGER_SLOTS, record_key_from_name(r->name, &key))
+PUT(lease, LEDGER_LEASES, record_key_from_id(&r->id, &key))
+PUT(key, LEDGER_KEYS, record_key_from_uid(r->uid, r->key, &key))
+PUT(handoff, LEDGER_HANDOFFS, record_key_from_id(&r->lease, &key))
+PUT(ticket, LEDGER_TICKETS, record_key_from_uid(r->uid, r->key, &key))
+PUT(lease_stats, LEDGER_STATS, record_key_from_name(LEASE_STATS_KEY, &key))
 
 void batch_put_token(struct batch *b, const char *name, const struct token_record *r)
 {
@@ -194,52 +138,58 @@ static void delete (struct batch *b, enum ledger_db db, const struct record_key 
 		end_write(b, e, 0);
 }
 
-void batch_delete_pool(struct batch *b, const char *name)
+static void delete_named(struct batch *b, enum ledger_db db, const char *name)
 {
 	struct record_key key;
 
 	record_key_from_name(name, &key);
-	delete (b, LEDGER_POOLS, &key);
+	delete (b, db, &key);
 }
 
-void batch_delete_slot(struct batch *b, const char *name)
-{
-	struct record_key key;
-
-	record_key_from_name(name, &key);
-	delete (b, LEDGER_SLOTS, &key);
-}
-
-void batch_delete_lease(struct batch *b, const struct id *id)
+static void delete_identified(struct batch *b, enum ledger_db db, const struct id *id)
 {
 	struct record_key key;
 
 	record_key_from_id(id, &key);
-	delete (b, LEDGER_LEASES, &key);
+	delete (b, db, &key);
+}
+
+static void delete_of_uid(struct batch *b, enum ledger_db db, uint32_t uid, const char *text)
+{
+	struct record_key key;
+
+	record_key_from_uid(uid, text, &key);
+	delete (b, db, &key);
+}
+
+void batch_delete_pool(struct batch *b, const char *name)
+{
+	delete_named(b, LEDGER_POOLS, name);
+}
+
+void batch_delete_slot(struct batch *b, const char *name)
+{
+	delete_named(b, LEDGER_SLOTS, name);
+}
+
+void batch_delete_lease(struct batch *b, const struct id *id)
+{
+	delete_identified(b, LEDGER_LEASES, id);
 }
 
 void batch_delete_key(struct batch *b, uint32_t uid, const char *text)
 {
-	struct record_key key;
-
-	record_key_from_uid(uid, text, &key);
-	delete (b, LEDGER_KEYS, &key);
+	delete_of_uid(b, LEDGER_KEYS, uid, text);
 }
 
 void batch_delete_handoff(struct batch *b, const struct id *lease)
 {
-	struct record_key key;
-
-	record_key_from_id(lease, &key);
-	delete (b, LEDGER_HANDOFFS, &key);
+	delete_identified(b, LEDGER_HANDOFFS, lease);
 }
 
 void batch_delete_ticket(struct batch *b, uint32_t uid, const char *text)
 {
-	struct record_key key;
-
-	record_key_from_uid(uid, text, &key);
-	delete (b, LEDGER_TICKETS, &key);
+	delete_of_uid(b, LEDGER_TICKETS, uid, text);
 }
 
 /* --- recording how to take it back, and what comes afterwards --- */
