@@ -31,6 +31,7 @@ static const struct {
 	{ POOL "Slots", METHOD_REPEAT },
 	{ POOL "Leases", METHOD_REPEAT },
 	{ POOL "Explain", METHOD_REPEAT },
+	{ POOL "Handoff", METHOD_REPEAT },
 	{ POOL "Queue", METHOD_REPEAT },
 	{ POOL "PoolList", METHOD_REPEAT },
 	{ POOL "PoolShow", METHOD_REPEAT },
@@ -45,6 +46,9 @@ static const struct {
 	{ POOL "SlotRemove", METHOD_LATE },
 	{ POOL "Ping", METHOD_REPEAT },
 	{ POOL "PingHealth", METHOD_REPEAT },
+	{ POOL "PingCleanup", METHOD_REPEAT },
+	{ POOL "PingReset", METHOD_LATE }, /* it would take what was granted meanwhile */
+	{ POOL "Stats", METHOD_REPEAT },
 	{ POOL "Events", METHOD_REPEAT },
 	{ POOL "ConfigShow", METHOD_REPEAT },
 	{ "org.varlink.service.GetInfo", METHOD_REPEAT },

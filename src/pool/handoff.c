@@ -326,10 +326,11 @@ bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32
 {
 	struct handoff *h = handoff_find(p, lease);
 
-	/* a report that was overtaken by a later one is no news */
+	/* a report that was overtaken by a later one is no news, nor is one that is repeated */
 	if (!h || h->rec.uid != uid || (progress >= 0 && progress < h->rec.progress))
 		return false;
-	if (progress <= h->rec.progress && !message && !declared)
+	if (progress <= h->rec.progress && (!declared || declared == h->rec.declared) &&
+	    (!message || strncmp(message, h->rec.message, sizeof(h->rec.message) - 1) == 0))
 		return false;
 	batch_save(p->batch, &h->rec, sizeof(h->rec));
 	if (progress > h->rec.progress)

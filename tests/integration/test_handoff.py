@@ -170,6 +170,14 @@ class Handoff(Case):
         self.assertEqual((left["progress"], left["message"]), (60, "pushed"))
         self.assertIn("It declared its work done.", left["instructions"])
 
+    def test_an_end_that_is_declared_twice_is_no_late_report(self):
+        slotd = self.pool()
+        lease = slotd.acquire("p", task="T-1")["lease"]
+        slotd.call("Finish", lease=lease, state="blocked", message="needs a key")
+        error = self.assert_error("LeaseGone", slotd.call, "Finish", lease=lease, state="blocked", message="needs a key")
+        self.assertNotIn("report is kept", error.message)
+        self.assertEqual(slotd.call("Stats")["leases"]["lateReports"], 0)
+
     # --- the command line
 
     def test_the_command_says_it_in_sentences(self):
