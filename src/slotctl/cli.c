@@ -117,7 +117,11 @@ static void tell_slots(json_object *slots)
 	for (size_t i = 0; slots && i < json_object_array_length(slots); i++) {
 		json_object *s = json_object_array_get_idx(slots, i);
 
-		cli_warn("  %s is %s: %s", out_field(s, "slot"), out_field(s, "state"), out_field(s, "reason"));
+		const char *reason = json_get_string(s, "reason");
+
+		if (strcmp(out_field(s, "state"), "ready") != 0) /* that is not what it lacks */
+			cli_warn("  %s is %s%s%s", out_field(s, "slot"), out_field(s, "state"),
+				 reason ? ": " : "", reason ? reason : "");
 	}
 }
 
@@ -136,7 +140,7 @@ static void tell_remedy(const struct cli *cli, const char *error, json_object *p
 	if (cli->json || cli->quiet || cli->terse)
 		return;
 	tell_slots(json_get_array(parameters, "slots"));
-	if (next)
+	if (next && !strstr(json_get_string(parameters, "message"), next))
 		cli_warn("next: %s", next);
 	if (strcmp(error, "io.slotd.pool.NotPermitted") == 0 &&
 	    strcmp(cli->command->name, "release") == 0)
