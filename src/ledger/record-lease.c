@@ -68,7 +68,9 @@ static const struct field lease_fields[] = {
 	MOMENT(lease_record, acquired),
 	MOMENT(lease_record, renewed),
 	MOMENT(lease_record, heard),
+	INT(lease_record, heard_slept_usec),
 	MOMENT(lease_record, seen),
+	INT(lease_record, seen_slept_usec),
 	MOMENT(lease_record, deadline),
 	INT(lease_record, ttl_usec),
 	INT(lease_record, grace_usec),
@@ -84,7 +86,7 @@ static const struct field lease_fields[] = {
 	INT(lease_record, extensions),
 	MOMENT(lease_record, suspect),
 	BYTES(lease_record, handoff),
-	INT(lease_record, ages),
+	INT(lease_record, told_age_usec),
 };
 /* clang-format on */
 

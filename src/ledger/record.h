@@ -148,7 +148,9 @@ struct lease_record {
 	struct moment acquired;
 	struct moment renewed; /* wall_usec 0: never */
 	struct moment heard; /* the holder's last call */
+	uint64_t heard_slept_usec; /* how much the machine had slept by then, in that boot */
 	struct moment seen;  /* its last sign of life in the slot, as an inquiry found; wall_usec 0: none */
+	uint64_t seen_slept_usec; /* likewise */
 	struct moment deadline; /* of the ttl; wall_usec 0: none */
 	uint64_t ttl_usec; /* the term under way: of the grant, or of the last renewal */
 	uint64_t grace_usec;
@@ -164,7 +166,7 @@ struct lease_record {
 	uint32_t extensions; /* given for an operation in progress */
 	struct moment suspect; /* since when; wall_usec 0: it is not */
 	struct id handoff;     /* the lease whose hand-off it was given; null: none */
-	uint32_t ages; /* times lease.max_age that were said */
+	uint64_t told_age_usec; /* at which its age was told last; 0: never */
 };
 
 /* idempotency: found by uid and key */

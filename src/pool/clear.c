@@ -42,7 +42,9 @@ static bool is_of_caller(const struct clear_spec *spec, const struct acquire_spe
 static bool is_to_be_cleared(const struct clear_spec *spec, const struct waiter *w)
 {
 	/* everyone's: those of a living connection wait for good reason, and end with it */
-	return spec->everyone ? w->away_until_usec != 0 : is_of_caller(spec, &w->spec);
+	if (spec->everyone)
+		return w->away_until_usec && (!spec->agent[0] || strcmp(w->spec.agent, spec->agent) == 0);
+	return is_of_caller(spec, &w->spec);
 }
 
 static void clear_waiters(struct pool *pool, const struct clearing *c)
@@ -85,8 +87,10 @@ void pools_clear(struct pools *p, const struct clear_spec *spec, clear_fn fn, vo
 	struct pool *pool;
 
 	list_for_each(pool, &p->pools, link) {
+		if (spec->everyone && !spec->may(pool, userdata))
+			continue;
 		clear_waiters(pool, &c);
-		if (spec->everyone)
+		if (spec->everyone && !spec->agent[0])
 			clear_delays(pool, &c);
 	}
 }
@@ -96,6 +100,9 @@ void pools_clear(struct pools *p, const struct clear_spec *spec, clear_fn fn, vo
 bool slot_reset(struct slot *slot, uint32_t uid)
 {
 	static const char why[] = "ping reset";
+
+	if (slot->waiter)
+		waiter_requeue(slot->waiter); /* its worker goes on; then the slot is cleaned */
 
 	switch ((enum slot_state)slot->rec.state) {
 	case SLOT_STATE_LEASED:
@@ -110,6 +117,7 @@ bool slot_reset(struct slot *slot, uint32_t uid)
 	case SLOT_STATE_CLEANING:
 	case SLOT_STATE_RECOVERING:
 	case SLOT_STATE_CREATING:
+	case SLOT_STATE_PREPARING:
 		return true; /* on its way by itself */
 	default:
 		return false;

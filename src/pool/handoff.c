@@ -14,6 +14,7 @@
 #include "pool/private.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
+#include "util/text.h"
 
 #define HANDOFFS_MOST 4096 /* bounds memory when leases are many and short */
 #define INDEX_SIZE    (NAME_SIZE + REF_SIZE + 4)
@@ -24,6 +25,9 @@ struct handoff {
 	struct list link; /* pools.handoffs: oldest first */
 	char id_text[ID_TEXT_SIZE];
 	char by_task[INDEX_SIZE], by_branch[INDEX_SIZE]; /* keys of pools.handoff_names; "": none */
+	struct handoff *task_before, *branch_before;	 /* whom it replaced there, in this batch */
+	unsigned leases; /* under way that were given it */
+	bool dropping; /* in this batch */
 };
 
 const struct handoff_record *handoff_record(const struct handoff *h)
@@ -55,14 +59,23 @@ struct handoff *handoff_find(const struct pools *p, const struct id *lease)
 	return map_find(p->handoffs_by_lease, id_to_string(lease, text));
 }
 
+/* oldest first: the last one wins */
 struct handoff *handoff_find_by_name(struct pools *p, const char *name)
 {
 	struct handoff *h, *best = NULL;
 
-	/* oldest first: the last one wins */
 	list_for_each(h, &p->handoffs, link)
-		if (strcmp(h->rec.slot, name) == 0 || strcmp(h->rec.task, name) == 0 ||
-		    strcmp(h->rec.branch, name) == 0)
+		if (strcmp(h->rec.task, name) == 0 || strcmp(h->rec.branch, name) == 0)
+			best = h;
+	return best;
+}
+
+struct handoff *handoff_find_by_slot(struct pools *p, const char *slot)
+{
+	struct handoff *h, *best = NULL;
+
+	list_for_each(h, &p->handoffs, link)
+		if (strcmp(h->rec.slot, slot) == 0)
 			best = h;
 	return best;
 }
@@ -111,6 +124,8 @@ int handoff_load(struct pools *p, const struct handoff_record *rec, struct hando
 	id_to_string(&rec->lease, h->id_text);
 	index_name('t', rec->pool, rec->task, h->by_task, sizeof(h->by_task));
 	index_name('b', rec->pool, rec->branch, h->by_branch, sizeof(h->by_branch));
+	h->task_before = h->by_task[0] ? map_find(p->handoff_names, h->by_task) : NULL;
+	h->branch_before = h->by_branch[0] ? map_find(p->handoff_names, h->by_branch) : NULL;
 	list_append(&p->handoffs, &h->link);
 	p->n_handoffs++;
 	if (map_put(p->handoffs_by_lease, h->id_text, h) < 0 || enter(p, h) < 0) {
@@ -162,15 +177,22 @@ void handoffs_free(struct pools *p)
 
 /* --- leaving one --- */
 
+static void bring_back(struct pools *p, char *key, const struct handoff *h, struct handoff *before)
+{
+	leave_name(p, key, h);
+	if (before)
+		(void)enter_name(p, key == h->by_task ? before->by_task : before->by_branch, before);
+}
+
 /* whom it replaced in the index is the newest again */
 static void undo_leave(void *arg)
 {
-	struct handoff *h = arg, *other;
+	struct handoff *h = arg;
 	struct pools *p = h->pools;
 
+	bring_back(p, h->by_task, h, h->task_before);
+	bring_back(p, h->by_branch, h, h->branch_before);
 	forget(p, h);
-	list_for_each(other, &p->handoffs, link)
-		(void)enter(p, other);
 }
 
 void handoff_leave(struct lease *lease, enum lease_end how, bool discarded, uint64_t held_usec,
@@ -198,6 +220,7 @@ void handoff_leave(struct lease *lease, enum lease_end how, bool discarded, uint
 	memcpy(rec.base, r->base, sizeof(rec.base));
 	memcpy(rec.message, r->message, sizeof(rec.message));
 	snprintf(rec.reason, sizeof(rec.reason), "%s", reason);
+	text_mend_utf8(rec.reason);
 	if (handoff_load(p, &rec, &h) < 0)
 		return; /* no memory: the lease ends all the same */
 	batch_undo(p->batch, undo_leave, h);
@@ -226,31 +249,54 @@ uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h)
 	return moment_wall_usec(&h->rec.ended) + kept_usec(p, &h->rec);
 }
 
-/* a lease under way still names the one that it was given */
-static bool is_wanted(struct pools *p, const struct handoff *h)
+static void undo_drop(void *arg)
 {
-	struct lease *lease;
+	((struct handoff *)arg)->dropping = false;
+}
 
-	for (lease = lease_next(p, NULL); lease; lease = lease_next(p, lease))
-		if (id_is_equal(&lease->rec.handoff, &h->rec.lease))
-			return true;
-	return false;
+static void after_drop(void *arg, int error, const struct fault *why)
+{
+	struct handoff *h = arg;
+
+	if (!error)
+		forget(h->pools, h);
+}
+
+/* it is there until that is on disk */
+static void drop(struct handoff *h)
+{
+	struct pools *p = h->pools;
+
+	h->dropping = true;
+	batch_undo(p->batch, undo_drop, h);
+	batch_delete_handoff(p->batch, &h->rec.lease);
+	batch_after(p->batch, after_drop, h);
+	pools_changed(p);
 }
 
 void handoffs_expire(struct pools *p)
 {
 	unsigned above = p->n_handoffs > HANDOFFS_MOST ? p->n_handoffs - HANDOFFS_MOST : 0;
-	struct handoff *h, *tmp;
+	struct handoff *h;
 
-	if (!batch_is_empty(p->batch))
-		return; /* one of them may be of this very turn; the next round comes */
-	list_for_each_safe(h, tmp, &p->handoffs, link) {
-		if (above ? above-- == 0 : !is_stale(p, &h->rec) || is_wanted(p, h))
+	/* a lease under way still names the one that it was given */
+	list_for_each(h, &p->handoffs, link) {
+		if (h->dropping || h->leases)
 			continue;
-		batch_delete_handoff(p->batch, &h->rec.lease);
-		forget(p, h);
-		pools_changed(p);
+		if (above)
+			above--;
+		else if (!is_stale(p, &h->rec))
+			continue;
+		drop(h);
 	}
+}
+
+void handoff_is_given(struct pools *p, const struct id *lease, int change)
+{
+	struct handoff *h = id_is_null(lease) ? NULL : handoff_find(p, lease);
+
+	if (h)
+		h->leases = (unsigned)((int)h->leases + change);
 }
 
 /* --- offering one --- */
@@ -258,6 +304,8 @@ void handoffs_expire(struct pools *p)
 /* its work did not come to an end that its holder chose */
 static bool is_unfinished(const struct handoff_record *r)
 {
+	if (r->declared == LEASE_DECLARED_DONE)
+		return false; /* be it said too late for its lease */
 	return r->end == LEASE_END_EXPIRED || r->end == LEASE_END_FORCED ||
 	       r->declared == LEASE_DECLARED_FAILED || r->declared == LEASE_DECLARED_BLOCKED;
 }
@@ -297,6 +345,15 @@ static void take_branch_of(struct acquire_spec *spec, const struct handoff_recor
 		memcpy(spec->branch, r->branch, sizeof(spec->branch));
 	else if (strlen(r->branch) + strlen("refs/heads/") < sizeof(spec->ref))
 		snprintf(spec->ref, sizeof(spec->ref), "refs/heads/%.240s", r->branch);
+}
+
+void handoff_resume_as(struct acquire_spec *spec, const struct acquire_spec *first)
+{
+	spec->resumed = first->resumed;
+	memcpy(spec->wanted_slot, first->wanted_slot, sizeof(spec->wanted_slot));
+	memcpy(spec->task, first->task, sizeof(spec->task));
+	memcpy(spec->branch, first->branch, sizeof(spec->branch));
+	memcpy(spec->ref, first->ref, sizeof(spec->ref));
 }
 
 int handoff_resume(struct pools *p, struct acquire_spec *spec, struct refusal *ret)

@@ -78,8 +78,6 @@ static void on_observed(const struct job_result *r, void *userdata)
 	struct inquiry *q = userdata;
 	struct lease_evidence *e = &q->result.evidence;
 	const char *operation = json_get_string(r->params, "operation");
-	int64_t ago = json_get_int(r->params, "writtenAgoUsec", -1);
-	uint64_t now = clock_boot_usec();
 
 	q->job = NULL;
 	if (r->outcome == JOB_DONE && operation) {
@@ -91,8 +89,10 @@ static void on_observed(const struct job_result *r, void *userdata)
 		e->operation = LEASE_SIGN_NO;
 	if (r->outcome == JOB_DONE)
 		e->unread = !json_get_bool(r->params, "sawAll", false);
-	if (r->outcome == JOB_DONE && ago >= 0)
-		e->seen_usec = now > (uint64_t)ago ? now - (uint64_t)ago : 0;
+	if (r->outcome == JOB_DONE && json_object_object_get(r->params, "writtenAgoUsec")) {
+		q->result.was_written = true;
+		q->result.written_ago_usec = json_get_int(r->params, "writtenAgoUsec", 0);
+	}
 	if (r->outcome != JOB_DONE)
 		log_info("a slot could not be looked at: %s slot=%s", r->message,
 			 q->lease ? q->lease->rec.slot : "-");

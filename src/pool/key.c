@@ -131,21 +131,47 @@ void key_end(struct pools *p, struct key *key, enum lease_end how)
 	batch_after(p->batch, after_end, key);
 }
 
+static void undo_drop(void *arg)
+{
+	((struct key *)arg)->dropping = false;
+}
+
+static void after_drop(void *arg, int error, const struct fault *why)
+{
+	struct key *key = arg;
+
+	if (error)
+		return;
+	map_remove(key->pools->keys, key->name);
+	key->pools->n_ended_keys--;
+	key_free(key);
+}
+
+/* it is known until that is on disk */
+static void drop(struct key *key)
+{
+	struct batch *b = key->pools->batch;
+
+	key->dropping = true;
+	batch_undo(b, undo_drop, key);
+	batch_delete_key(b, key->rec.uid, key->rec.key);
+	batch_after(b, after_drop, key);
+	pools_changed(key->pools);
+}
+
 void keys_expire(struct pools *p)
 {
 	unsigned above = p->n_ended_keys > KEY_KEEP_MOST ? p->n_ended_keys - KEY_KEEP_MOST : 0;
 	uint64_t now = clock_boot_usec();
-	struct key *key, *tmp;
+	struct key *key;
 
-	list_for_each_safe(key, tmp, &p->ended_keys, link) {
+	list_for_each(key, &p->ended_keys, link) {
+		if (key->dropping)
+			continue;
 		if (above)
 			above--;
 		else if (now < key->keep_until_usec)
 			continue;
-		batch_delete_key(p->batch, key->rec.uid, key->rec.key);
-		map_remove(p->keys, key->name);
-		p->n_ended_keys--;
-		key_free(key);
-		pools_changed(p);
+		drop(key);
 	}
 }

@@ -175,8 +175,7 @@ void lease_bind(struct lease *lease, const struct acquire_spec *spec)
 	struct lease_record *r = &lease->rec;
 
 	/* a connection that is not told of it does not take the place of the one that was */
-	if (r->bind & LEASE_BIND_CONNECTION)
-		batch_save(b, &lease->conn_id, sizeof(lease->conn_id));
+	batch_save(b, &lease->conn_id, sizeof(lease->conn_id));
 	if (!is_under_way(lease, spec)) {
 		batch_undo(b, undo_watch, lease);
 		batch_save(b, &lease->bound_due, sizeof(lease->bound_due));

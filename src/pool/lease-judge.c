@@ -61,21 +61,35 @@ static bool is_of_this_boot(const struct moment *m)
 	return m->wall_usec && boot_id_is_same(&m->boot, clock_boot_id());
 }
 
-/* since its last sign: what it wrote before that has a time that says nothing, and may be from just now */
-static bool clock_was_set(const struct lease_record *r)
+/*
+ * When something was written last, as CLOCK_BOOTTIME; 0: nobody can tell. The times of files are those of
+ * the wall clock: if that was set since the last sign, by delta, what is from before then is as much
+ * older or younger than it looks. The younger reading counts; a time that is still to come says nothing.
+ */
+static uint64_t written_at(const struct lease_record *r, const struct inquiry_result *found, uint64_t now)
 {
 	bool was_seen = is_of_this_boot(&r->seen) && r->seen.boot_usec > r->heard.boot_usec;
 	const struct moment *last = was_seen ? &r->seen : &r->heard;
+	int64_t ago = found->written_ago_usec, delta = 0;
 
-	return is_of_this_boot(last) && moment_wall_usec(last) != last->wall_usec;
+	if (!found->was_written)
+		return found->evidence.seen_usec;
+	if (is_of_this_boot(last))
+		delta = (int64_t)(moment_wall_usec(last) - last->wall_usec);
+	if (ago < 0 || (delta > 0 && ago >= delta))
+		ago -= delta;
+	if (ago < 0 || (uint64_t)ago > now)
+		return 0;
+	return now - (uint64_t)ago;
 }
 
 /* a process that was seen is a sign of that moment, also when it is gone at the next look */
-static void note_sign(struct lease *lease, const struct lease_evidence *e, uint64_t now)
+static void note_sign(struct lease *lease, const struct inquiry_result *found, const struct lease_evidence *e,
+		      uint64_t now)
 {
 	struct moment *seen = &lease->rec.seen;
 	bool lives = e->processes == LEASE_SIGN_YES || e->bound == LEASE_SIGN_YES;
-	uint64_t at = lives || clock_was_set(&lease->rec) ? now : e->seen_usec;
+	uint64_t at = lives ? now : written_at(&lease->rec, found, now);
 
 	if (at == 0 || at > now || (is_of_this_boot(seen) && seen->boot_usec >= at))
 		return;
@@ -83,22 +97,32 @@ static void note_sign(struct lease *lease, const struct lease_evidence *e, uint6
 	*seen = moment_now();
 	seen->boot_usec -= now - at;
 	seen->wall_usec -= now - at;
+	lease->rec.seen_slept_usec = clock_slept_usec();
 	batch_put_lease(lease->slot->pool->pools->batch, &lease->rec);
 	pools_changed(lease->slot->pool->pools);
 }
 
-static void collect(struct lease *lease, struct lease_evidence *e, uint64_t now)
+/* that moment, as if the machine had not slept since: nobody can give a sign while it does */
+static uint64_t without_sleep(const struct moment *m, uint64_t slept_then, uint64_t now)
+{
+	uint64_t slept = clock_slept_usec(), at = m->boot_usec;
+
+	if (!is_of_this_boot(m))
+		return 0;
+	at += slept > slept_then ? slept - slept_then : 0;
+	return at < now ? at : now;
+}
+
+static void collect(struct lease *lease, const struct inquiry_result *found, struct lease_evidence *e, uint64_t now)
 {
 	const struct lease_record *r = &lease->rec;
 
 	e->other_boot = !is_of_this_boot(&r->heard);
-	e->heard_usec = e->other_boot ? 0 : r->heard.boot_usec;
-	if (e->heard_usec < lease->slot->pool->pools->woke_usec)
-		e->heard_usec = lease->slot->pool->pools->woke_usec;
 	e->extensions = r->extensions;
 	e->bound = lease_bound_sign(lease);
-	note_sign(lease, e, now);
-	e->seen_usec = is_of_this_boot(&r->seen) ? r->seen.boot_usec : 0;
+	note_sign(lease, found, e, now);
+	e->heard_usec = without_sleep(&r->heard, r->heard_slept_usec, now);
+	e->seen_usec = without_sleep(&r->seen, r->seen_slept_usec, now);
 }
 
 /* --- verdicts --- */
@@ -191,7 +215,7 @@ static void judge(struct lease *lease, const struct inquiry_result *found, const
 uint64_t lease_age_look(const struct lease *lease)
 {
 	uint64_t most = lease->slot->pool->conf->lease.max_age_usec;
-	uint64_t age = moment_age_usec(&lease->rec.acquired), due = most * (lease->rec.ages + 1), at;
+	uint64_t age = moment_age_usec(&lease->rec.acquired), due = lease->rec.told_age_usec + most, at;
 
 	if (most == 0)
 		return UINT64_MAX;
@@ -211,7 +235,7 @@ static const char *words_of_sign(enum lease_sign s, const char *yes, const char 
 static void note_age(struct lease *lease, const struct inquiry_result *found, const struct lease_evidence *e,
 		     const struct lease_decision *d)
 {
-	uint64_t most = lease->slot->pool->conf->lease.max_age_usec, age = moment_age_usec(&lease->rec.acquired);
+	uint64_t age = moment_age_usec(&lease->rec.acquired);
 	struct lease_record *r = &lease->rec;
 	struct pools *p = lease->slot->pool->pools;
 	char held[DURATION_TEXT_SIZE], silence[DURATION_TEXT_SIZE], why[REASON_SIZE];
@@ -219,7 +243,7 @@ static void note_age(struct lease *lease, const struct inquiry_result *found, co
 	lease_edit(lease);
 	batch_save(p->batch, &lease->age_again_usec, sizeof(lease->age_again_usec));
 	lease->age_again_usec = 0;
-	r->ages = (uint32_t)(age / most);
+	r->told_age_usec = age;
 	snprintf(why, sizeof(why),
 		 "held for %s, renewed %u %s; last sign of life %s ago; what it is bound to: %s; processes in "
 		 "the slot: %s; in the middle of: %s",
@@ -237,7 +261,7 @@ static bool age_is_due(const struct lease *lease)
 {
 	uint64_t most = lease->slot->pool->conf->lease.max_age_usec;
 
-	return most && moment_age_usec(&lease->rec.acquired) >= most * (lease->rec.ages + 1);
+	return most && moment_age_usec(&lease->rec.acquired) >= lease->rec.told_age_usec + most;
 }
 
 /* --- what an inquiry has found --- */
@@ -256,7 +280,7 @@ void lease_judge_now(struct lease *lease, const struct inquiry_result *found)
 	if (!age_is_due(lease) && !lease_is_past_grace(lease))
 		return; /* renewed meanwhile */
 	memcpy(&rhythm, lease->rec.rhythm, sizeof(rhythm));
-	collect(lease, &evidence, now);
+	collect(lease, found, &evidence, now);
 	d = lease_judge(&settings, &rhythm, &evidence, now);
 	if (age_is_due(lease))
 		note_age(lease, found, &evidence, &d);

@@ -96,6 +96,7 @@ static void warn(struct lease *lease)
 	uint64_t now = clock_boot_usec(), deadline = lease->rec.deadline.boot_usec;
 
 	format_age(deadline > now ? deadline - now : 0, left);
+	/* without its timer: what cannot be recorded is not tried again before the grace is over */
 	batch_save(slot->pool->pools->batch, &lease->rec, sizeof(lease->rec));
 	lease->rec.warned = true;
 	batch_put_lease(slot->pool->pools->batch, &lease->rec);
@@ -316,6 +317,7 @@ void lease_hear(struct lease *lease)
 
 	lease->rec.warned = false;
 	lease->rec.heard = moment_now();
+	lease->rec.heard_slept_usec = clock_slept_usec();
 	lease->rec.verdict = 0;
 	memset(&lease->rec.suspect, 0, sizeof(lease->rec.suspect));
 	lease->again_usec = 0;

@@ -34,6 +34,7 @@ struct lease *lease_new(struct slot *slot, const struct lease_record *rec)
 	list_append(&p->all_leases, &lease->link);
 	p->n_leases++;
 	slot->lease = lease;
+	handoff_is_given(p, &rec->handoff, 1);
 	lease_set_timer(lease);
 	return lease;
 }
@@ -51,6 +52,7 @@ void lease_free(struct lease *lease)
 	}
 	lease_stop_inquiry(lease);
 	lease_unbind(lease);
+	handoff_is_given(p, &lease->rec.handoff, -1);
 	map_remove(p->leases, lease->id_text);
 	list_del(&lease->link);
 	p->n_leases--;
@@ -96,6 +98,7 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 	rec->estimate_usec = spec->estimate_usec;
 	rec->asked_ttl_usec = spec->ttl_usec;
 	rec->acquired = rec->heard = moment_now();
+	rec->heard_slept_usec = clock_slept_usec();
 	rec->progress = -1;
 	if (handoff)
 		rec->handoff = handoff_record(handoff)->lease;

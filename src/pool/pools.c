@@ -131,6 +131,12 @@ static int on_commit(sd_event_source *s, void *userdata)
 	return 0;
 }
 
+void pools_after_commit(struct pools *p, batch_after_fn fn, void *arg)
+{
+	batch_after(p->batch, fn, arg);
+	pools_changed(p);
+}
+
 bool pools_commit_is_due(const struct pools *p)
 {
 	return !batch_is_empty(p->batch) || sd_event_source_get_enabled(p->commit, NULL) > 0;
@@ -165,6 +171,7 @@ uint64_t pools_event(struct pools *p, const char *kind, struct pool *pool, struc
 	va_start(ap, fmt);
 	vsnprintf(e.detail, sizeof(e.detail), fmt, ap);
 	va_end(ap);
+	text_mend_utf8(e.detail);
 	pools_changed(p);
 	return batch_event(p->batch, &e);
 }
@@ -201,8 +208,8 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 
 	if (p->stopping)
 		return 0;
-	keys_expire(p);
 	handoffs_expire(p);
+	keys_expire(p);
 	leases_note_sleep(p);
 	leases_look_at_bound(p);
 	list_for_each(pool, &p->pools, link) {

@@ -81,6 +81,8 @@ void pools_free(struct pools *p); /* accepts NULL */
 /* what was changed in this turn is committed at its end; commit now when it has become much */
 void pools_commit_if_large(struct pools *p);
 int pools_commit(struct pools *p, struct fault *f);
+/* run when what this turn has changed is on disk, or could not be written; also when it has changed nothing */
+void pools_after_commit(struct pools *p, batch_after_fn fn, void *arg);
 bool pools_commit_is_due(const struct pools *p); /* this turn has changed something, or is about to */
 
 struct pool *pools_find(struct pools *p, const char *name);
@@ -165,6 +167,7 @@ int pool_fetch(struct pool *pool, pool_done_fn fn, void *userdata, struct pool_w
 
 /* --- a slot --- */
 
+struct slot *slot_first(const struct pool *pool, enum slot_state state); /* NULL: none is in it */
 struct slot *slot_next(struct pools *p, struct pool *pool, struct slot *slot);
 const struct slot_record *slot_record(const struct slot *slot);
 struct pool *slot_pool(const struct slot *slot);
@@ -246,8 +249,9 @@ void lease_declare(struct lease *lease, enum lease_declared declared, const char
 
 /* what a lease that has ended left; NULL: not known any more. Valid in this turn of the loop. */
 struct handoff *handoff_find(const struct pools *p, const struct id *lease);
-/* the newest of a slot, a task or a branch, in any pool */
+/* the newest of a task or a branch, in any pool; of a slot */
 struct handoff *handoff_find_by_name(struct pools *p, const char *name);
+struct handoff *handoff_find_by_slot(struct pools *p, const char *slot);
 const struct handoff_record *handoff_record(const struct handoff *h);
 bool handoff_is_offered(struct pools *p, const struct handoff *h); /* its time has not passed */
 uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h); /* wall clock */
@@ -265,6 +269,7 @@ struct clear_spec {
 	bool everyone;		/* what waits without its asker, and delays; else: what the caller asked for */
 	char agent[LABEL_SIZE]; /* the caller's, by this name; "": asked for by an ancestor of pid */
 	uint32_t uid, pid;
+	bool (*may)(const struct pool *pool, void *userdata); /* everyone: in which pools */
 };
 
 struct cleared {
@@ -273,10 +278,10 @@ struct cleared {
 };
 typedef void (*clear_fn)(const struct cleared *c, void *userdata);
 
-/* requests that wait are refused, and with everyone whatever waits for its next try has it at once */
+/* fn and may get userdata; requests that wait are refused, and with everyone whatever waits for its next try has it at once */
 void pools_clear(struct pools *p, const struct clear_spec *spec, clear_fn fn, void *userdata);
 
-/* back to its pool's ref, whoever has it, as a release does; false: it is being prepared or removed */
+/* back to its pool's ref, whoever has it or waits for it, as a release does; false: it is being removed */
 bool slot_reset(struct slot *slot, uint32_t uid);
 
 /* --- who waits --- */

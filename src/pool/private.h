@@ -158,6 +158,8 @@ struct inquiry_result {
 	struct lease_evidence evidence; /* what inquiry.c knows of it */
 	char operation[40];
 	unsigned n_processes;
+	bool was_written;	  /* something was, by the times of its files: */
+	int64_t written_ago_usec; /* by the wall clock; negative: that time is still to come */
 };
 
 struct key {
@@ -165,6 +167,7 @@ struct key {
 	struct pools *pools;
 	struct list link; /* pools.ended_keys, when its lease has ended */
 	uint64_t keep_until_usec; /* CLOCK_BOOTTIME; of one that has ended */
+	bool dropping; /* in this batch */
 	char name[LABEL_SIZE + 16];
 };
 
@@ -302,6 +305,7 @@ void inquiries_free(struct pools *p);
 
 /* handoff.c */
 int handoff_load(struct pools *p, const struct handoff_record *rec, struct handoff **ret); /* -ENOMEM */
+void handoff_is_given(struct pools *p, const struct id *lease, int change); /* 1: to one more lease; -1 */
 int handoffs_sort(struct pools *p); /* after the last was loaded; -ENOMEM */
 void handoffs_free(struct pools *p);
 void handoffs_expire(struct pools *p);
@@ -310,6 +314,8 @@ void handoff_leave(struct lease *lease, enum lease_end how, bool discarded, uint
 		   const char *reason);
 /* what a grant gets of who was there before; NULL: nothing */
 const struct handoff *handoff_offer(struct pools *p, const struct acquire_spec *spec);
+/* the same request again: it means what it meant then */
+void handoff_resume_as(struct acquire_spec *spec, const struct acquire_spec *first);
 /* fills in what spec->resume means; -ECANCELED: refused */
 int handoff_resume(struct pools *p, struct acquire_spec *spec, struct refusal *ret);
 

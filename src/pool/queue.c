@@ -254,7 +254,12 @@ void lease_acquire(struct pools *p, const struct acquire_spec *spec, acquire_fn 
 		return;
 	whole = *spec;
 	w = find_same(p, spec);
-	if (handoff_resume(p, &whole, &no) == 0 && w) {
+	/* what it meant when it was asked first: by now its own slot has the branch */
+	if (w && !id_is_null(&w->spec.resumed))
+		handoff_resume_as(&whole, &w->spec);
+	else
+		handoff_resume(p, &whole, &no);
+	if (!no.error && w) {
 		if (take_over(w, &whole, request, fn, userdata))
 			*ret = w; /* else the asker, and ret with him, is gone */
 		return;

@@ -245,15 +245,10 @@ static bool one_is_coming(const struct pool *pool)
 	       n[SLOT_STATE_REMOVING] || pool->total < pool_max(pool);
 }
 
-static const struct slot *any_isolated(const struct pool *pool)
-{
-	return list_first(&pool->slots[SLOT_STATE_ISOLATED], struct slot, link);
-}
-
 static void refuse_unavailable(struct waiter *w)
 {
 	struct pool *pool = w->spec.pool;
-	const struct slot *slot = any_isolated(pool);
+	const struct slot *slot = slot_first(pool, SLOT_STATE_ISOLATED);
 
 	waiter_refuse(w, "Unavailable",
 		      "pool %s has %u %s isolated; %s: %.120s (see: slotctl slots %s)",

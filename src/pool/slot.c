@@ -212,6 +212,7 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 	slot->rec.since_usec = clock_wall_usec();
 	slot->rec.attempts = 0;
 	snprintf(slot->rec.reason, sizeof(slot->rec.reason), "%s", reason ? reason : "");
+	text_mend_utf8(slot->rec.reason);
 	if (to == SLOT_STATE_ISOLATED) {
 		slot->rec.isolated_usec = slot->rec.since_usec;
 		snprintf(slot->rec.isolated_by, sizeof(slot->rec.isolated_by), "slotd");
@@ -339,6 +340,11 @@ int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *r
 }
 
 /* --- looking --- */
+
+struct slot *slot_first(const struct pool *pool, enum slot_state state)
+{
+	return list_first(&pool->slots[state], struct slot, link);
+}
 
 struct slot *slot_next(struct pools *p, struct pool *pool, struct slot *slot)
 {

@@ -131,6 +131,7 @@ static int load_stats(const struct lease_stats_record *rec, void *userdata)
 static int load_records(struct pools *p, struct loading *l, struct fault *f)
 {
 	int r = ledger_each_pool(p->ledger, load_pool, l, f);
+	struct lease *lease;
 
 	if (r == 0)
 		r = ledger_each_slot(p->ledger, load_slot, l, f);
@@ -146,6 +147,8 @@ static int load_records(struct pools *p, struct loading *l, struct fault *f)
 		r = ledger_each_lease_stats(p->ledger, load_stats, l, f);
 	if (r == 0 && handoffs_sort(p) < 0)
 		r = fault_oom(f);
+	list_for_each(lease, &p->all_leases, link)
+		handoff_is_given(p, &lease->rec.handoff, 1);
 	return r;
 }
 

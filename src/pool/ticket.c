@@ -60,15 +60,20 @@ static unsigned count_away(struct pools *p, uint32_t uid)
 	return n;
 }
 
+static void go_away(struct waiter *w)
+{
+	w->fn = NULL;
+	w->away_until_usec = clock_boot_usec() + TICKET_USEC;
+	waiter_set_timer(w);
+}
+
 bool waiter_goes_away(struct waiter *w)
 {
 	struct pools *p = w->pools;
 
 	if (!w->has_ticket || p->stopping || count_away(p, w->spec.uid) >= p->conf->limits.pending_per_uid)
 		return false;
-	w->fn = NULL;
-	w->away_until_usec = clock_boot_usec() + TICKET_USEC;
-	waiter_set_timer(w);
+	go_away(w);
 	return true;
 }
 
@@ -114,5 +119,6 @@ bool ticket_load(struct pools *p, const struct ticket_record *rec)
 	w->since_wall_usec = rec->since.wall_usec;
 	w->deadline_usec = rec->since.boot_usec + rec->wait_usec;
 	put_in_order(w);
-	return waiter_goes_away(w);
+	go_away(w); /* all that waited, however many they were */
+	return true;
 }

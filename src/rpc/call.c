@@ -1,6 +1,7 @@
 /* One call: understood, checked, handed to its handler, answered once. */
 #include "rpc/service-private.h"
 
+#include <poll.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -219,6 +220,13 @@ int rpc_reply_more(struct rpc_call *call, json_object *params)
 	return r == -ENOBUFS ? r : 0;
 }
 
+bool rpc_call_peer_has_left(const struct rpc_call *call)
+{
+	struct pollfd p = { .fd = call->conn->fd, .events = POLLRDHUP };
+
+	return p.fd < 0 || (poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP | POLLERR));
+}
+
 void rpc_error(struct rpc_call *call, const char *name, json_object *params, const char *fmt, ...)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -228,6 +236,8 @@ void rpc_error(struct rpc_call *call, const char *name, json_object *params, con
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
+	if (text)
+		text_mend_utf8(text);
 	params = params_or_empty(params);
 	/* the errors of Varlink itself have no such field */
 	if (!text_has_prefix(name, "org.varlink.service."))

@@ -183,6 +183,9 @@ bool rpc_call_has_room(const struct rpc_call *call);
 typedef void (*rpc_room_fn)(void *userdata);
 void rpc_call_on_room(struct rpc_call *call, rpc_room_fn fn, void *userdata);
 
+/* has whoever held the other end of the connection closed it? what was sent before may still be read */
+bool rpc_call_peer_has_left(const struct rpc_call *call);
+
 /**
  * rpc_error - answer with an error
  * @name: full, "io.slotd.pool.Busy"

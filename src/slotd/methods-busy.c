@@ -35,14 +35,12 @@ static json_object *list_slots(struct slotd *d, struct pool *pool, const char **
 {
 	json_object *list = json_object_new_array();
 	size_t n;
-	_cleanup_(freep) struct slot **slots = slots_in_order(d, pool, &n);
+	_cleanup_(freep) struct slot **slots = slots_in_order(d, pool, MOST_SLOTS, &n);
+	const struct slot *isolated = slot_first(pool, SLOT_STATE_ISOLATED);
 
-	for (size_t i = 0; i < n; i++) {
-		if (!*ret_isolated && slot_record(slots[i])->state == SLOT_STATE_ISOLATED)
-			*ret_isolated = slot_record(slots[i])->name;
-		if (i < MOST_SLOTS)
-			json_object_array_add(list, entry_of(slots[i]));
-	}
+	*ret_isolated = isolated ? slot_record(isolated)->name : NULL;
+	for (size_t i = 0; i < n; i++)
+		json_object_array_add(list, entry_of(slots[i]));
 	return list;
 }
 

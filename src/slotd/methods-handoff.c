@@ -78,10 +78,17 @@ static void say_reports(struct lines *l, const struct handoff_record *r)
 static bool is_in_isolation(struct slotd *d, const struct handoff_record *r)
 {
 	struct slot *slot = pools_find_slot(d->pools, r->slot);
-	const struct handoff *last = handoff_find_by_name(d->pools, r->slot);
+	const struct handoff *last = handoff_find_by_slot(d->pools, r->slot);
 
 	return slot && slot_record(slot)->state == SLOT_STATE_ISOLATED && last &&
 	       id_is_equal(&handoff_record(last)->lease, &r->lease);
+}
+
+static bool is_on_its_way(const struct slot *slot)
+{
+	enum slot_state s = slot_record(slot)->state;
+
+	return s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING;
 }
 
 static void say_work(struct slotd *d, struct lines *l, const struct handoff_record *r)
@@ -94,7 +101,7 @@ static void say_work(struct slotd *d, struct lines *l, const struct handoff_reco
 	else if (path && is_in_isolation(d, r))
 		add(l, "What it had not saved is in %s, as it was left (slot %s is isolated: %s)", path,
 		    r->slot, slot_record(slot)->reason);
-	else if (slot && slot_record(slot)->state == SLOT_STATE_CLEANING && !slot_lease(slot))
+	else if (slot && is_on_its_way(slot))
 		add(l, "Whether anything was not saved is being found out: slotctl explain %s", r->slot);
 	else
 		add(l, "Nothing was left that is not saved.");
@@ -170,9 +177,12 @@ static const struct handoff *find_given(struct slotd *d, const char *what, struc
 		return handoff_find(d->pools, &lease_record(*ret)->handoff);
 	if (*ret)
 		return NULL;
-	h = id_from_string(what, &id) == 0 ?
-		    handoff_find(d->pools, &id) :
-		    handoff_find_by_name(d->pools, slot ? slot_record(slot)->name : what);
+	if (id_from_string(what, &id) == 0)
+		h = handoff_find(d->pools, &id);
+	else if (slot)
+		h = handoff_find_by_slot(d->pools, slot_record(slot)->name);
+	else
+		h = handoff_find_by_name(d->pools, what);
 	return h && handoff_is_offered(d->pools, h) ? h : NULL;
 }
 

@@ -584,13 +584,16 @@ static json_object *renewal_reply(const struct lease *lease)
 	return o;
 }
 
-/* what it sent may be read only after its end, and then it prolongs nothing */
+/*
+ * What somebody sent may be read only after his end, and then it prolongs nothing. Who connected may have
+ * handed the connection on: as long as it is open, somebody is there.
+ */
 static bool caller_lives(const struct rpc_call *call)
 {
 	pid_t pid = rpc_call_peer(call)->pid;
 
 	/* 0: of a PID namespace that is not ours; nothing is known of it */
-	return pid <= 0 || process_lives(pid);
+	return pid <= 0 || process_lives(pid) || !rpc_call_peer_has_left(call);
 }
 
 METHOD(renew)

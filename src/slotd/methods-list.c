@@ -1,4 +1,5 @@
 /* What there is: status, slots, leases, who waits. */
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -191,13 +192,14 @@ static int compare_slots(const void *a, const void *b)
 	return i != j ? (i > j) - (i < j) : strcmp(n, m);
 }
 
-struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t *ret_n)
+struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t most, size_t *ret_n)
 {
-	struct slot **slots = calloc(pool_total(pool) + 1, sizeof(*slots));
+	size_t total = pool_total(pool);
+	struct slot **slots = calloc((total < most ? total : most) + 1, sizeof(*slots));
 	struct slot *slot;
 	size_t n = 0;
 
-	for (slot = slot_next(d->pools, pool, NULL); slot && slots;
+	for (slot = slot_next(d->pools, pool, NULL); slot && slots && n < most && n < total;
 	     slot = slot_next(d->pools, pool, slot))
 		slots[n++] = slot;
 	if (n)
@@ -209,7 +211,7 @@ struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t *ret_n)
 static void list_slots(struct slotd *d, struct pool *pool, enum slot_state wanted, struct stream *s)
 {
 	size_t n;
-	_cleanup_(freep) struct slot **slots = slots_in_order(d, pool, &n);
+	_cleanup_(freep) struct slot **slots = slots_in_order(d, pool, SIZE_MAX, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (!wanted || slot_record(slots[i])->state == wanted)

@@ -109,15 +109,40 @@ READ(ping_health)
 
 /* --- clearing --- */
 
+struct clearing {
+	struct slotd *d;
+	struct rpc_call *call;
+	json_object *list;
+};
+
+static bool may_clear(const struct pool *pool, void *userdata)
+{
+	struct clearing *c = userdata;
+
+	return caller_may(c->d, c->call, pool, CONF_ACCESS_OPERATE);
+}
+
+/* somebody who operates no pool at all has no business here */
+static bool operates_any(struct slotd *d, const struct rpc_call *call)
+{
+	struct pool *pool;
+
+	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
+		if (caller_may(d, call, pool, CONF_ACCESS_OPERATE))
+			return true;
+	return caller_may(d, call, NULL, CONF_ACCESS_OPERATE);
+}
+
 static void add_cleared(const struct cleared *c, void *userdata)
 {
+	struct clearing *clearing = userdata;
 	json_object *o = json_set_string(json_object_new_object(), "what", c->what);
 
 	json_set_string(o, "pool", c->pool);
 	json_set(o, "slot", string_or_null(c->slot));
 	json_set(o, "agent", string_or_null(c->agent));
 	json_set(o, "task", string_or_null(c->task));
-	json_object_array_add(userdata, o);
+	json_object_array_add(clearing->list, o);
 }
 
 METHOD(ping_cleanup)
@@ -126,19 +151,20 @@ METHOD(ping_cleanup)
 		.everyone = json_get_bool(params, "all", false),
 		.uid = rpc_call_peer(call)->uid,
 		.pid = (uint32_t)rpc_call_peer(call)->pid,
+		.may = may_clear,
 	};
 	struct slotd *d = userdata;
-	json_object *cleared;
+	struct clearing c = { d, call, NULL };
 
-	if (spec.everyone && !caller_may(d, call, NULL, CONF_ACCESS_OPERATE)) {
+	if (spec.everyone && !operates_any(d, call)) {
 		answer_not_permitted(call, NULL, "clear what is not its own");
 		return 0;
 	}
 	if (copy_param(call, params, "agent", spec.agent, sizeof(spec.agent)) < 0)
 		return 0;
-	cleared = json_object_new_array();
-	pools_clear(d->pools, &spec, add_cleared, cleared);
-	answer_after_commit(d, call, json_set(json_object_new_object(), "cleared", cleared));
+	c.list = json_object_new_array();
+	pools_clear(d->pools, &spec, add_cleared, &c);
+	answer_after_commit(d, call, json_set(json_object_new_object(), "cleared", c.list));
 	return 0;
 }
 
@@ -149,13 +175,19 @@ struct reset_call {
 	struct rpc_call *call;
 	json_object *slots;
 	unsigned pending;
+	struct refusal refusal; /* of the first that could not be recorded */
 };
 
 static void answer_reset(struct reset_call *r)
 {
 	if (--r->pending > 0)
 		return;
-	rpc_reply(r->call, json_set(json_object_new_object(), "slots", r->slots));
+	if (r->refusal.error) {
+		answer_refusal(r->call, &r->refusal);
+		json_object_put(r->slots);
+	} else {
+		rpc_reply(r->call, json_set(json_object_new_object(), "slots", r->slots));
+	}
 	rpc_call_unref(r->call);
 	free(r);
 }
@@ -166,10 +198,10 @@ static void on_reset(const char *slot, enum slot_state state, const char *reason
 	struct reset_call *r = userdata;
 	json_object *o = json_set_string(json_object_new_object(), "slot", slot);
 
-	json_set_string(o, "state", refusal ? "unknown" : state == SLOT_STATE_REMOVING ? "gone" :
-								slot_state_to_string(state));
-	json_set(o, "reason", refusal ? json_object_new_string(refusal->why.text) :
-			      state == SLOT_STATE_READY ? NULL : string_or_null(reason));
+	if (refusal && !r->refusal.error)
+		r->refusal = *refusal;
+	json_set_string(o, "state", state == SLOT_STATE_REMOVING ? "gone" : slot_state_to_string(state));
+	json_set(o, "reason", state == SLOT_STATE_READY ? NULL : string_or_null(reason));
 	json_object_array_add(r->slots, o);
 	answer_reset(r);
 }
@@ -178,7 +210,7 @@ static void on_reset(const char *slot, enum slot_state state, const char *reason
 static void reset_pool(struct reset_call *r, struct pool *pool, uint32_t uid)
 {
 	size_t n;
-	_cleanup_(freep) struct slot **slots = slots_in_order(r->d, pool, &n);
+	_cleanup_(freep) struct slot **slots = slots_in_order(r->d, pool, SIZE_MAX, &n);
 
 	for (size_t i = 0; i < n; i++)
 		if (slot_reset(slots[i], uid) && slot_on_settled(slots[i], on_reset, r) == 0)
@@ -191,16 +223,17 @@ METHOD(ping_reset)
 	struct reset_call *r;
 	struct pool *pool;
 
-	if (!caller_may(d, call, NULL, CONF_ACCESS_OPERATE)) {
+	if (!operates_any(d, call)) {
 		answer_not_permitted(call, NULL, "take every slot back");
 		return 0;
 	}
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return fault_oom(f);
-	*r = (struct reset_call){ d, rpc_call_ref(call), json_object_new_array(), 1 };
+	*r = (struct reset_call){ d, rpc_call_ref(call), json_object_new_array(), 1, { 0 } };
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
-		reset_pool(r, pool, rpc_call_peer(call)->uid);
+		if (caller_may(d, call, pool, CONF_ACCESS_OPERATE))
+			reset_pool(r, pool, rpc_call_peer(call)->uid);
 	answer_reset(r);
 	pools_commit_if_large(d->pools);
 	return 0;
@@ -235,6 +268,12 @@ READ(stats)
 	struct tally t = { .by_status = json_object_new_object() };
 	struct lease *lease;
 
+	if (!caller_may(d, call, NULL, CONF_ACCESS_OBSERVE)) {
+		json_object_put(t.by_status);
+		json_object_put(o);
+		answer_not_permitted(call, NULL, "see the statistics of slotd");
+		return 0;
+	}
 	for (lease = lease_next(d->pools, NULL); lease; lease = lease_next(d->pools, lease))
 		if (caller_may(d, call, slot_pool(lease_slot(lease)), CONF_ACCESS_OBSERVE))
 			count(&t, lease);

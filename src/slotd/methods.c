@@ -162,7 +162,7 @@ int read_committed(struct slotd *d, struct rpc_call *call, json_object *params, 
 	if (!l)
 		return fault_oom(f);
 	*l = (struct late_read){ d, rpc_call_ref(call), json_object_get(params), read };
-	batch_after(pools_batch(d->pools), read_late, l);
+	pools_after_commit(d->pools, read_late, l);
 	pools_commit_if_large(d->pools);
 	return 0;
 }
@@ -208,7 +208,7 @@ void answer_after_commit(struct slotd *d, struct rpc_call *call, json_object *re
 	}
 	a->call = rpc_call_ref(call);
 	a->reply = reply;
-	batch_after(pools_batch(d->pools), answer_late, a);
+	pools_after_commit(d->pools, answer_late, a);
 	pools_commit_if_large(d->pools);
 }
 
@@ -229,6 +229,6 @@ void answer_error_after_commit(struct slotd *d, struct rpc_call *call, const cha
 	}
 	va_end(ap);
 	a->call = rpc_call_ref(call);
-	batch_after(pools_batch(d->pools), answer_late, a);
+	pools_after_commit(d->pools, answer_late, a);
 	pools_commit_if_large(d->pools);
 }

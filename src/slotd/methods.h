@@ -100,8 +100,9 @@ __attribute__((format(printf, 4, 5))) void answer_error_after_commit(struct slot
 /* what that lease left, told to who is on @branch (may be NULL); null when it is not known any more */
 json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char *branch);
 
-/* the slots of a pool in the order of their numbers; the caller frees the array; NULL: no memory, 0 of them */
-struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t *ret_n);
+/* slots of a pool, so many at most, in the order of their numbers; the caller frees the array; NULL: no
+ * memory, 0 of them */
+struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t most, size_t *ret_n);
 
 /* the representation of a pool and a slot; methods-list.c */
 json_object *pool_info(struct slotd *d, struct pool *pool);

@@ -96,6 +96,19 @@ static size_t utf8_length(const unsigned char *s, size_t len)
 	return n;
 }
 
+void text_mend_utf8(char *s)
+{
+	size_t len = strlen(s);
+
+	for (size_t i = 0; i < len;) {
+		size_t n = utf8_length((const unsigned char *)s + i, len - i);
+
+		if (n == 0)
+			s[i] = '?';
+		i += n ? n : 1;
+	}
+}
+
 bool text_is_utf8(const char *s, size_t len)
 {
 	const unsigned char *p = (const unsigned char *)s;

@@ -33,6 +33,9 @@ char *text_take(struct text *t);
 /* true when all len bytes are valid UTF-8 without NUL */
 bool text_is_utf8(const char *s, size_t len);
 
+/* a text that was cut in the middle of a letter, or is none: what is not valid UTF-8 becomes '?' */
+void text_mend_utf8(char *s);
+
 /**
  * text_quote_path - a file name as git shows it
  * @path: bytes, NUL-terminated

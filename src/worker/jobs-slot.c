@@ -388,8 +388,7 @@ int job_slot_observe(struct work *work)
 		return r;
 	json_set_string(work->reply, "operation", seen.operation);
 	if (seen.written_usec)
-		json_set_int(work->reply, "writtenAgoUsec",
-			     now > seen.written_usec ? (int64_t)(now - seen.written_usec) : 0);
+		json_set_int(work->reply, "writtenAgoUsec", (int64_t)(now - seen.written_usec));
 	else
 		json_set(work->reply, "writtenAgoUsec", NULL);
 	json_set_bool(work->reply, "sawAll", seen.saw_all);

@@ -206,7 +206,7 @@ struct lease_record lease_full(void)
 	r.extensions = UINT32_MAX;
 	r.suspect = moment_full();
 	memset(&r.handoff, 0x5a, sizeof(r.handoff));
-	r.ages = UINT32_MAX;
+	r.told_age_usec = r.heard_slept_usec = r.seen_slept_usec = UINT64_MAX;
 	return r;
 }
 

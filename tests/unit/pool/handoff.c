@@ -98,10 +98,12 @@ Test(handoff, is_dropped_in_its_time_and_not_while_its_lease_lives)
 	world_settle();
 	clock_fake(1, now + 25 * USEC_PER_HOUR, NULL);
 	handoffs_expire(world.pools);
+	world_settle();
 	cr_expect_not_null(left_by(&first), "the same key has to give the same answer");
 	give_back(&second, false);
 	world_settle();
 	handoffs_expire(world.pools);
+	world_settle();
 	cr_expect_null(left_by(&first));
 	cr_expect_not_null(left_by(&second));
 	world_settle();

@@ -32,6 +32,7 @@ static void be_at(int64_t wall, uint64_t boot)
 {
 	clock_fake((uint64_t)((int64_t)wall_usec + wall), boot_usec + boot, NULL);
 	keys_expire(world.pools);
+	world_settle();
 }
 
 static void begin(void)

@@ -7,7 +7,7 @@ struct model model;
 
 static struct when this_moment(void)
 {
-	return (struct when){ model.now, model.wall, model.boot };
+	return (struct when){ model.now, model.slept, model.wall, model.boot };
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -51,9 +51,10 @@ void model_renew(struct model_lease *m)
 	model_hear(m);
 }
 
-static bool was_set_since(const struct when *w)
+/* that moment, as if the machine had not slept since: nobody can give a sign while it does */
+static uint64_t awake(const struct when *w)
 {
-	return w->boot == model.boot && w->wall != model.wall;
+	return w->boot == model.boot ? w->usec + (model.slept - w->slept) : 0;
 }
 
 static bool all_is_known(const struct lease_evidence *e)
@@ -65,23 +66,20 @@ bool model_judge(struct model_lease *m, const struct lease_evidence *e)
 {
 	bool lives = !m->lost && m->bind & (LEASE_BIND_PROCESS | LEASE_BIND_CONNECTION);
 	bool here = m->heard.boot == model.boot;
-	bool seen_here = m->seen.boot == model.boot && m->seen.usec > m->heard.usec;
 	uint64_t sign;
 
 	if (m->lost || !here)
 		return true;
-	if (lives || e->processes == LEASE_SIGN_YES || was_set_since(seen_here ? &m->seen : &m->heard))
+	if (lives || e->processes == LEASE_SIGN_YES)
 		m->seen = this_moment();
 	else if (e->seen_usec && (m->seen.boot != model.boot || e->seen_usec > m->seen.usec))
-		m->seen = (struct when){ e->seen_usec, model.wall, model.boot };
+		m->seen = (struct when){ e->seen_usec, model.slept, model.wall, model.boot };
 	if (e->operation == LEASE_SIGN_YES && m->extensions < 2) {
 		m->extensions++;
 		m->deadline = model.now + EXTENSION;
 		return false;
 	}
-	sign = later(m->heard.usec, model.woke); /* nobody can give one while the machine sleeps */
-	if (m->seen.boot == model.boot)
-		sign = later(sign, m->seen.usec);
+	sign = later(awake(&m->heard), awake(&m->seen));
 	return !lives && e->processes != LEASE_SIGN_YES &&
 	       model.now - sign >= (all_is_known(e) ? ABANDON : ABANDON_UNKNOWN);
 }

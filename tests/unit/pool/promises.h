@@ -23,6 +23,7 @@
 /* a point in time, and how far the wall clock was ahead of it */
 struct when {
 	uint64_t usec;
+	uint64_t slept; /* of that */
 	int64_t wall;
 	unsigned boot;
 };
@@ -54,6 +55,7 @@ extern struct model {
 	struct model_key key[KEYS];
 	uint64_t token[SLOTS];
 	uint64_t now;
+	uint64_t slept; /* the machine, in all */
 	uint64_t woke; /* the machine, in the life of this slotd; 0: it has not slept */
 	int64_t wall; /* ahead of now */
 	unsigned boot;
