@@ -181,7 +181,6 @@ struct waiter {
 	uint64_t since_usec; /* CLOCK_BOOTTIME */
 	uint64_t since_wall_usec;
 	uint64_t deadline_usec; /* CLOCK_BOOTTIME */
-	uint64_t wait_usec;
 	struct slot *slot; /* being prepared for it */
 	struct lease *lease; /* granted; told after the commit */
 	uint64_t number;     /* of its ticket: the lower was first */
@@ -343,6 +342,7 @@ void pool_refuse_waiters(struct pool *pool, const struct refusal *why);
 
 /* ticket.c */
 void ticket_put(struct waiter *w);  /* it has to wait: its place is kept, if it can come back */
+void ticket_prolong(struct waiter *w); /* it was asked again, and waits anew */
 void ticket_drop(struct waiter *w); /* it waits no more */
 bool waiter_goes_away(struct waiter *w); /* its asker is gone; false: nothing is kept */
 bool ticket_load(struct pools *p, const struct ticket_record *rec); /* false: nobody can come back for it */

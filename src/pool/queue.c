@@ -187,8 +187,7 @@ static bool answer_from_key(struct pools *p, const struct acquire_spec *spec, co
 /* from now on, whenever it came */
 static void set_wait(struct waiter *w)
 {
-	w->wait_usec = w->spec.has_wait ? w->spec.wait_usec : DEFAULT_WAIT_USEC;
-	w->deadline_usec = clock_boot_usec() + w->wait_usec;
+	w->deadline_usec = clock_boot_usec() + (w->spec.has_wait ? w->spec.wait_usec : DEFAULT_WAIT_USEC);
 }
 
 /* true: it waits for the new asker now; false: he was refused */
@@ -211,6 +210,7 @@ static bool take_over(struct waiter *w, const struct acquire_spec *spec, const u
 	w->userdata = userdata;
 	w->spec = *spec;
 	set_wait(w);
+	ticket_prolong(w);
 	if (w->timer || w->away_until_usec) {
 		w->away_until_usec = 0;
 		waiter_set_timer(w);

@@ -19,7 +19,7 @@ void ticket_put(struct waiter *w)
 		.number = w->number,
 		.priority = spec->priority,
 		.since = moment_now(),
-		.wait_usec = w->wait_usec,
+		.wait_usec = w->deadline_usec - w->since_usec,
 	};
 
 	if (!spec->key[0] || w->has_ticket)
@@ -36,6 +36,14 @@ void ticket_put(struct waiter *w)
 	w->has_ticket = true;
 	batch_put_ticket(w->pools->batch, &rec);
 	pools_changed(w->pools);
+}
+
+void ticket_prolong(struct waiter *w)
+{
+	if (!w->has_ticket)
+		return;
+	w->has_ticket = false;
+	ticket_put(w);
 }
 
 void ticket_drop(struct waiter *w)

@@ -212,6 +212,18 @@ class Queue(Case):
         slotd.release(granted["lease"])
         self.assertEqual(late.result()["agent"], "k-3")
 
+    def test_who_asks_again_and_waits_anew_does_so_across_the_next_restart(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.acquire("p", bind="manual")
+        self.keyed(slotd, "k-1", wait=4)
+        first = self.waiting(slotd, 1)[0]
+        slotd.restart()
+        self.keyed(slotd, "k-1", wait=60)
+        self.until(lambda: "gone" not in self.waiting(slotd, 1)[0]["reason"], "it is back", 20)
+        self.until(lambda: time.time() * SECOND > first["deadlineAtUsec"], "its first wait would be over", 20)
+        slotd.restart()
+        self.assertEqual(self.waiting(slotd, 1)[0]["sinceAtUsec"], first["sinceAtUsec"])
+
     def test_nobody_is_given_a_slot_who_is_not_there(self):
         slotd = self.one_pool(ready=1, maximum=1)
         held = slotd.acquire("p")
