@@ -29,6 +29,16 @@ class OneAtATime(Case):
         self.assertIn(str(slotd.process.pid), second.log())
         slotd.acquire("p")
 
+    def test_lock_that_a_child_of_a_killed_slotd_still_has_is_waited_for(self):
+        slotd = self.one_pool(ready=1)
+        slotd.kill()
+        with open(os.path.join(slotd.state_dir, "lock"), "rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            slotd.start(wait_for_socket=False)
+            self.holds(slotd.is_running, "it waits", 1)
+        wait.until(slotd.answers, "it has the lock")
+        slotd.wait_ready("p", 1)
+
     def test_second_slotd_on_the_same_socket_does_not_take_it_away(self):
         slotd = self.one_pool()
         second = self.slotd(start=False, name="second")
