@@ -112,6 +112,14 @@ static void give_up(struct worker *w)
 	jobs_look(w->jobs);
 }
 
+/* but not reaped: where there is much to do, the loop comes to the ends of children late */
+static bool has_ended(const struct worker *w)
+{
+	siginfo_t si = { 0 };
+
+	return waitid(P_PID, (id_t)w->pid, &si, WEXITED | WNOHANG | WNOWAIT) == 0 && si.si_pid == w->pid;
+}
+
 static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct worker *w = userdata;
@@ -129,7 +137,9 @@ static int on_timer(sd_event_source *s, uint64_t usec, void *userdata)
 		worker_kill(w);
 		break;
 	case WORKER_DYING:
-		if (w->client || w->late || w->job) {
+		if (has_ended(w)) {
+			set_timer(w, WORKER_DEATH_USEC);
+		} else if (w->client || w->late || w->job) {
 			give_up(w);
 		} else {
 			/* told to end and did not */

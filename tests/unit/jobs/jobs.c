@@ -192,6 +192,26 @@ Test(jobs, stopped_worker_is_killed_at_its_deadline)
 	world_close(&w);
 }
 
+Test(jobs, worker_that_was_not_reaped_in_time_is_not_taken_for_one_that_lives)
+{
+	struct outcome o = { 0 };
+	struct worker *worker;
+	struct world w;
+	struct job *job;
+
+	world_open(&w, 2);
+	make_stopped_worker(&w);
+	job = start(w.site, "one", false, 100 * USEC_PER_MSEC, &o);
+	worker = worker_of(&w, job);
+	while (worker->state != WORKER_DYING)
+		sd_event_run(w.event, 1000);
+	/* the loop is busy elsewhere for longer than a worker may take to die */
+	usleep(WORKER_DEATH_USEC + 100 * USEC_PER_MSEC);
+	cr_assert(run_until(&w, &o.told, 1, 10 * USEC_PER_SEC));
+	cr_expect_eq(o.outcome, JOB_LATE);
+	world_close(&w);
+}
+
 Test(jobs, worker_that_does_not_greet_is_killed)
 {
 	struct outcome o = { 0 };
