@@ -10,6 +10,9 @@ from support.varlink import Error
 class Scenario:
     """A scenario lives for one case."""
 
+    errors = ()  # parts of lines of level error that it may cause
+    rebuilds = False  # it loses what the ledger knew since its last copy
+
     def __init__(self, world):
         self.w = world
 
@@ -170,8 +173,19 @@ class ReleaseRefused(ReleaseClean):
 class ReleaseForced(ReleaseClean):
     """By the name of the slot; nobody may mean the next holder when it is repeated."""
 
+    def prepare(self):
+        self.task = self.w.fresh("task")
+        self.lease = self.w.acquire(branch=self.w.fresh("branch"), task=self.task)
+        self.change(self.lease["path"])
+
     def act(self):
         self.w.call_or(("LeaseGone",), "Release", lease=self.lease["slot"], force=True)
+
+    def verify(self):
+        super().verify()
+        left = self.w.acquire(task=self.task)["handoff"]
+        self.expect(left and (left["lease"], left["reason"]) == (self.lease["lease"], "forced"),
+                    "the next one of the task got %s" % left)
 
 
 class Finish(ReleaseClean):
@@ -191,6 +205,8 @@ class Renew(Scenario):
         self.expect((shown["progress"], shown["message"]) == (50, "half"), "the report is lost")
         self.expect(shown["renewals"] in (self.reply["renewals"], self.reply["renewals"] + 1),
                     "the count is wrong")
+        told = [e["kind"] for e in self.w.events(self.lease)].count("lease_renewed")
+        self.expect(told == shown["renewals"], "told of %d renewals, counted %d" % (told, shown["renewals"]))
 
 
 class Touch(Scenario):
@@ -407,6 +423,9 @@ class Resize(PoolAddPath):
 class Rebuild(Scenario):
     """The ledger is damaged; slotd rebuilds it from the copy and from what is on disk."""
 
+    errors = ("the ledger cannot be used and is rebuilt",)
+    rebuilds = True
+
     def prepare(self):
         self.held = self.w.acquire(bind="manual")
         self.w.slotd.copy_ledger()
@@ -422,6 +441,9 @@ class Rebuild(Scenario):
 
 class LedgerCopy(Scenario):
     """The copy is made by a child, which may be killed as well; one that is whole is always there."""
+
+    errors = ("the ledger cannot be used and is rebuilt",)
+    rebuilds = True
 
     def prepare(self):
         self.w.slotd.copy_ledger()

@@ -6,10 +6,15 @@ import time
 from support import git
 from support.crashfile import CrashFile
 from support.daemon import Slotd
+from support.errors import OF_KILLED_WORKERS, ErrorLines
 from support.invariants import Checker
 from support.varlink import Closed, Error
+from torture.history import Replay
 
-SHORT = {"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s"}
+SHORT = {"ttl": "2s", "grace": "1s", "min_ttl": "1s", "abandon_after": "1s", "warn_before": "1s",
+         "monitor_every": "1s"}
+# silence is noticed soon, and ends nothing
+PATIENT = {**SHORT, "abandon_after": "1h", "silence_multiplier": 1, "max_age": "4s"}
 
 
 class World:
@@ -20,22 +25,29 @@ class World:
         self.repository = git.make(os.path.join(root, "repository"))
         self.second = git.make(os.path.join(root, "second"))
         self.brief = git.make(os.path.join(root, "brief"))
+        self.one = git.make(os.path.join(root, "one"))
         self.origin = git.make(os.path.join(root, "origin"))
         self.counter = 0
         self.crash = CrashFile(os.path.join(root, "crash"))
         self.slotd = Slotd(os.path.join(root, "slotd"), {
             "p": {"path": self.repository, "slots": {"ready": 2, "max": 12}},
             "brief": {"path": self.brief, "slots": {"ready": 1, "max": 4}, "lease": SHORT},
+            "one": {"path": self.one, "slots": {"ready": 1, "max": 1}, "lease": PATIENT},
             "u": {"url": "file://" + self.origin, "slots": {"ready": 1, "max": 4}},
         }, {"workers": 2, "shutdown_timeout": "10s"}, {"SLOTD_CRASH_FILE": self.crash.path})
         self.slotd.start()
-        for pool, count in (("p", 2), ("brief", 1), ("u", 1)):
+        for pool, count in (("p", 2), ("brief", 1), ("one", 1), ("u", 1)):
             self.slotd.wait_ready(pool, count)
         self.checker = Checker(self.slotd)
         self.deaths = 0
-        self.witness = self.slotd.acquire("p", agent="witness", bind="manual", branch="witness")
-        self.checker.granted(self.witness)
+        self.errors, self.log_seen = ErrorLines(), 0
+        self.history, self.counted_before = Replay(), {}
+        self.take_witness()
         self.rest()
+
+    def take_witness(self):
+        """The lease that must never be lost."""
+        self.witness = self.acquire(agent="witness", bind="manual", branch="witness")
 
     def close(self):
         self.crash.reset()
@@ -59,6 +71,11 @@ class World:
                 raise AssertionError("slotd does not come up again:\n" + self.slotd.log()[-4000:])
         return dead
 
+    def forget_memory(self):
+        """What slotd said and did not write down is gone."""
+        self.slotd.kill()
+        self.revive()
+
     def _is_up(self):
         """One try: if there is no slotd, start one, and see whether it answers."""
         if not self.slotd.is_running():
@@ -74,18 +91,27 @@ class World:
 
     def call(self, method, **parameters):
         """A call that is repeated until it was answered."""
+        client, reply = self.call_and_stay(method, **parameters)
+        client.close()
+        return reply
+
+    def call_and_stay(self, method, **parameters):
+        """(the connection, which is the caller's, the reply) of a call that is repeated until it was answered."""
         for _ in range(20):
+            client = None
             try:
-                with self.slotd.client(timeout=60) as c:
-                    return c.call(method, **parameters)
+                client = self.slotd.client(timeout=60)
+                return client, client.call(method, **parameters)
             except TimeoutError as e:
                 raise AssertionError("%s is not answered" % method) from e
             except (OSError, Closed):
-                self.revive()
+                pass
             except Error as e:
                 if e.name != "ShuttingDown":
                     raise
-                self.revive()
+            if client:
+                client.close()
+            self.revive()
         raise AssertionError("%s was never answered" % method)
 
     def call_or(self, accepted, method, **parameters):
@@ -103,6 +129,15 @@ class World:
         self.checker.granted(lease)
         return lease
 
+    def events(self, lease):
+        """All that happened to a lease, as its acquire was answered, oldest first."""
+        for _ in range(20):
+            try:
+                return [e for e in self.slotd.events(lease["sequence"] - 1) if e["lease"] == lease["lease"]]
+            except (OSError, Closed):
+                self.revive()
+        raise AssertionError("the history was never told")
+
     def rest(self):
         """Until nothing moves any more, through any number of deaths."""
         for _ in range(20):
@@ -119,8 +154,8 @@ class World:
 
     # --- what must hold
 
-    def check(self):
-        """After every case."""
+    def check(self, accepted=()):
+        """After every case; accepted: parts of lines of level error that it may cause."""
         self.rest()
         leases = self.slotd.leases()
         if self.witness["lease"] not in leases:
@@ -128,9 +163,35 @@ class World:
         if not git.is_clean(self.witness["path"]):
             raise AssertionError("somebody touched the slot of the witness")
         self.checker.check()
-        complaints = self.slotd.complaints()
-        if complaints:
-            raise AssertionError("\n".join(complaints))
+        wrong = self.slotd.complaints() + self._new_errors(accepted) + self._follow_history()
+        if wrong:
+            raise AssertionError("\n".join(wrong))
+
+    def _new_errors(self, accepted):
+        log = self.slotd.log()
+        new, self.log_seen = log[self.log_seen:], len(log)
+        return self.errors.find(new, (*OF_KILLED_WORKERS, *accepted))
+
+    def _follow_history(self):
+        """What has happened since the last look could have happened, and is counted."""
+        for _ in range(20):
+            self.history.feed(self.slotd.events(self.history.last))
+            leases, stats = self.slotd.leases(), self.slotd.call("Stats")["leases"]
+            if not self.slotd.events(self.history.last):
+                break
+        self.history.compare({lease: info["slot"] for lease, info in leases.items()})
+        self.history.compare_counters(stats, self.counted_before)
+        wrong, self.history.wrong = self.history.wrong, []
+        return wrong
+
+    def forget_history(self):
+        """A ledger that was rebuilt from its copy knows nothing of what came after the copy."""
+        self.rest()
+        self.history = Replay()
+        self.history.last = self.slotd.call("PingHealth")["ledger"]["sequence"]
+        self.history.holder = {info["slot"]: lease for lease, info in self.slotd.leases().items()}
+        self.history.tokens = {slot: token for slot, (token, _) in self.checker.tokens.items()}
+        self.counted_before = self.slotd.call("Stats")["leases"]
 
     def clean_up(self, also=()):
         """Release and remove whatever a case has left, so that the next one finds room."""
