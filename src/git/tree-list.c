@@ -202,8 +202,7 @@ static int bad_name(struct load *load, const char *name, const char *why)
 	return fault(load->f, -EUCLEAN, "the commit has %s: \"%s\"", why, quoted ? quoted : name);
 }
 
-/* unknown and old modes (0100664) mean what git takes them for; 0: no mode */
-static uint32_t mode_canonical(uint32_t mode)
+uint32_t tree_mode_canonical(uint32_t mode)
 {
 	switch (mode & S_IFMT) {
 	case S_IFREG:
@@ -249,7 +248,7 @@ static int load_item(struct load *load, uint32_t mode, const char *name, const g
 		return bad_name(load, name, "a name that may not be in a work tree");
 	if (before + len + 1 > TREE_MAX_PATH)
 		return bad_name(load, name, "a path that is too long");
-	mode = mode_canonical(mode);
+	mode = tree_mode_canonical(mode);
 	if (mode == 0)
 		return bad_name(load, name, "a file of an unknown kind");
 	memcpy(load->path + before, name, len);
@@ -300,7 +299,7 @@ static int load_items(struct load *load, const char *data, size_t size, size_t d
 			mode = mode * 8 + (uint32_t)(*data - '0');
 		}
 		memcpy(oid.id, nul + 1, GIT_OID_RAWSZ);
-		is_dir = mode_canonical(mode) == TREE_MODE_DIR;
+		is_dir = tree_mode_canonical(mode) == TREE_MODE_DIR;
 		if (before && !names_are_sorted(before, before_is_dir, space + 1, is_dir))
 			load->list->odd = true;
 		before = space + 1;

@@ -108,6 +108,9 @@ bool tree_path_is_safe(const char *path, size_t len);
 /* length of the directory part, without its slash; 0 for the top */
 size_t tree_path_dir(const char *path, size_t len);
 
+/* old modes (0100664) mean what git takes them for; 0: no mode */
+uint32_t tree_mode_canonical(uint32_t mode);
+
 void tree_stat_fill(struct tree_stat *ret, const struct stat *st);
 
 #endif
