@@ -55,7 +55,7 @@ struct search {
 	uint64_t until_usec; /* CLOCK_BOOTTIME */
 	uint64_t now_usec;   /* wall clock */
 	dev_t dev;
-	uint64_t newest_usec;
+	uint64_t newest_usec, newest_to_come_usec;
 	unsigned depth;
 	unsigned looked;
 	bool missed; /* something could not be looked at */
@@ -69,7 +69,7 @@ static uint64_t usec_of(const struct timespec *ts)
 
 /*
  * The change time: a file that was unpacked or copied has the modification time of long ago. One that
- * is yet to come is of a wall clock that was set back since: when that was nobody knows, and it hides no other.
+ * is yet to come is of a wall clock that was set back since: it is told apart, and hides no other.
  */
 static void note(struct search *s, const struct stat *st)
 {
@@ -77,6 +77,8 @@ static void note(struct search *s, const struct stat *st)
 
 	if (changed > s->newest_usec && changed <= s->now_usec)
 		s->newest_usec = changed;
+	if (changed > s->newest_to_come_usec && changed > s->now_usec)
+		s->newest_to_come_usec = changed;
 }
 
 static void search_dir(struct search *s, int fd);
@@ -152,6 +154,7 @@ static void find_newest(int slot_fd, int admin_fd, uint64_t usec, struct worktre
 		return;
 	search_dir(&s, fd);
 	ret->written_usec = s.newest_usec;
+	ret->to_come_usec = s.newest_to_come_usec;
 	ret->saw_all = !s.missed;
 }
 

@@ -103,6 +103,7 @@ int worktree_is_unfinished(struct repo *repo, const char *name, struct fault *f)
 struct worktree_observation {
 	const char *operation; /* "merge", "rebase", ..., "unmerged paths"; "": none; NULL: it cannot be told */
 	uint64_t written_usec; /* wall clock; the latest change of a file or directory that was seen; 0: none was */
+	uint64_t to_come_usec; /* likewise, of those whose time is still to come: the clock was set back; 0: none */
 	bool saw_all; /* else a later one may have been missed */
 };
 

@@ -73,6 +73,14 @@ static void finish_if_done(struct inquiry *q)
 
 /* --- the slot --- */
 
+static bool take_usec(json_object *params, const char *key, uint64_t *ret)
+{
+	int64_t usec = json_get_int(params, key, -1);
+
+	*ret = usec < 0 ? 0 : (uint64_t)usec;
+	return usec >= 0;
+}
+
 static void on_observed(const struct job_result *r, void *userdata)
 {
 	struct inquiry *q = userdata;
@@ -89,9 +97,9 @@ static void on_observed(const struct job_result *r, void *userdata)
 		e->operation = LEASE_SIGN_NO;
 	if (r->outcome == JOB_DONE)
 		e->unread = !json_get_bool(r->params, "sawAll", false);
-	if (r->outcome == JOB_DONE && json_object_object_get(r->params, "writtenAgoUsec")) {
-		q->result.was_written = true;
-		q->result.written_ago_usec = json_get_int(r->params, "writtenAgoUsec", 0);
+	if (r->outcome == JOB_DONE) {
+		q->result.has_written = take_usec(r->params, "writtenAgoUsec", &q->result.written_ago_usec);
+		q->result.has_written_ahead = take_usec(r->params, "writtenAheadUsec", &q->result.written_ahead_usec);
 	}
 	if (r->outcome != JOB_DONE)
 		log_info("a slot could not be looked at: %s slot=%s", r->message,

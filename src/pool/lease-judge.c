@@ -61,26 +61,38 @@ static bool is_of_this_boot(const struct moment *m)
 	return m->wall_usec && boot_id_is_same(&m->boot, clock_boot_id());
 }
 
-/*
- * When something was written last, as CLOCK_BOOTTIME; 0: nobody can tell. The times of files are those of
- * the wall clock: if that was set since the last sign, by delta, what is from before then is as much
- * older or younger than it looks. The younger reading counts; a time that is still to come says nothing.
- */
-static uint64_t written_at(const struct lease_record *r, const struct inquiry_result *found, uint64_t now)
+/* by how much the wall clock was set ahead since the last sign; negative: back */
+static int64_t clock_was_set_by(const struct lease_record *r)
 {
 	bool was_seen = is_of_this_boot(&r->seen) && r->seen.boot_usec > r->heard.boot_usec;
 	const struct moment *last = was_seen ? &r->seen : &r->heard;
-	int64_t ago = found->written_ago_usec, delta = 0;
 
-	if (!found->was_written)
-		return found->evidence.seen_usec;
-	if (is_of_this_boot(last))
-		delta = (int64_t)(moment_wall_usec(last) - last->wall_usec);
-	if (ago < 0 || (delta > 0 && ago >= delta))
-		ago -= delta;
-	if (ago < 0 || (uint64_t)ago > now)
-		return 0;
-	return now - (uint64_t)ago;
+	return is_of_this_boot(last) ? (int64_t)(moment_wall_usec(last) - last->wall_usec) : 0;
+}
+
+static uint64_t back_from(uint64_t now, uint64_t ago)
+{
+	return ago < now ? now - ago : 0;
+}
+
+/*
+ * When something was written last, as CLOCK_BOOTTIME; 0: nobody can tell. The times of files are those of
+ * the wall clock: if that was set since the last sign, what is from before then is as much older or
+ * younger than it looks. The younger reading counts.
+ */
+static uint64_t written_at(const struct lease_record *r, const struct inquiry_result *found, uint64_t now)
+{
+	int64_t set_by = clock_was_set_by(r);
+	uint64_t ahead = set_by > 0 ? (uint64_t)set_by : 0, back = set_by < 0 ? (uint64_t)-set_by : 0;
+	uint64_t ago = found->written_ago_usec, at = 0, before = 0;
+
+	if (found->has_written)
+		at = back_from(now, ago >= ahead ? ago - ahead : ago);
+	if (found->has_written_ahead && found->written_ahead_usec <= back)
+		before = back_from(now, back - found->written_ahead_usec);
+	if (before > at)
+		at = before;
+	return found->evidence.seen_usec > at ? found->evidence.seen_usec : at;
 }
 
 /* a process that was seen is a sign of that moment, also when it is gone at the next look */

@@ -158,8 +158,9 @@ struct inquiry_result {
 	struct lease_evidence evidence; /* what inquiry.c knows of it */
 	char operation[40];
 	unsigned n_processes;
-	bool was_written;	  /* something was, by the times of its files: */
-	int64_t written_ago_usec; /* by the wall clock; negative: that time is still to come */
+	bool has_written, has_written_ahead; /* by the wall clock and the times of files: */
+	uint64_t written_ago_usec;
+	uint64_t written_ahead_usec; /* when that time is still to come: the clock was set back */
 };
 
 struct key {

@@ -370,6 +370,14 @@ int job_slot_remove(struct work *work)
 
 /* --- observe --- */
 
+/* the clock may have been set while it was looked */
+static json_object *since_or_null(uint64_t from, uint64_t to)
+{
+	if (from == 0 || to == 0)
+		return NULL;
+	return json_object_new_int64(to > from ? (int64_t)(to - from) : 0);
+}
+
 int job_slot_observe(struct work *work)
 {
 	struct worker *w = work->worker;
@@ -387,10 +395,8 @@ int job_slot_observe(struct work *work)
 	if (r < 0)
 		return r;
 	json_set_string(work->reply, "operation", seen.operation);
-	if (seen.written_usec)
-		json_set_int(work->reply, "writtenAgoUsec", (int64_t)(now - seen.written_usec));
-	else
-		json_set(work->reply, "writtenAgoUsec", NULL);
+	json_set(work->reply, "writtenAgoUsec", since_or_null(seen.written_usec, now));
+	json_set(work->reply, "writtenAheadUsec", since_or_null(now, seen.to_come_usec));
 	json_set_bool(work->reply, "sawAll", seen.saw_all);
 	return 0;
 }

@@ -166,7 +166,8 @@ class Handoff(Case):
         before = self.lost(slotd, task="T-1")["lease"]
         self.assert_error("LeaseGone", slotd.call, "Finish", lease=before, state="done",
                           message="pushed")
-        left = slotd.acquire("p", task="T-1")["handoff"]
+        self.assertIsNone(slotd.acquire("p", task="T-1")["handoff"], "there is nothing to go on with")
+        left = slotd.acquire("p", resume="T-1")["handoff"]
         self.assertEqual((left["progress"], left["message"]), (60, "pushed"))
         self.assertIn("It declared its work done.", left["instructions"])
 
