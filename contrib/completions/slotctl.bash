@@ -58,7 +58,8 @@ _slotctl_commands() {
 _slotctl_value() {
 	case $1 in
 	--priority) echo 'critical high medium low' ;;
-	--bind) echo 'ttl manual' ;;
+	--bind) echo 'ttl process manual' ;;
+	--label) echo 'simple complex research epic' ;;
 	--slot) _slotctl_names slot slots ;;
 	--state)
 		case $2 in
@@ -94,7 +95,7 @@ _slotctl() {
 	--socket | --path)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
-	--priority | --bind | --slot | --state)
+	--priority | --bind | --label | --slot | --state)
 		COMPREPLY=($(compgen -W "$(_slotctl_value "$prev" "$command")" -- "$cur"))
 		return ;;
 	esac

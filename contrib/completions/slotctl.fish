@@ -70,11 +70,11 @@ for command in acquire run
     complete -c slotctl -n "__slotctl_is $command" -l ttl -x -d 'time to live'
     complete -c slotctl -n "__slotctl_is $command" -l key -x -d 'same key, same lease'
     complete -c slotctl -n "__slotctl_is $command" -l priority -xa 'critical high medium low'
-    complete -c slotctl -n "__slotctl_is $command" -l label -x -d 'a label'
+    complete -c slotctl -n "__slotctl_is $command" -l label -xa 'simple complex research epic' -d 'a label'
     complete -c slotctl -n "__slotctl_is $command" -l resume -x -d 'go on with this lease, task or branch'
     complete -c slotctl -n "__slotctl_is $command" -l estimate -x -d 'how long it will take'
     complete -c slotctl -n "__slotctl_is $command" -l meta -x -d 'a note, K=V'
-    complete -c slotctl -n "__slotctl_is $command" -l bind -xa 'ttl manual'
+    complete -c slotctl -n "__slotctl_is $command" -l bind -xa 'ttl process manual'
     complete -c slotctl -n "__slotctl_is $command" -l no-start -d 'do not start a daemon'
     complete -c slotctl -n "__slotctl_is $command" -l no-create -d 'do not make a pool'
 end

@@ -383,10 +383,13 @@ bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32
 {
 	struct handoff *h = handoff_find(p, lease);
 
+	/* who has declared his end has said all */
+	if (h && h->rec.declared)
+		return false;
 	/* a report that was overtaken by a later one is no news, nor is one that is repeated */
 	if (!h || h->rec.uid != uid || (progress >= 0 && progress < h->rec.progress))
 		return false;
-	if (progress <= h->rec.progress && (!declared || declared == h->rec.declared) &&
+	if (progress <= h->rec.progress && !declared &&
 	    (!message || strncmp(message, h->rec.message, sizeof(h->rec.message) - 1) == 0))
 		return false;
 	batch_save(p->batch, &h->rec, sizeof(h->rec));

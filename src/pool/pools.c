@@ -90,6 +90,7 @@ int pools_commit(struct pools *p, struct fault *f)
 	r = batch_commit(p->batch, f);
 	if (r < 0) {
 		log_error("the ledger could not be written, nothing was changed: %s", f->text);
+		snprintf(p->unwritten, sizeof(p->unwritten), "%s", f->text);
 		/* what memory was put back to has to be looked at again, but not at full speed */
 		pools_look_later(p, USEC_PER_SEC);
 		list_for_each(pool, &p->pools, link)
@@ -98,6 +99,7 @@ int pools_commit(struct pools *p, struct fault *f)
 			sd_event_exit(p->event, EXIT_FAILURE);
 		return r;
 	}
+	p->unwritten[0] = '\0';
 	announce_events(p);
 	return 0;
 }
@@ -135,6 +137,11 @@ void pools_after_commit(struct pools *p, batch_after_fn fn, void *arg)
 {
 	batch_after(p->batch, fn, arg);
 	pools_changed(p);
+}
+
+const char *pools_unwritten(const struct pools *p)
+{
+	return p->unwritten;
 }
 
 bool pools_commit_is_due(const struct pools *p)

@@ -83,6 +83,7 @@ void pools_commit_if_large(struct pools *p);
 int pools_commit(struct pools *p, struct fault *f);
 /* run when what this turn has changed is on disk, or could not be written; also when it has changed nothing */
 void pools_after_commit(struct pools *p, batch_after_fn fn, void *arg);
+const char *pools_unwritten(const struct pools *p); /* why the last commit failed; "": it did not */
 bool pools_commit_is_due(const struct pools *p); /* this turn has changed something, or is about to */
 
 struct pool *pools_find(struct pools *p, const char *name);

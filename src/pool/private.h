@@ -42,6 +42,7 @@ struct pools {
 	struct map *handoff_names;     /* the newest of a task, of a branch */
 	unsigned n_handoffs;
 	uint64_t last_ticket;
+	char unwritten[REASON_SIZE]; /* why the last commit failed; "": it did not */
 	struct lease_stats_record stats;
 	bool stats_changed; /* in this batch */
 	unsigned n_ended_keys;

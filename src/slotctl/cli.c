@@ -6,14 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "slotctl/daemon.h"
 #include "slotctl/out.h"
 #include "slotd/slot.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/json.h"
 #include "util/parse.h"
 #include "util/text.h"
+
+#define PATIENCE_USEC (3 * USEC_PER_SEC) /* with a slotd that does not listen */
 
 void cli_deinit(struct cli *cli)
 {
@@ -166,7 +170,11 @@ static const char *objection(const char *parameter)
 		{ "agent", "it is too long" },
 		{ "task", "it is too long" },
 		{ "key", "it is too long" },
-		{ "message", "it is too long" },
+		{ "message", "it may have 255 bytes, and nothing was done" },
+		{ "resume", "it is too long" },
+		{ "bind", "it is one of ttl, process, process:PID and manual, or several joined by +" },
+		{ "estimateUsec", "--estimate wants more than 0" },
+		{ "labels", "a label has no comma, and all together are 127 bytes at most" },
 		{ "meta", "all of it together is too long" },
 		{ "ttlUsec", "--ttl wants more than 0" },
 	};
@@ -318,6 +326,32 @@ static enum exit_status fail_connect(struct cli *cli, int code)
 			*message ? message : strerror(-code));
 }
 
+/* what an agent says of its lease must not be lost because slotd is just being started again */
+static bool is_about_lease(const struct cli *cli)
+{
+	static const char *const names[] = { "release", "renew", "touch", "finish" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (strcmp(cli->command->name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+static int connect_patiently(struct cli *cli)
+{
+	uint64_t until = clock_boot_usec() + (is_about_lease(cli) ? PATIENCE_USEC : 0);
+	int r;
+
+	if (cli->timeout_usec > 0 && until > clock_boot_usec() + cli->timeout_usec)
+		until = clock_boot_usec() + cli->timeout_usec;
+	while ((r = slot_client_connect(cli->client)) == -ENOENT || r == -ECONNREFUSED) {
+		if (clock_boot_usec() >= until)
+			break;
+		usleep(100000);
+	}
+	return r;
+}
+
 enum exit_status cli_connect(struct cli *cli, bool may_start)
 {
 	struct fault f = FAULT_NONE;
@@ -332,7 +366,7 @@ enum exit_status cli_connect(struct cli *cli, bool may_start)
 				cli->socket, strerror(-r));
 	if (cli->timeout_usec > 0)
 		slot_client_set_timeout(cli->client, cli->timeout_usec);
-	r = slot_client_connect(cli->client);
+	r = connect_patiently(cli);
 	if ((r == -ENOENT || r == -ECONNREFUSED) && may_start && cli->scope == DAEMON_USER &&
 	    !cli_flag(cli, "no-start")) {
 		r = daemon_start(cli, &f);

@@ -220,6 +220,18 @@ static enum exit_status check_binding(struct cli *cli)
 	return EXIT_STATUS_DONE;
 }
 
+/* an empty variable of a script, which would silently mean nothing */
+static enum exit_status check_empty(struct cli *cli)
+{
+	static const char *const fields[] = { "key", "resume", "bind", "agent", "task", "branch", "ref" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+		if (text_is_equal(json_get_string(cli->fields, fields[i]), ""))
+			return cli_fail(cli, EXIT_STATUS_USAGE, "--%s is empty: give it a value, or leave it away",
+					fields[i]);
+	return EXIT_STATUS_DONE;
+}
+
 /* what no daemon would accept is refused before one is asked, or started */
 static enum exit_status check_values(struct cli *cli)
 {
@@ -239,6 +251,8 @@ static enum exit_status check_values(struct cli *cli)
 			return cli_fail(cli, EXIT_STATUS_USAGE, "--%s cannot be \"%s\": %s",
 					checks[i].field, value, why);
 	}
+	if (check_empty(cli) != EXIT_STATUS_DONE)
+		return EXIT_STATUS_USAGE;
 	return check_binding(cli);
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "lease/policy.h"
 #include "slotd/methods.h"
 #include "util/cleanup.h"
 #include "util/parse.h"
@@ -135,6 +136,21 @@ static void say_time(const struct lease_record *r, json_object *list)
 		say(list, "Its time ended %s ago; it can still be renewed.", age);
 }
 
+static const char *words_of_status(const char *status)
+{
+	static const struct {
+		const char *status, *words;
+	} known[] = { { "renewed", "active" },
+		      { "expiring_soon", "about to run out" },
+		      { "grace", "in its grace" },
+		      { "expired", "past its grace" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (strcmp(known[i].status, status) == 0)
+			return known[i].words;
+	return status;
+}
+
 static void say_lease(const struct subject *s, json_object *list)
 {
 	const struct lease_record *r = lease_record(s->lease);
@@ -143,7 +159,13 @@ static void say_lease(const struct subject *s, json_object *list)
 	format_age(moment_age_usec(&r->acquired), held);
 	say(list, "%s%s holds it for %s%s%s; its lease is %s, renewed %u %s.",
 	    r->agent[0] ? "Agent " : "Somebody", r->agent, held, r->task[0] ? ", for " : "", r->task,
-	    lease_status(s->lease), r->renewals, text_plural(r->renewals, "time", "times"));
+	    words_of_status(lease_status(s->lease)), r->renewals, text_plural(r->renewals, "time", "times"));
+	if (r->stuck)
+		say(list, "It may be stuck: renewed %u times, the last %u without progress.", r->renewals,
+		    r->without_progress);
+	if (r->extensions)
+		say(list, "It was extended %u of %d times for an operation in progress.", r->extensions,
+		    LEASE_EXTENSIONS);
 	if (r->progress >= 0)
 		say(list, "It reported %d %% done.", r->progress);
 	if (r->message[0])

@@ -114,7 +114,10 @@ static json_object *instructions_of(struct slotd *d, const struct handoff_record
 	say_branch(&l, r, pools_find(d->pools, r->pool), branch);
 	say_reports(&l, r);
 	say_work(d, &l, r);
-	add(&l, "Continue from there; do not start again.");
+	if (r->declared == LEASE_DECLARED_DONE)
+		add(&l, "Its holder said that it was done: look whether anything is left to do; do not start again.");
+	else
+		add(&l, "Continue from there; do not start again.");
 	return l.list;
 }
 

@@ -294,6 +294,12 @@ static int fill_bind(struct rpc_call *call, json_object *params, struct acquire_
 		text = pool_conf(spec->pool)->lease.bind;
 	if (parse_bind(call, text, &spec->bind, &pid) < 0)
 		return -EINVAL;
+	/* who asks for somebody else, as slotctl does, hangs up at once */
+	if (spec->bind_by_pool && spec->bind & LEASE_BIND_CONNECTION &&
+	    spec->pid != (uint32_t)rpc_call_peer(call)->pid) {
+		spec->bind &= (uint8_t)~LEASE_BIND_CONNECTION;
+		spec->bind |= spec->bind ? 0 : LEASE_BIND_TTL;
+	}
 	if (spec->bind & LEASE_BIND_CONNECTION)
 		spec->conn_id = rpc_call_conn_id(call);
 	if (!(spec->bind & LEASE_BIND_PROCESS))
@@ -443,14 +449,20 @@ static const struct report no_report = { -1, NULL, LEASE_DECLARED_NONE };
 static void answer_gone(struct slotd *d, struct rpc_call *call, const struct id *id,
 			const struct report *report)
 {
-	char text[ID_TEXT_SIZE];
+	const struct handoff *left = handoff_find(d->pools, id);
+	char text[ID_TEXT_SIZE], ago[DURATION_TEXT_SIZE];
 
 	id_to_string(id, text);
 	if (handoff_report(d->pools, id, rpc_call_peer(call)->uid, report->progress, report->message,
 			   report->declared))
 		answer_error_after_commit(d, call, "io.slotd.pool.LeaseGone",
 					  "lease %.8s has ended; the report is kept for whoever goes on with "
-					  "its work", text);
+					  "its work: slotctl acquire --resume %s", text, text);
+	else if (left)
+		rpc_error(call, "io.slotd.pool.LeaseGone", NULL,
+			  "lease %.8s ended %s ago (%s); see: slotctl explain %s", text,
+			  format_age(moment_age_usec(&handoff_record(left)->ended), ago),
+			  handoff_record(left)->reason[0] ? handoff_record(left)->reason : "released", text);
 	else
 		rpc_error(call, "io.slotd.pool.LeaseGone", NULL,
 			  "lease %.8s has ended: expired, released or never given", text);

@@ -28,7 +28,7 @@ static json_object *ledger_health(struct slotd *d)
 	struct fault f = FAULT_NONE;
 	json_object *o = json_object_new_object();
 
-	json_set_bool(o, "ok", ledger_info(pools_ledger(d->pools), &info, &f) == 0);
+	json_set_bool(o, "ok", ledger_info(pools_ledger(d->pools), &info, &f) == 0 && !pools_unwritten(d->pools)[0]);
 	json_set_int(o, "mapBytes", (int64_t)info.map_bytes);
 	json_set_int(o, "usedBytes", (int64_t)info.used_bytes);
 	json_set_int(o, "commits", (int64_t)info.commits);
@@ -68,6 +68,8 @@ static json_object *list_stuck(struct slotd *d)
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
 		if (pool_problem(pool)[0])
 			add_stuck(list, "pool", pool_record(pool)->name, pool_problem(pool));
+	if (pools_unwritten(d->pools)[0])
+		add_stuck(list, "ledger", NULL, pools_unwritten(d->pools));
 	jobs_each_stuck(d->jobs, add_stuck_worker, list);
 	if (jobs_shortage(d->jobs)[0])
 		add_stuck(list, "jobs", NULL, jobs_shortage(d->jobs));

@@ -159,6 +159,45 @@ class Bindings(Case):
         self.assertTrue(os.path.isdir(done.stdout.strip()), done.stderr)
         self.assertEqual(len(slotd.leases()), 2)
 
+    def test_a_pool_s_connection_is_not_slotctl_s(self):
+        slotd = self.pool(bind="connection")
+        self.ok(slotd, "acquire", "p")
+        (entry,) = slotd.leases().values()
+        self.assertEqual((entry["bind"], entry["status"]), ("ttl", "active"))
+        client = slotd.client()
+        self.addCleanup(client.close)
+        lease = client.call("Acquire", pool="p")["lease"]
+        self.assertEqual(slotd.leases()[lease]["bind"], "connection")
+
+    # a harness that connects, and whose child goes on with the connection
+    HANDED_ON = """import json, os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+if os.fork():
+    os._exit(0)
+answer = b""
+for _ in range(2):
+    s.sendall(json.dumps({"method": "io.slotd.pool.Touch", "parameters": {"lease": sys.argv[2]}}).encode() + b"\\0")
+    while not answer.endswith(b"\\0"):
+        answer += s.recv(65536)
+    print(json.loads(answer[:-1])["parameters"]["expiresAtUsec"], flush=True)
+    answer = b""
+    sys.stdin.readline()
+"""
+
+    def test_a_connection_that_was_handed_on_is_alive(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        lease = slotd.acquire("p")
+        agent = subprocess.Popen([sys.executable, "-c", self.HANDED_ON, slotd.socket, lease["lease"]],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        agent.wait()
+        first = int(agent.stdout.readline())
+        agent.stdin.write(b"\n")
+        agent.stdin.flush()
+        self.assertGreater(int(agent.stdout.readline()), first)
+        agent.stdin.close()
+        agent.stdout.close()
+
     # one that dies with words on its lips: they are read after its end
 
     LAST_WORDS = """import json, socket, sys

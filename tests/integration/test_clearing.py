@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 from support import git, slotctl
 from support.case import Case
@@ -73,6 +74,15 @@ class Clearing(Case):
         slotd.release(self.held["lease"])
         self.assertEqual(there.result()["agent"], "there")
         there.close()
+
+    def test_nothing_to_clear_is_answered_at_once_and_holds_up_nobody(self):
+        slotd = self.one_pool(ready=1, maximum=1)
+        slotd.wait_quiet()
+        began = time.monotonic()
+        for _ in range(2):
+            self.assertEqual(slotd.call("PingCleanup")["cleared"], [])
+            slotd.call("Status")
+        self.assertLess(time.monotonic() - began, 5)
 
     # --- reset
 

@@ -179,6 +179,34 @@ class Handoff(Case):
         self.assertNotIn("report is kept", error.message)
         self.assertEqual(slotd.call("Stats")["leases"]["lateReports"], 0)
 
+    def test_a_task_that_is_named_like_a_slot_hides_nothing(self):
+        slotd = self.pool()
+        first = slotd.acquire("p", task="T", branch="b1")
+        git.write(first["path"], "unsaved", "u\n")
+        self.gone(slotd, first)
+        slotd.release(slotd.acquire("p", task=first["slot"])["lease"])
+        self.assertTrue(any(first["path"] in line for line in
+                            slotd.call("Handoff", what="T")["handoff"]["instructions"]))
+        self.assertEqual(slotd.call("Handoff", what=first["slot"])["handoff"]["lease"], first["lease"])
+
+    def test_letters_are_not_cut(self):
+        slotd = self.pool()
+        lease = slotd.acquire("p", agent="anna")
+        slotd.call("Finish", lease=lease["lease"], state="failed", message="a" + "\u00e9" * 120)
+        for method, parameters in (("Explain", {"what": lease["slot"]}), ("Events", {}), ("Handoff", {"what": lease["slot"]})):
+            slotd.call(method, **parameters)
+        result = self.assert_exit(4, self.slotctl(slotd, "acquire", "p", "--resume", "a" + "\u00e9" * 60))
+        self.assertIn("nothing is left of a\u00e9", result.err)
+
+    def test_the_first_declaration_is_final(self):
+        slotd = self.pool()
+        lease = slotd.acquire("p", task="T-1")["lease"]
+        slotd.call("Finish", lease=lease, state="failed", message="needs a key")
+        error = self.assert_error("LeaseGone", slotd.call, "Finish", lease=lease, state="done")
+        self.assertNotIn("report is kept", error.message)
+        left = slotd.acquire("p", task="T-1")["handoff"]
+        self.assertEqual((left["reason"], left["message"]), ("failed", "needs a key"))
+
     # --- the command line
 
     def test_the_command_says_it_in_sentences(self):

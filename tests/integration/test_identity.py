@@ -3,8 +3,8 @@
 import os
 import unittest
 
-from support import elsewhere
-from support.case import Case
+from support import elsewhere, git
+from support.case import Case, Error
 
 NOBODY = 65534
 
@@ -24,6 +24,30 @@ class SecondUid(Case):
     def nobody(self, slotd, method, **parameters):
         return elsewhere.call(slotd.socket, method, uid=NOBODY, **parameters)
 
+    def test_a_reset_takes_only_slots_of_pools_that_one_operates(self):
+        pools = {name: {"path": git.make(self.path(name)), "slots": {"ready": 1, "max": 2}, "access": access}
+                 for name, access in (("a", {"operators": ["nobody"]}), ("b", {"operators": ["daemon"]}))}
+        slotd = self.slotd(pools)
+        self.let_in(slotd)
+        for name in pools:
+            slotd.wait_ready(name)
+        held = slotd.acquire("b")["lease"]
+        self.assertEqual({s["slot"] for s in self.nobody(slotd, "PingReset")["slots"]}, {"a-1"})
+        self.assertIn(held, slotd.leases())
+        slotd.pools["a"]["access"] = {}
+        slotd.write_config()
+        self.until(lambda: self.refused(slotd, "PingReset"), "who operates no pool may not", 20)
+        self.assertTrue(self.refused(slotd, "PingCleanup", all=True))
+        self.assertTrue(self.refused(slotd, "Stats"))
+        self.assertEqual(self.nobody(slotd, "PingCleanup")["cleared"], [])
+
+    def refused(self, slotd, method, **parameters):
+        try:
+            self.nobody(slotd, method, **parameters)
+        except Error as error:
+            return error.name == "NotPermitted"
+        return False
+
     def test_socket_is_for_owner_and_group_only(self):
         slotd = self.one_pool()
         self.assertEqual(os.stat(slotd.socket).st_mode & 0o777, 0o660)
@@ -41,7 +65,6 @@ class SecondUid(Case):
             slotd.stop()
 
     def repository_once(self):
-        from support import git
         return git.make(self.path("r%d" % len(self.daemons)))
 
     def test_stranger_may_neither_observe_nor_operate(self):

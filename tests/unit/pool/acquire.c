@@ -297,3 +297,30 @@ Test(acquire, paused_draining_and_isolated_pools_are_unavailable_even_to_who_wai
 	cr_expect_not_null(strstr(a.text, "pool p has 1 slot, and it is isolated; p-1: test"), "%s",
 			   a.text);
 }
+
+Test(acquire, all_that_waited_with_a_key_keep_their_places_over_a_restart)
+{
+	struct acquire_spec spec = spec_of("holder");
+	struct answer held, a[4];
+	struct waiter *w;
+	unsigned n = 0;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &held);
+	for (int i = 0; i < 4; i++) {
+		spec = spec_waiting("anna", USEC_PER_HOUR);
+		snprintf(spec.key, sizeof(spec.key), "k%d", i);
+		ask(&spec, &a[i]);
+	}
+	world_settle();
+	world.conf->limits.pending_per_uid = 2;
+	world_restart(false);
+	world_settle();
+	list_for_each(w, &world.pool->waiters, link)
+		n += w->away_until_usec != 0;
+	cr_expect_eq(n, 4);
+	give_back(&held, false);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	world_settle();
+	cr_expect_eq(count(SLOT_STATE_LEASED), 0, "nobody is given a slot who is not there");
+}

@@ -268,3 +268,28 @@ Test(bind, a_look_for_processes_that_hangs_is_ended_and_reaped)
 	}
 	RUN_UNTIL(kill(child, 0) < 0);
 }
+
+Test(bind, connection_that_could_not_be_recorded_is_not_the_lease_s)
+{
+	struct acquire_spec spec = spec_waiting("anna", USEC_PER_MIN);
+	struct answer a, b;
+
+	world_add_pool(1, 1);
+	strcpy(spec.key, "k");
+	spec.bind = LEASE_BIND_CONNECTION;
+	spec.conn_id = 11;
+	ask_and_wait(&spec, &a);
+	pools_conn_gone(world.pools, 11);
+	world_settle();
+	lease_renew(lease_of(&a), -1, NULL, false);
+	world_settle();
+	cr_assert_eq(lease_of(&a)->rec.bind, LEASE_BIND_TTL, "it lives by its reports now");
+	spec.conn_id = 12;
+	break_ledger();
+	ask_and_wait(&spec, &b);
+	mend_ledger();
+	cr_assert_str_eq(b.error, "LedgerFailed");
+	pools_conn_gone(world.pools, 12);
+	world_settle();
+	cr_expect_eq(lease_of(&a)->rec.bound_end.wall_usec, 0);
+}

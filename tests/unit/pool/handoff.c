@@ -130,3 +130,75 @@ Test(handoff, what_came_to_its_end_is_given_only_to_who_asks)
 	cr_expect_str_eq(lease_record(lease_of(&third))->task, "T");
 	cr_expect_str_eq(third.slot, first.slot);
 }
+
+Test(handoff, same_request_again_means_what_it_meant_first)
+{
+	struct acquire_spec spec = on_task("T"), other;
+	struct answer lost, first, again, third;
+	struct waiter *w;
+
+	world_add_pool(2, 2);
+	strcpy(spec.branch, "work");
+	ask_and_wait(&spec, &lost);
+	lose(&lost);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 2);
+	spec = spec_waiting("bert", USEC_PER_MIN);
+	strcpy(spec.key, "k");
+	strcpy(spec.resume, "T");
+	spec.branch_by_pool = true;
+	w = ask(&spec, &first);
+	RUN_UNTIL(w->slot); /* it is being prepared, with the branch */
+	ask(&spec, &again);
+	cr_expect_str_eq(w->spec.branch, "work");
+	other = spec_waiting("carl", USEC_PER_MIN);
+	strcpy(other.branch, "work");
+	ask(&other, &third);
+	RUN_UNTIL(again.told && third.told);
+	cr_expect_str_eq(first.error, "Conflict");
+	cr_expect_str_eq(lease_record(lease_of(&again))->branch, "work");
+	cr_expect_str_eq(third.error, "BranchInUse");
+}
+
+Test(handoff, drop_that_cannot_be_recorded_drops_nothing)
+{
+	struct acquire_spec spec = on_task("T");
+	uint64_t now = clock_boot_usec();
+	struct answer a;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	lose(&a);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	world_settle();
+	clock_fake(1, now + 25 * USEC_PER_HOUR, NULL);
+	break_ledger();
+	handoffs_expire(world.pools);
+	world_settle();
+	mend_ledger();
+	cr_expect_not_null(left_by(&a));
+	handoffs_expire(world.pools);
+	world_settle();
+	cr_expect_null(left_by(&a));
+	clock_real();
+}
+
+Test(handoff, a_key_that_expires_in_each_round_keeps_none)
+{
+	struct acquire_spec spec = on_task("T");
+	uint64_t wall = clock_wall_usec(), boot = clock_boot_usec();
+	struct answer a;
+
+	world_add_pool(1, 1);
+	strcpy(spec.key, "k");
+	ask_and_wait(&spec, &a);
+	lose(&a);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	world_settle();
+	clock_fake(wall + 26 * USEC_PER_HOUR, boot + 26 * USEC_PER_HOUR, NULL);
+	keys_expire(world.pools);
+	handoffs_expire(world.pools);
+	world_settle();
+	cr_expect_eq(world.pools->n_ended_keys, 0);
+	cr_expect_eq(world.pools->n_handoffs, 0);
+	clock_real();
+}

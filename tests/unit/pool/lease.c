@@ -260,3 +260,66 @@ Test(lease, one_released_when_its_warning_is_due_ends)
 		sd_event_run(world.event, 20000);
 	}
 }
+
+Test(lease, max_age_that_was_raised_holds_from_what_was_told_last)
+{
+	static const struct inquiry_result nothing;
+	struct acquire_spec spec = spec_of("anna");
+	struct conf_pool *conf;
+	struct answer a;
+	struct lease *l;
+
+	world_add_pool(1, 1);
+	conf = world.pool->own_conf;
+	spec.bind = LEASE_BIND_MANUAL;
+	ask_and_wait(&spec, &a);
+	l = lease_of(&a);
+	conf->lease.max_age_usec = USEC_PER_MIN;
+	pass(10 * USEC_PER_HOUR);
+	lease_judge_now(l, &nothing);
+	conf->lease.max_age_usec = USEC_PER_DAY;
+	cr_expect_eq(lease_age_look(l), clock_boot_usec() + USEC_PER_DAY);
+	conf->lease.max_age_usec = 0;
+	cr_expect_eq(lease_age_look(l), UINT64_MAX);
+}
+
+/* hours until a silent lease of abandon_after 24 h is over; at most 60 days */
+static unsigned hours_until_over(bool sleeps, uint64_t step_usec)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct answer a;
+	unsigned hours = 0;
+
+	world_add_pool(1, 1);
+	world.pool->own_conf->lease.abandon_after_usec = USEC_PER_DAY;
+	world.pool->own_conf->lease.max_age_usec = 0;
+	ask_and_wait(&spec, &a);
+	world_settle();
+	while (lease_of(&a) && hours < 60 * 24) {
+		bool asleep = sleeps && hours % 24 >= 16;
+		uint64_t slept = clock_slept_usec() + (asleep ? USEC_PER_HOUR : 0);
+		uint64_t set = hours % 24 == 8 ? step_usec : 0;
+
+		hours++;
+		clock_fake(clock_wall_usec() + USEC_PER_HOUR + set, clock_boot_usec() + USEC_PER_HOUR, NULL);
+		clock_fake_sleep(slept);
+		leases_note_sleep(world.pools);
+		if (!asleep && lease_is_past_grace(lease_of(&a)))
+			find_nothing(lease_of(&a));
+	}
+	return hours;
+}
+
+Test(lease, one_that_is_dead_is_no_immortal_on_a_machine_that_sleeps_each_night)
+{
+	unsigned hours = hours_until_over(true, 0);
+
+	cr_expect(hours > 24 && hours <= 24 + 16 + 2, "%u", hours);
+}
+
+Test(lease, one_that_is_dead_is_no_immortal_where_the_clock_is_set_each_day)
+{
+	unsigned hours = hours_until_over(false, 3 * USEC_PER_SEC);
+
+	cr_expect(hours >= 24 && hours <= 26, "%u", hours);
+}
