@@ -40,7 +40,7 @@ NOT_UNDER_VALGRIND = {
 }
 
 # takes as long as all others together there, so it begins first
-FIRST_UNDER_VALGRIND = ["slotctl-hostile"]
+FIRST_UNDER_VALGRIND = ["slotctl-hostile", "pool-failure"]
 
 
 def tests_of(build):
