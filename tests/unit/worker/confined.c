@@ -171,6 +171,10 @@ Test(confined, it_dies_with_its_parent)
 		pause();
 	}
 	cr_assert_eq(read(tell[0], &worker, sizeof(worker)), (ssize_t)sizeof(worker));
+	/* one that is stopped cannot see that its connection ends, and go by itself */
+	kill(worker, SIGSTOP);
+	for (int i = 0; i < 1000 && !sh("grep -q 'State:.T' /proc/%d/status", (int)worker); i++)
+		usleep(10000);
 	kill(daemon, SIGKILL);
 	cr_assert_eq(waitpid(daemon, &status, 0), daemon);
 	cr_assert_eq(waitpid(worker, &status, 0), worker);
