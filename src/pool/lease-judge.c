@@ -95,13 +95,23 @@ static uint64_t written_at(const struct lease_record *r, const struct inquiry_re
 	return found->evidence.seen_usec > at ? found->evidence.seen_usec : at;
 }
 
+/* what is from before the machine slept is no older for that */
+static uint64_t as_if_awake(const struct pools *p, uint64_t at)
+{
+	if (at == 0 || at >= p->woke_usec)
+		return at;
+	at += p->slept_usec - p->slept_before_usec;
+	return at < p->woke_usec ? at : p->woke_usec;
+}
+
 /* a process that was seen is a sign of that moment, also when it is gone at the next look */
 static void note_sign(struct lease *lease, const struct inquiry_result *found, const struct lease_evidence *e,
 		      uint64_t now)
 {
+	struct pools *p = lease->slot->pool->pools;
 	struct moment *seen = &lease->rec.seen;
 	bool lives = e->processes == LEASE_SIGN_YES || e->bound == LEASE_SIGN_YES;
-	uint64_t at = lives ? now : written_at(&lease->rec, found, now);
+	uint64_t at = lives ? now : as_if_awake(p, written_at(&lease->rec, found, now));
 
 	if (at == 0 || at > now || (is_of_this_boot(seen) && seen->boot_usec >= at))
 		return;
@@ -110,8 +120,8 @@ static void note_sign(struct lease *lease, const struct inquiry_result *found, c
 	seen->boot_usec -= now - at;
 	seen->wall_usec -= now - at;
 	lease->rec.seen_slept_usec = clock_slept_usec();
-	batch_put_lease(lease->slot->pool->pools->batch, &lease->rec);
-	pools_changed(lease->slot->pool->pools);
+	batch_put_lease(p->batch, &lease->rec);
+	pools_changed(p);
 }
 
 /* that moment, as if the machine had not slept since: nobody can give a sign while it does */

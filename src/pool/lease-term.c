@@ -32,8 +32,10 @@ void leases_note_sleep(struct pools *p)
 {
 	uint64_t slept = clock_slept_usec();
 
-	if (slept > p->slept_usec + USEC_PER_SEC)
+	if (slept > p->slept_usec + USEC_PER_SEC) {
+		p->slept_before_usec = p->slept_usec;
 		p->woke_usec = clock_boot_usec();
+	}
 	p->slept_usec = slept;
 }
 

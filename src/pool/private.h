@@ -52,6 +52,7 @@ struct pools {
 	sd_event_source *monitor; /* timer: how the leases are */
 	unsigned n_recovered; /* leases that ended without their holder since its last round */
 	uint64_t slept_usec; /* the machine, as far as was noticed */
+	uint64_t slept_before_usec; /* likewise, before it woke last */
 	uint64_t woke_usec; /* CLOCK_BOOTTIME; since then it is awake; 0: since slotd runs */
 	sd_event_source *janitor; /* timer: what has to be looked at again */
 	uint64_t batch_since_usec; /* CLOCK_BOOTTIME; when the batch got its first change */

@@ -323,3 +323,28 @@ Test(lease, one_that_is_dead_is_no_immortal_where_the_clock_is_set_each_day)
 
 	cr_expect(hours >= 24 && hours <= 26, "%u", hours);
 }
+
+Test(lease, who_wrote_just_before_the_machine_slept_is_not_robbed)
+{
+	struct inquiry_result wrote = { .evidence = { .operation = LEASE_SIGN_NO, .processes = LEASE_SIGN_NO } };
+	struct answer a;
+	struct lease *lease = lease_of_two_hours(&a);
+
+	pass(3 * USEC_PER_HOUR);
+	wrote.evidence.seen_usec = clock_boot_usec();
+	lease_judge_now(lease, &wrote);
+	world_settle();
+	cr_assert_not_null(lease_of(&a));
+	pass(100 * USEC_PER_MIN);
+	wrote.evidence.seen_usec = clock_boot_usec();
+	sleep_long();
+	leases_note_sleep(world.pools);
+	pass(lease->rec.grace_usec + USEC_PER_SEC);
+	lease_judge_now(lease, &wrote);
+	world_settle();
+	cr_assert_not_null(lease_of(&a), "awake it was silent for a moment");
+	pass(3 * USEC_PER_HOUR);
+	lease_judge_now(lease, &wrote);
+	world_settle();
+	cr_expect_null(lease_of(&a));
+}

@@ -455,6 +455,7 @@ static void step_sleep(void)
 	note("the machine sleeps for %.0f min\n", (double)usec / (double)USEC_PER_MIN);
 	clock_fake_sleep(clock_slept_usec() + usec);
 	model.woke = model.now + usec;
+	model.slept_before = model.slept;
 	model.slept += usec;
 	pass(usec);
 	leases_note_sleep(world.pools); /* as the janitor does, when no timer was due */

@@ -54,7 +54,19 @@ void model_renew(struct model_lease *m)
 /* that moment, as if the machine had not slept since: nobody can give a sign while it does */
 static uint64_t awake(const struct when *w)
 {
-	return w->boot == model.boot ? w->usec + (model.slept - w->slept) : 0;
+	uint64_t at = w->usec + (model.slept - w->slept);
+
+	if (w->boot != model.boot)
+		return 0;
+	return at < model.now ? at : model.now;
+}
+
+/* what is from before the machine slept is no older for that */
+static uint64_t as_if_awake(uint64_t at)
+{
+	uint64_t slept = model.slept - model.slept_before;
+
+	return at >= model.woke ? at : at + slept < model.woke ? at + slept : model.woke;
 }
 
 static bool all_is_known(const struct lease_evidence *e)
@@ -72,8 +84,8 @@ bool model_judge(struct model_lease *m, const struct lease_evidence *e)
 		return true;
 	if (lives || e->processes == LEASE_SIGN_YES)
 		m->seen = this_moment();
-	else if (e->seen_usec && (m->seen.boot != model.boot || e->seen_usec > m->seen.usec))
-		m->seen = (struct when){ e->seen_usec, model.slept, model.wall, model.boot };
+	else if (e->seen_usec && (m->seen.boot != model.boot || as_if_awake(e->seen_usec) > m->seen.usec))
+		m->seen = (struct when){ as_if_awake(e->seen_usec), model.slept, model.wall, model.boot };
 	if (e->operation == LEASE_SIGN_YES && m->extensions < 2) {
 		m->extensions++;
 		m->deadline = model.now + EXTENSION;

@@ -56,6 +56,7 @@ extern struct model {
 	uint64_t token[SLOTS];
 	uint64_t now;
 	uint64_t slept; /* the machine, in all */
+	uint64_t slept_before; /* likewise, before it woke last */
 	uint64_t woke; /* the machine, in the life of this slotd; 0: it has not slept */
 	int64_t wall; /* ahead of now */
 	unsigned boot;
