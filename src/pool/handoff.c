@@ -378,19 +378,30 @@ int handoff_resume(struct pools *p, struct acquire_spec *spec, struct refusal *r
 
 /* --- late reports --- */
 
+/* was it heard already, too late as now? What says nothing at all is no report. */
+static bool is_known(const struct handoff_record *r, int32_t progress, const char *message,
+		     enum lease_declared declared)
+{
+	if (r->end == LEASE_END_FINISHED || (progress < 0 && !message && !declared))
+		return false;
+	return (progress < 0 || progress == r->progress) && (!declared || declared == r->declared) &&
+	       (!message || strncmp(message, r->message, sizeof(r->message) - 1) == 0);
+}
+
 bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32_t progress,
 		    const char *message, enum lease_declared declared)
 {
 	struct handoff *h = handoff_find(p, lease);
 
-	/* who has declared his end has said all */
-	if (h && h->rec.declared)
+	if (!h || h->rec.uid != uid)
 		return false;
-	/* a report that was overtaken by a later one is no news, nor is one that is repeated */
-	if (!h || h->rec.uid != uid || (progress >= 0 && progress < h->rec.progress))
+	/* the answer may have been lost: who says it again is told again that it is kept */
+	if (is_known(&h->rec, progress, message, declared))
+		return true;
+	/* who has declared his end has said all; a report that was overtaken by a later one is no news */
+	if (h->rec.declared || (progress >= 0 && progress < h->rec.progress))
 		return false;
-	if (progress <= h->rec.progress && !declared &&
-	    (!message || strncmp(message, h->rec.message, sizeof(h->rec.message) - 1) == 0))
+	if (progress <= h->rec.progress && !declared && !message)
 		return false;
 	batch_save(p->batch, &h->rec, sizeof(h->rec));
 	if (progress > h->rec.progress)

@@ -257,7 +257,8 @@ const struct handoff_record *handoff_record(const struct handoff *h);
 bool handoff_is_offered(struct pools *p, const struct handoff *h); /* its time has not passed */
 uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h); /* wall clock */
 
-/* what a holder says after the end of its lease, kept when it is news; progress below 0 and NULL: nothing */
+/* what a holder says after the end of its lease; true: it is kept, by now or since it was said before. Progress
+ * below 0 and NULL: nothing. */
 bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32_t progress,
 		    const char *message, enum lease_declared declared);
 

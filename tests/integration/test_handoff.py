@@ -179,6 +179,17 @@ class Handoff(Case):
         self.assertNotIn("report is kept", error.message)
         self.assertEqual(slotd.call("Stats")["leases"]["lateReports"], 0)
 
+    def test_a_late_end_that_is_declared_again_is_told_again_that_it_is_kept(self):
+        slotd = self.pool()
+        lease = slotd.acquire("p", task="T-1")["lease"]
+        slotd.call("Release", lease=lease)
+        for _ in range(2):
+            error = self.assert_error("LeaseGone", slotd.call, "Finish", lease=lease, state="failed", message="needs a key")
+            self.assertIn("report is kept", error.message)
+        error = self.assert_error("LeaseGone", slotd.call, "Finish", lease=lease, state="blocked")
+        self.assertNotIn("report is kept", error.message)
+        self.assertEqual(slotd.call("Stats")["leases"]["lateReports"], 1)
+
     def test_a_task_that_is_named_like_a_slot_hides_nothing(self):
         slotd = self.pool()
         first = slotd.acquire("p", task="T", branch="b1")
