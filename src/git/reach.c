@@ -29,6 +29,7 @@ struct node {
 	bool held;
 	bool painted; /* parents known */
 	bool queued;
+	bool inner; /* reach_foreach_head(): a parent of another that is not held */
 	size_t n_parents;
 	struct node **parents; /* borrowed from reach.all */
 };
@@ -339,4 +340,35 @@ int reach_run(struct reach *r, size_t *ret_count, git_oid *ret_newest, struct fa
 	if (newest)
 		git_oid_cpy(ret_newest, &newest->oid);
 	return 0;
+}
+
+int reach_foreach(const struct reach *r, int (*fn)(const git_oid *oid, void *userdata), void *userdata)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc >= 0 && i < r->n_all; i++)
+		if (!r->all[i]->held)
+			rc = fn(&r->all[i]->oid, userdata);
+	return rc < 0 ? rc : 0;
+}
+
+int reach_foreach_head(const struct reach *r, int (*fn)(const git_oid *oid, void *userdata), void *userdata)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < r->n_all; i++)
+		for (size_t k = 0; !r->all[i]->held && k < r->all[i]->n_parents; k++)
+			r->all[i]->parents[k]->inner = true;
+	for (size_t i = 0; rc >= 0 && i < r->n_all; i++)
+		if (!r->all[i]->held && !r->all[i]->inner)
+			rc = fn(&r->all[i]->oid, userdata);
+	return rc < 0 ? rc : 0;
+}
+
+bool reach_has(const struct reach *r, const git_oid *oid)
+{
+	char hex[GIT_OID_HEXSZ + 1];
+	const struct node *node = map_find(r->nodes, git_oid_tostr(hex, sizeof(hex), oid));
+
+	return node && !node->held;
 }

@@ -8,11 +8,12 @@
  * Calling sequence
  * ----------------
  *	reach_new(), reach_add_tip() and reach_add_held() in any order, reach_run() once,
- *	reach_free()
+ *	reach_foreach() and the like, reach_free()
  */
 #ifndef GIT_REACH_H
 #define GIT_REACH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "git/repo.h"
@@ -46,5 +47,18 @@ int reach_add_refs(struct reach *r, const char *only, struct fault *f);
  * although something holds it, never the other way round.
  */
 int reach_run(struct reach *r, size_t *ret_count, git_oid *ret_newest, struct fault *f);
+
+/**
+ * reach_foreach - after reach_run(): each commit that it counted, in no order
+ *
+ * @fn: a negative return ends it and is returned
+ */
+int reach_foreach(const struct reach *r, int (*fn)(const git_oid *oid, void *userdata), void *userdata);
+
+/* likewise, but only those that are no parent of another one: whoever holds these holds all */
+int reach_foreach_head(const struct reach *r, int (*fn)(const git_oid *oid, void *userdata), void *userdata);
+
+/* did reach_run() count this commit? */
+bool reach_has(const struct reach *r, const git_oid *oid);
 
 #endif

@@ -135,7 +135,9 @@ static int open_parent(struct claim *c, struct fault *f)
 		int below = -ENOMEM;
 
 		if (part) {
-			(void)mkdirat(fd, part, 0777);
+			/* a ref is as lasting as the directories above it */
+			if (mkdirat(fd, part, 0777) == 0)
+				(void)fsync(fd);
 			below = fs_open_beneath(fd, part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
 		}
 		close(fd);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 #include "util/text.h"
 
 #define REFLOG_READ_BYTES (16 * 1024 * 1024)
+#define IDENTITY	  "slotd <slotd@localhost>"
 
 /* opens the directory that holds path, made where missing */
 static int open_parent(int dirfd, const char *path, const char **ret_name, struct fault *f)
@@ -139,32 +141,13 @@ int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oi
 
 	if (fd < 0)
 		return fd;
-	line = text_printf("%s %s slotd <slotd@localhost> %llu +0000\t%s\n",
+	line = text_printf("%s %s " IDENTITY " %llu +0000\t%s\n",
 			   git_oid_tostr(a, sizeof(a), from), git_oid_tostr(b, sizeof(b), to),
 			   (unsigned long long)(clock_wall_usec() / USEC_PER_SEC), why);
 	if (!line)
 		return fault_oom(f);
 	r = fs_write_all(fd, line, strlen(line));
 	return r < 0 ? fault_errno(f, r, "cannot write the log %s", path) : 0;
-}
-
-static int foreach_oid_of_line(const char *line, int (*fn)(const git_oid *oid, void *userdata),
-			       void *userdata)
-{
-	for (int i = 0; i < 2; i++) {
-		git_oid oid;
-		int r;
-
-		if (git_oid_fromstrn(&oid, line, strnlen(line, GIT_OID_HEXSZ)) < 0 ||
-		    strnlen(line, GIT_OID_HEXSZ + 1) <= GIT_OID_HEXSZ ||
-		    line[GIT_OID_HEXSZ] != ' ')
-			return 0;
-		r = git_oid_is_zero(&oid) ? 0 : fn(&oid, userdata);
-		if (r < 0)
-			return r;
-		line += GIT_OID_HEXSZ + 1;
-	}
-	return 0;
 }
 
 static int open_for_reading(int dirfd, const char *path, struct fault *f)
@@ -185,13 +168,35 @@ static int open_for_reading(int dirfd, const char *path, struct fault *f)
 	return fd;
 }
 
-int reflog_foreach(int dirfd, const char *path, int (*fn)(const git_oid *oid, void *userdata),
-		   void *userdata, struct fault *f)
+/* "<from> <to> <name> <mail> <seconds> <zone>\t<message>"; false: it is no such line */
+static bool parse_line(char *line, struct reflog_entry *ret)
+{
+	size_t ids = 2 * (GIT_OID_HEXSZ + 1);
+	char *tab, *mail;
+
+	line[strcspn(line, "\n")] = '\0';
+	if (strlen(line) < ids || line[GIT_OID_HEXSZ] != ' ' || line[ids - 1] != ' ' ||
+	    git_oid_fromstrn(&ret->from, line, GIT_OID_HEXSZ) < 0 ||
+	    git_oid_fromstrn(&ret->to, line + GIT_OID_HEXSZ + 1, GIT_OID_HEXSZ) < 0)
+		return false;
+	tab = strchr(line, '\t');
+	if (tab)
+		*tab = '\0';
+	mail = strrchr(line, '>');
+	ret->message = tab ? tab + 1 : "";
+	ret->time = mail ? strtoll(mail + 1, NULL, 10) : 0;
+	ret->is_ours = text_has_prefix(line + ids, IDENTITY " ");
+	return true;
+}
+
+int reflog_foreach_entry(int dirfd, const char *path,
+			 int (*fn)(const struct reflog_entry *entry, void *userdata), void *userdata,
+			 struct fault *f)
 {
 	_cleanup_(fclosep) FILE *file = NULL;
 	_cleanup_(freep) char *line = NULL;
 	size_t size = 0;
-	int fd, r;
+	int fd, r = 0;
 
 	fd = open_for_reading(dirfd, path, f);
 	if (fd < 0)
@@ -201,10 +206,32 @@ int reflog_foreach(int dirfd, const char *path, int (*fn)(const git_oid *oid, vo
 		close(fd);
 		return fault_oom(f);
 	}
-	while (getline(&line, &size, file) > 0) {
-		r = foreach_oid_of_line(line, fn, userdata);
-		if (r < 0)
-			return r;
+	while (r >= 0 && getline(&line, &size, file) > 0) {
+		struct reflog_entry entry;
+
+		if (parse_line(line, &entry))
+			r = fn(&entry, userdata);
 	}
-	return 0;
+	return r < 0 ? r : 0;
+}
+
+struct each_oid {
+	int (*fn)(const git_oid *oid, void *userdata);
+	void *userdata;
+};
+
+static int each_oid(const struct reflog_entry *entry, void *userdata)
+{
+	const struct each_oid *each = userdata;
+	int r = git_oid_is_zero(&entry->from) ? 0 : each->fn(&entry->from, each->userdata);
+
+	return r < 0 || git_oid_is_zero(&entry->to) ? r : each->fn(&entry->to, each->userdata);
+}
+
+int reflog_foreach(int dirfd, const char *path, int (*fn)(const git_oid *oid, void *userdata),
+		   void *userdata, struct fault *f)
+{
+	struct each_oid each = { fn, userdata };
+
+	return reflog_foreach_entry(dirfd, path, each_oid, &each, f);
 }

@@ -6,6 +6,9 @@
 #ifndef GIT_REFLOG_H
 #define GIT_REFLOG_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <git2.h>
 
 #include "util/fault.h"
@@ -24,6 +27,22 @@ int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oi
 
 /* the log is a regular file of its own name only, made if there is none, as reflog_append() leaves it */
 int reflog_put_right(int dirfd, const char *path, struct fault *f);
+
+struct reflog_entry {
+	git_oid from, to; /* zero: nothing */
+	int64_t time;	  /* seconds since 1970; 0: it cannot be read */
+	bool is_ours;	  /* written by reflog_append() */
+	const char *message; /* without newline */
+};
+
+/**
+ * reflog_foreach_entry - the lines of a log, oldest first
+ *
+ * Bounded as reflog_foreach(). What @fn is given is valid during the call.
+ */
+int reflog_foreach_entry(int dirfd, const char *path,
+			 int (*fn)(const struct reflog_entry *entry, void *userdata), void *userdata,
+			 struct fault *f);
 
 /**
  * reflog_foreach - every commit that a log names, oldest first, repeated as they come
