@@ -129,6 +129,22 @@ int ignore_load(struct repo *repo, const struct tree_list *list, struct ignore *
 	return 0;
 }
 
+int ignore_from_lines(const char *const *lines, size_t n, struct ignore **ret)
+{
+	_cleanup_(ignore_freep) struct ignore *ignore = n > 0 ? calloc(1, sizeof(*ignore)) : NULL;
+
+	if (n > 0 && !ignore)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *line = strdup(lines[i]);
+
+		if (!line || file_add("", 0, line, strlen(line), ignore) < 0)
+			return -ENOMEM;
+	}
+	*ret = TAKE(ignore);
+	return 0;
+}
+
 /* the deepest file's last match wins; patterns of one file are neighbours, in their order */
 bool ignore_match(const struct ignore *ignore, const char *path, size_t len, bool is_dir)
 {

@@ -14,6 +14,14 @@
 
 struct ignore;
 
+/**
+ * ignore_from_lines - patterns that are in no file, such as those of the configuration
+ * @lines, @n: each as a line of a .gitignore file at the top; not needed afterwards
+ *
+ * 0; NULL as @ret for no lines. -ENOMEM.
+ */
+int ignore_from_lines(const char *const *lines, size_t n, struct ignore **ret);
+
 /* @list: the files of the commit; NULL: only info/exclude. The list must outlive it */
 int ignore_load(struct repo *repo, const struct tree_list *list, struct ignore **ret,
 		struct fault *f);

@@ -15,6 +15,23 @@ static void init(void)
 
 TestSuite(ignore, .init = init, .fini = fixture_deinit, .timeout = 120);
 
+Test(ignore, lines_are_as_those_of_a_file)
+{
+	static const char *const lines[] = { "*.pem", "# no", "", "/cache/", "!x.pem", "a/b " };
+	struct ignore *ignore = NULL;
+
+	cr_assert_eq(ignore_from_lines(NULL, 0, &ignore), 0);
+	cr_expect_null(ignore);
+	cr_assert_eq(ignore_from_lines(lines, sizeof(lines) / sizeof(lines[0]), &ignore), 0);
+	cr_expect(ignore_is_ignored(ignore, "d/y.pem", false));
+	cr_expect_not(ignore_is_ignored(ignore, "d/x.pem", false));
+	cr_expect(ignore_is_ignored(ignore, "cache/d/e", false));
+	cr_expect_not(ignore_is_ignored(ignore, "d/cache/e", false));
+	cr_expect(ignore_is_ignored(ignore, "a/b", false));
+	cr_expect_not(ignore_is_ignored(ignore, "no", false));
+	ignore_free(ignore);
+}
+
 /* lines for .gitignore, and names to be judged: those that end in "/" are made as directories */
 static const struct {
 	const char *rules;
