@@ -37,7 +37,7 @@ int admin_read_at(int dirfd, const char *name, char **ret, struct fault *f)
 	return 0;
 }
 
-static int write_new(int dirfd, const char *name, const char *text)
+static int write_new(int dirfd, const char *name, const void *data, size_t len)
 {
 	_cleanup_(closep) int fd = -1;
 	int r;
@@ -45,13 +45,14 @@ static int write_new(int dirfd, const char *name, const char *text)
 	fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return -errno;
-	r = fs_write_all(fd, text, strlen(text));
+	r = fs_write_all(fd, data, len);
 	if (r < 0)
 		return r;
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
-int admin_write_at(int dirfd, const char *name, const char *text, struct fault *f)
+int admin_write_bytes_at(int dirfd, const char *name, const void *data, size_t len,
+			 struct fault *f)
 {
 	_cleanup_(freep) char *beside = text_printf("%s.slotd", name);
 	int r;
@@ -61,7 +62,7 @@ int admin_write_at(int dirfd, const char *name, const char *text, struct fault *
 	r = admin_remove_at(dirfd, beside, f);
 	if (r < 0)
 		return r;
-	r = write_new(dirfd, beside, text);
+	r = write_new(dirfd, beside, data, len);
 	if (r == 0 && renameat(dirfd, beside, dirfd, name) < 0)
 		r = -errno;
 	if (r == -EISDIR) {
@@ -74,6 +75,11 @@ int admin_write_at(int dirfd, const char *name, const char *text, struct fault *
 		return fault_errno(f, r, "cannot write %s", name);
 	}
 	return 0;
+}
+
+int admin_write_at(int dirfd, const char *name, const char *text, struct fault *f)
+{
+	return admin_write_bytes_at(dirfd, name, text, strlen(text), f);
 }
 
 int admin_put_right_at(int dirfd, const char *name, const char *text, struct fault *f)

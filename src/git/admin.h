@@ -12,6 +12,8 @@
 #ifndef GIT_ADMIN_H
 #define GIT_ADMIN_H
 
+#include <stddef.h>
+
 #include "util/fault.h"
 
 #define ADMIN_FILE_BYTES 4096 /* of gitdir, HEAD and the like */
@@ -26,7 +28,11 @@ int admin_read_at(int dirfd, const char *name, char **ret, struct fault *f);
  */
 int admin_write_at(int dirfd, const char *name, const char *text, struct fault *f);
 
-/* the same only when it says something else; 1: it did */
+/* the same with any bytes */
+int admin_write_bytes_at(int dirfd, const char *name, const void *data, size_t len,
+			 struct fault *f);
+
+/* as admin_write_at(), only when it says something else; 1: it did */
 int admin_put_right_at(int dirfd, const char *name, const char *text, struct fault *f);
 
 /* removes a name, whatever it is; one that is not there is fine */

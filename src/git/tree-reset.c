@@ -100,7 +100,7 @@ static void convert_freep(struct convert **c)
 }
 
 static int reset_load(struct reset *x, const struct tree_slot *slot, const git_oid *commit,
-		      bool keep_ignored, struct fault *f)
+		      const struct tree_policy *policy, struct fault *f)
 {
 	_cleanup_(convert_freep) struct convert *before = NULL;
 	int r;
@@ -108,7 +108,7 @@ static int reset_load(struct reset *x, const struct tree_slot *slot, const git_o
 	r = repo_open(slot->common_dir, &x->repo, f);
 	if (r == 0)
 		r = tree_list_load(x->repo, commit, &x->commit, f);
-	if (r == 0 && keep_ignored)
+	if (r == 0 && !policy->wipe_ignored)
 		r = ignore_load(x->repo, &x->commit, &x->ignore, f);
 	if (r == 0)
 		r = convert_load(x->repo, &x->commit, &x->convert, f);
@@ -230,13 +230,17 @@ static int apply(struct reset *x, const struct tree_slot *slot, unsigned threads
 	return r;
 }
 
-int tree_reset(const struct tree_slot *slot, const git_oid *commit, bool keep_ignored,
-	       unsigned threads, struct tree_stats *ret, struct fault *f)
+int tree_reset(const struct tree_slot *slot, const git_oid *commit,
+	       const struct tree_reset_options *options, struct tree_stats *ret, struct fault *f)
 {
+	static const struct tree_reset_options none = { 0 };
 	_cleanup_(reset_deinit) struct reset x = { 0 };
+	unsigned threads;
 	int r;
 
-	r = reset_load(&x, slot, commit, keep_ignored, f);
+	options = options ? options : &none;
+	threads = options->threads ? options->threads : 1;
+	r = reset_load(&x, slot, commit, &options->policy, f);
 	if (r == 0)
 		r = find_changes(&x, slot, threads, f);
 	if (r == 0)

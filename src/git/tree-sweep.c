@@ -146,14 +146,16 @@ static int tell(const struct sweep *s, const struct staged *staged, bool want_ig
 	return r < 0 ? r : 0;
 }
 
-int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ignored,
-	       unsigned threads, tree_change_fn fn, void *userdata, uint64_t *ret_disk_bytes,
-	       struct fault *f)
+int tree_sweep(const struct tree_slot *slot, const git_oid *commit,
+	       const struct tree_sweep_options *options, tree_change_fn fn, void *userdata,
+	       uint64_t *ret_disk_bytes, struct fault *f)
 {
+	static const struct tree_sweep_options none = { 0 };
 	_cleanup_(sweep_deinit) struct sweep s = { 0 };
 	struct staged staged = { 0 };
 	int r;
 
+	options = options ? options : &none;
 	r = sweep_load(&s, slot, commit, f);
 	if (r < 0)
 		return r;
@@ -166,13 +168,13 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ig
 			     .trust_filemode = tree_trust_filemode(s.repo) },
 		.ignore = s.ignore,
 		.want_disk = ret_disk_bytes != NULL,
-		.threads = threads,
+		.threads = options->threads ? options->threads : 1,
 	};
 	r = tree_walk_run(&s.walk, f);
 	if (r == 0 && commit && staged_find(&s.index.list, &s.commit, &staged) < 0)
 		r = fault_oom(f);
 	if (r == 0)
-		r = tell(&s, &staged, want_ignored, fn, userdata);
+		r = tell(&s, &staged, options->want_ignored, fn, userdata);
 	free(staged.paths);
 	if (r == 0 && ret_disk_bytes)
 		*ret_disk_bytes = s.walk.disk_bytes + tree_file_disk(slot->slot_fd, ".git");

@@ -34,6 +34,20 @@ struct tree_slot {
 	int admin_fd; /* its administration: <common>/worktrees/slotd-<slot>; its "index" is ours */
 };
 
+struct ignore;	   /* git/ignore.h: patterns */
+struct tree_saved; /* git/tree-saved.h */
+
+/*
+ * What stays though the commit does not have it. What its ignore rules ignore, unless said otherwise
+ * here; patterns are as in gitignore(5), from the slot's top. { 0 }: just that.
+ */
+struct tree_policy {
+	bool wipe_ignored;	       /* nothing stays: what is ignored goes, and @keep does not count */
+	const struct ignore *keep;     /* stays though it is not ignored; NULL: nothing */
+	const struct ignore *wipe;     /* goes though it is ignored, or in @keep; NULL: nothing */
+	const struct ignore *precious; /* what is ignored and has to be saved before it goes */
+};
+
 struct tree_stats {
 	uint64_t files;	 /* in the tree */
 	uint64_t written; /* files written */
@@ -89,12 +103,17 @@ const char *tree_change_to_string(enum tree_change c);
  */
 typedef int (*tree_change_fn)(enum tree_change change, const char *path, void *userdata);
 
+struct tree_sweep_options {
+	struct tree_policy policy; /* what goes by it is untracked, what stays by it is ignored */
+	bool want_ignored;	   /* report TREE_CHANGE_IGNORED too */
+	unsigned threads;	   /* 1..8; 0: 1 */
+};
+
 /**
  * tree_sweep - compare a slot with its index, and its index with a commit
  * @commit: what the index is compared with, whose .gitignore files decide (with info/exclude of
  *	the store); NULL: the index is not compared, and nothing is ignored
- * @want_ignored: report TREE_CHANGE_IGNORED too
- * @threads: 1..8
+ * @options: NULL: as { 0 }
  * @ret_disk_bytes: blocks that the slot uses, in bytes, as du counts; may be NULL
  *
  * An entry is unchanged when size, mtime, ctime, inode, type and mode are those of the index and
@@ -108,16 +127,34 @@ typedef int (*tree_change_fn)(enum tree_change change, const char *path, void *u
  * ignored directory are not looked into. Leftovers of a killed reset (".slotd-tmp-…") are untracked under any rules.
  * -EUCLEAN when the index cannot be read (damaged, split, sparse): the sentence says which.
  */
-int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ignored,
-	       unsigned threads, tree_change_fn fn, void *userdata, uint64_t *ret_disk_bytes,
-	       struct fault *f);
+int tree_sweep(const struct tree_slot *slot, const git_oid *commit,
+	       const struct tree_sweep_options *options, tree_change_fn fn, void *userdata,
+	       uint64_t *ret_disk_bytes, struct fault *f);
+
+enum tree_outcome {
+	TREE_E_UNSAVED = 1,
+};
+
+struct tree_reset_options {
+	struct tree_policy policy;
+	unsigned threads; /* 1..8; 0: 1 */
+	/*
+	 * NULL: all that has to go may go. Else only what is in this set, as it is there; what is, by
+	 * its content, what the index or one of the commits has under its path; and what is ignored
+	 * and not precious.
+	 */
+	const struct tree_saved *saved;
+	const git_oid *held; /* another commit that no one will lose, such as HEAD's; may be NULL */
+	int trash_dir_fd;    /* with @saved: where the trash is made, on the slot's file system ... */
+	const char *trash;   /* ... and under which name; nobody but this slot's jobs touches it */
+};
 
 /**
  * tree_reset - make a slot equal to a commit, whatever is in it
- * @keep_ignored: leave what the commit's ignore rules ignore
+ * @options: NULL: as { 0 }
  *
  * Afterwards: index equal to the commit's tree with true stat data, every tracked file as the
- * commit says, nothing untracked but what is ignored (a repository nested in an ignored directory
+ * commit says, nothing untracked but what stays by the policy (a repository nested in an ignored directory
  * included). Unreadable, split or sparse indexes are replaced. Deletes only what it was given below
  * slot_fd; a mount inside is -EXDEV and nothing below it is touched. Reading an object fails before
  * anything was changed where that can be known (all trees, existence of all changed blobs).
@@ -126,8 +163,11 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit, bool want_ig
  * whose content is right are left as they are, so that builds in kept directories stay valid; one
  * that its owner may not read and write is made anew. Directories get rwx for their owner; -EACCES if
  * that fails for one with tracked files. An index.lock that is there is replaced: the slot is ours.
+ *
+ * TREE_E_UNSAVED: something is there that may not go. It was left where it is, everything else is done
+ * or not yet done, and @ret is not set; the caller saves again, into the same set, and calls again.
  */
-int tree_reset(const struct tree_slot *slot, const git_oid *commit, bool keep_ignored,
-	       unsigned threads, struct tree_stats *ret, struct fault *f);
+int tree_reset(const struct tree_slot *slot, const git_oid *commit,
+	       const struct tree_reset_options *options, struct tree_stats *ret, struct fault *f);
 
 #endif

@@ -162,10 +162,10 @@ static int report_tree(struct worktree *w, const git_oid *head, const git_oid *t
 	int r;
 
 	report->wanted = git_oid_equal(head, target) ? all : all & ~untracked;
-	r = tree_sweep(&w->tree, head, false, 1, on_change, report, NULL, report->f);
+	r = tree_sweep(&w->tree, head, NULL, on_change, report, NULL, report->f);
 	if (r == 0 && report->wanted != all) {
 		report->wanted = untracked;
-		r = tree_sweep(&w->tree, target, false, 1, on_change, report, NULL, report->f);
+		r = tree_sweep(&w->tree, target, NULL, on_change, report, NULL, report->f);
 	}
 	for (enum kind kind = 0; r == 0 && kind < KINDS; kind++)
 		if (report->kinds[kind].count > 0)

@@ -78,20 +78,41 @@ int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
 		     int (*fn)(const char *sentence, void *userdata), void *userdata,
 		     struct fault *f);
 
+enum worktree_outcome {
+	WORKTREE_E_UNSAVED = 1,
+};
+
+struct worktree_clean_options {
+	struct tree_policy policy;
+	unsigned threads;
+	bool prove_content; /* stat data is not believed: the machine has crashed */
+	bool forget;	    /* HEAD's log goes as well; it does so always with @saved */
+	const struct tree_saved *saved; /* as for tree_reset() */
+	const git_oid *held;
+};
+
 /**
  * worktree_clean - back to a commit, detached, clean
  *
  * State files of operations and locks of the slot are removed: nobody works in it any more. At the end
  * a sweep proves it: -EBUSY, with the name of what it found, when somebody wrote meanwhile. @ret's
  * disk_bytes are all that the slot uses, ignored files included.
+ *
+ * WORKTREE_E_UNSAVED (only with @saved): something is there that may not go, and was left there. Save
+ * again, into the same set, and call again.
  */
-int worktree_clean(struct worktree *w, const git_oid *commit, unsigned flags, unsigned threads,
-		   struct tree_stats *ret, struct fault *f);
+int worktree_clean(struct worktree *w, const git_oid *commit,
+		   const struct worktree_clean_options *options, struct tree_stats *ret,
+		   struct fault *f);
 
-enum worktree_flags {
-	WORKTREE_KEEP_IGNORED = 1 << 0,
-	WORKTREE_PROVE_CONTENT = 1 << 1, /* stat data is not believed: the machine has crashed */
-};
+/**
+ * worktree_read_saved - what a clean that was killed knew to be saved
+ * @ret: a set, to go on with; NULL: none was under way, or one that discards. The caller frees it
+ *
+ * What the killed clean had in its hands is where it was again afterwards, or is gone if it was saved: so
+ * call this before the slot is looked at. 0 or a fault.
+ */
+int worktree_read_saved(struct worktree *w, struct tree_saved **ret, struct fault *f);
 
 /**
  * worktree_is_unfinished - was a slot's creation or removal killed half-way?
@@ -120,9 +141,6 @@ int worktree_observe(struct repo *repo, int slots_fd, const char *slots_path, co
 
 /* is anything in the slot's place? */
 bool worktree_exists(int slots_fd, const char *name);
-
-/* the log of HEAD goes: what only it names was thrown away by who made it */
-int worktree_forget_log(struct worktree *w, struct fault *f);
 
 /*
  * Directory and administration go; what is not there is fine. With @ino 0 the slot may never have been

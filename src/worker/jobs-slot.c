@@ -271,20 +271,19 @@ static int set_left_alone(struct work *work, struct site *s)
 
 static int clean(struct work *work, struct site *s, const git_oid *commit, bool discard)
 {
-	bool wipe = json_get_bool(work->params, "wipeIgnored", false);
-	unsigned flags = wipe ? 0 : WORKTREE_KEEP_IGNORED;
+	struct worktree_clean_options options = {
+		.policy.wipe_ignored = json_get_bool(work->params, "wipeIgnored", false),
+		.threads = work->worker->threads,
+		.prove_content = json_get_bool(work->params, "content", false),
+		.forget = json_get_bool(work->params, "forgetLog", false),
+	};
 	struct tree_stats stats;
 	int r;
 
-	if (json_get_bool(work->params, "content", false))
-		flags |= WORKTREE_PROVE_CONTENT;
-	r = worktree_clean(s->worktree, commit, flags, work->worker->threads, &stats,
-			   &work->fault);
+	r = worktree_clean(s->worktree, commit, &options, &stats, &work->fault);
 	/* somebody writes at the same time: what is there now is theirs */
 	if (r == -EBUSY && !discard && check(work, s, commit, false) == 0 && has_unsaved(work))
 		return set_left_alone(work, s);
-	if (r == 0 && json_get_bool(work->params, "forgetLog", false))
-		r = worktree_forget_log(s->worktree, &work->fault);
 	if (r == 0)
 		r = branch_pin(s->repo, s->slot, commit, &work->fault);
 	if (r < 0)

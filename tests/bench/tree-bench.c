@@ -36,10 +36,14 @@ static int run(const char *what, const struct tree_slot *slot, const git_oid *co
 	if (strcmp(what, "create") == 0)
 		return tree_create(slot, commit, threads, &stats, f);
 	if (strcmp(what, "reset") == 0)
-		return tree_reset(slot, commit, false, threads, &stats, f);
+		return tree_reset(slot, commit,
+				  &(struct tree_reset_options){ .policy.wipe_ignored = true,
+								.threads = threads },
+				  &stats, f);
 	if (strcmp(what, "switch") == 0)
 		return tree_switch(slot, second, threads, &stats, f);
-	return tree_sweep(slot, commit, false, threads, on_change, NULL, NULL, f);
+	return tree_sweep(slot, commit, &(struct tree_sweep_options){ .threads = threads }, on_change,
+			  NULL, NULL, f);
 }
 
 int main(int argc, char **argv)

@@ -74,7 +74,7 @@ Test(tree_create, counts_what_du_counts_and_so_does_a_sweep)
 			  (unsigned long long)slot_stats.disk_bytes);
 	cr_expect_str_eq(created, "", "%llu, and %s", (unsigned long long)slot_stats.disk_bytes,
 			 created);
-	cr_assert_eq(tree_sweep(&slot, NULL, false, 2, ignore, NULL, &swept, &slot_fault), 0);
+	cr_assert_eq(tree_sweep(&slot, NULL, NULL, ignore, NULL, &swept, &slot_fault), 0);
 	cr_expect_eq(swept, slot_stats.disk_bytes, "%llu", (unsigned long long)swept);
 }
 

@@ -94,9 +94,10 @@ int switch_to(const char *rev)
 int reset_to(const char *rev, bool keep_ignored)
 {
 	git_oid commit = commit_of(rev);
+	struct tree_reset_options options = { .policy.wipe_ignored = !keep_ignored, .threads = 2 };
 	struct tree_stats stats;
 
-	return tree_reset(&slot, &commit, keep_ignored, 2, &stats, &slot_fault);
+	return tree_reset(&slot, &commit, &options, &stats, &slot_fault);
 }
 
 static int collect(enum tree_change change, const char *path, void *userdata)
@@ -108,11 +109,11 @@ static int collect(enum tree_change change, const char *path, void *userdata)
 char *sweep_text(const char *rev, bool want_ignored)
 {
 	git_oid commit = rev ? commit_of(rev) : (git_oid){ { 0 } };
+	struct tree_sweep_options options = { .want_ignored = want_ignored, .threads = 2 };
 	struct text t = { 0 };
 	int r;
 
-	r = tree_sweep(&slot, rev ? &commit : NULL, want_ignored, 2, collect, &t, NULL,
-		       &slot_fault);
+	r = tree_sweep(&slot, rev ? &commit : NULL, &options, collect, &t, NULL, &slot_fault);
 	if (r < 0) {
 		text_deinit(&t);
 		t = (struct text){ 0 };

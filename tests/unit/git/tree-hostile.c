@@ -173,7 +173,7 @@ Test(tree_hostile, a_damaged_object_is_named_and_nothing_hangs)
 			cr_expect_eq(r, -EUCLEAN, "%s %s: %d", objects[o], damages[d], r);
 			cr_expect_neq(strstr(slot_fault.text, hex), NULL, "%s %s: %s", objects[o],
 				      damages[d], slot_fault.text);
-			r = tree_reset(&slot, &commit, false, 2, &stats, &slot_fault);
+			r = tree_reset(&slot, &commit, NULL, &stats, &slot_fault);
 			cr_expect_lt(r, 0);
 			cr_assert(
 				sh("p=r/.git/objects/%.2s/%s; rm -f $p; mv $p.x $p", hex, hex + 2));
