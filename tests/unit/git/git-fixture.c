@@ -47,6 +47,7 @@ void fixture_deinit(void)
 {
 	while (n_kept > 0)
 		free(kept[--n_kept]);
+	scratch_remove(fixture_dir);
 	git_libgit2_shutdown();
 }
 

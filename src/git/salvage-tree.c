@@ -1,0 +1,538 @@
+/*
+ * What the files say: one walk, under the ignore rules of the commit that cleaning goes to.
+ *
+ * The walk holds the slot against the index, as git status does; what the index has that the base has
+ * not is staged. Without an index that can be read the base takes its place, and content decides.
+ */
+#include "git/salvage-private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "git/pattern.h"
+#include "util/cleanup.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+#define NAMES_SHOWN	 3
+#define NAME_SHOWN_BYTES 120
+#define LEVELS_MAX	 (TREE_BUILD_MAX_DEPTH - 8) /* the state has some more */
+
+/* --- lists --- */
+
+/* room for one more of @item bytes */
+static int make_room(void **v, size_t n, size_t *size, size_t item)
+{
+	size_t want = *size ? *size * 2 : 16;
+	void *more;
+
+	if (n < *size)
+		return 0;
+	more = realloc(*v, want * item);
+	if (!more)
+		return -ENOMEM;
+	*v = more;
+	*size = want;
+	return 0;
+}
+
+int salvage_paths_add(struct salvage_paths *p, const char *path)
+{
+	char *copy = strdup(path);
+
+	if (!copy || make_room((void **)&p->v, p->n, &p->size, sizeof(*p->v)) < 0) {
+		free(copy);
+		return -ENOMEM;
+	}
+	p->v[p->n++] = copy;
+	return 0;
+}
+
+void salvage_paths_deinit(struct salvage_paths *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		free(p->v[i]);
+	free(p->v);
+	*p = (struct salvage_paths){ 0 };
+}
+
+int salvage_edits_add(struct salvage_edits *e, const char *path, uint32_t mode, const git_oid *oid)
+{
+	char *copy = strdup(path);
+
+	if (!copy || make_room((void **)&e->v, e->n, &e->size, sizeof(*e->v)) < 0) {
+		free(copy);
+		return -ENOMEM;
+	}
+	e->v[e->n] = (struct tree_edit){ .path = copy, .mode = mode };
+	if (mode)
+		git_oid_cpy(&e->v[e->n].oid, oid);
+	e->n++;
+	return 0;
+}
+
+void salvage_edits_deinit(struct salvage_edits *e)
+{
+	for (size_t i = 0; i < e->n; i++)
+		free((char *)e->v[i].path);
+	free(e->v);
+	*e = (struct salvage_edits){ 0 };
+}
+
+bool salvage_oids_have(const struct salvage_oids *o, const git_oid *oid)
+{
+	for (size_t i = 0; i < o->n; i++)
+		if (git_oid_equal(&o->v[i], oid))
+			return true;
+	return false;
+}
+
+int salvage_oids_add(struct salvage_oids *o, const git_oid *oid)
+{
+	return salvage_oids_have(o, oid) ? 0 : salvage_oids_append(o, oid);
+}
+
+int salvage_oids_append(struct salvage_oids *o, const git_oid *oid)
+{
+	if (make_room((void **)&o->v, o->n, &o->size, sizeof(*o->v)) < 0)
+		return -ENOMEM;
+	git_oid_cpy(&o->v[o->n++], oid);
+	return 0;
+}
+
+/* --- patterns --- */
+
+static bool matches(const char *const *patterns, const char *path, bool is_dir)
+{
+	static char top[] = "";
+	bool yes = false;
+
+	for (; patterns && *patterns; patterns++) {
+		struct pattern p;
+
+		if (pattern_parse(*patterns, strlen(*patterns), &p) < 0)
+			continue;
+		p.base = top;
+		p.base_len = 0;
+		if (pattern_is_match(&p, path, strlen(path), is_dir))
+			yes = !p.negative;
+		pattern_deinit(&p);
+	}
+	return yes;
+}
+
+/* the path, or a directory above it */
+static bool matches_whole(const char *const *patterns, const char *path)
+{
+	_cleanup_(freep) char *part = patterns && *patterns ? strdup(path) : NULL;
+
+	if (!part)
+		return false;
+	for (char *slash = strchr(part, '/'); slash && slash[1]; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (matches(patterns, part, true))
+			return true;
+		*slash = '/';
+	}
+	return matches(patterns, part, false);
+}
+
+/* --- what was found --- */
+
+static int count(struct salvage_tree *t, enum salvage_kind kind, const char *path)
+{
+	return t->counts[kind]++ < NAMES_SHOWN ? salvage_paths_add(&t->names[kind], path) : 0;
+}
+
+static int found_special(struct salvage_tree *t, const char *path)
+{
+	int r = salvage_paths_add(&t->special, path);
+
+	return r < 0 ? r : count(t, SALVAGE_KIND_SPECIAL, path);
+}
+
+static bool is_too_deep(const char *path)
+{
+	size_t levels = 0;
+
+	for (; *path; path++)
+		levels += *path == '/';
+	return levels > LEVELS_MAX;
+}
+
+static int found_file(struct salvage_tree *t, enum salvage_kind kind, const char *path)
+{
+	int r;
+
+	if (is_too_deep(path))
+		return count(t, SALVAGE_KIND_UNREADABLE, path);
+	r = salvage_paths_add(&t->paths, path);
+	return r < 0 ? r : count(t, kind, path);
+}
+
+/* a name below an untracked or ignored directory */
+static int found_below(struct salvage_tree *t, struct salvage_paths *dirs, int dirfd, const char *dir,
+		       const char *name, enum salvage_kind kind)
+{
+	_cleanup_(freep) char *path = text_printf("%s%s", dir, name);
+	uint64_t mount_id = 0, own = t->walk.checker.mount_id;
+	_cleanup_(freep) char *below = NULL;
+	struct stat st;
+
+	if (!path)
+		return -ENOMEM;
+	if (tree_stat_at(dirfd, name, &st, &mount_id) < 0)
+		return 0; /* gone meanwhile */
+	if (mount_id && own && mount_id != own)
+		return count(t, SALVAGE_KIND_MOUNT, path);
+	if (S_ISDIR(st.st_mode)) {
+		below = text_printf("%s/", path);
+		return below ? salvage_paths_add(dirs, below) : -ENOMEM;
+	}
+	if (kind == SALVAGE_KIND_PRECIOUS && !matches_whole(t->spec->precious, path))
+		return 0;
+	if (matches_whole(t->spec->keep, path) && kind == SALVAGE_KIND_UNTRACKED)
+		return 0;
+	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
+		return kind == SALVAGE_KIND_UNTRACKED ? found_special(t, path) : 0;
+	return found_file(t, kind, path);
+}
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		closedir(*dir);
+}
+
+/* one directory, "a/b/"; those in it join the list */
+static int look_into(struct salvage_tree *t, struct salvage_paths *dirs, const char *path,
+		     enum salvage_kind kind, struct fault *f)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	int fd, r = 0;
+
+	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
+		return 0; /* gone or swapped meanwhile: the next look sees it */
+	if (fd == -EACCES)
+		return count(t, SALVAGE_KIND_UNREADABLE, path);
+	if (fd == -EXDEV)
+		return count(t, SALVAGE_KIND_MOUNT, path);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir) {
+		closep(&fd);
+		return fault_errno(f, fd < 0 ? fd : -ENOMEM, "cannot open %s", path);
+	}
+	if (kind == SALVAGE_KIND_UNTRACKED && faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return count(t, SALVAGE_KIND_NESTED, path);
+	while (r == 0 && (errno = 0, entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = found_below(t, dirs, fd, path, entry->d_name, kind);
+	return r == 0 && errno ? fault_errno(f, -errno, "cannot list %s", path) : r;
+}
+
+/* all below a directory; one is open at a time, however deep they are */
+static int found_dir(struct salvage_tree *t, const char *path, enum salvage_kind kind, struct fault *f)
+{
+	_cleanup_(salvage_paths_deinit) struct salvage_paths dirs = { 0 };
+	int r = salvage_paths_add(&dirs, path);
+
+	while (r == 0 && dirs.n > 0) {
+		_cleanup_(freep) char *next = dirs.v[--dirs.n];
+
+		r = look_into(t, &dirs, next, kind, f);
+	}
+	return r;
+}
+
+static bool is_dir_path(const char *path)
+{
+	return text_has_suffix(path, "/");
+}
+
+static int found_untracked(struct salvage_tree *t, const char *path, struct fault *f)
+{
+	if (is_dir_path(path))
+		return found_dir(t, path, SALVAGE_KIND_UNTRACKED, f);
+	if (matches_whole(t->spec->keep, path))
+		return 0;
+	return found_file(t, SALVAGE_KIND_UNTRACKED, path);
+}
+
+static int found_ignored(struct salvage_tree *t, const char *path, struct fault *f)
+{
+	if (!t->spec->precious || !*t->spec->precious)
+		return 0;
+	if (is_dir_path(path))
+		return found_dir(t, path, SALVAGE_KIND_PRECIOUS, f);
+	return matches_whole(t->spec->precious, path) ? found_file(t, SALVAGE_KIND_PRECIOUS, path) : 0;
+}
+
+/* a sparse checkout: what is not there is not work */
+static int found_hidden(struct salvage_tree *t, const struct tree_found *found)
+{
+	_cleanup_(closep) int fd = fs_open_beneath(t->w->tree.slot_fd, found->path, O_PATH | O_NOFOLLOW, 0);
+
+	if (fd == -ENOENT && found->entry->flags & TREE_ENTRY_SKIP_WORKTREE)
+		return 0;
+	if (salvage_paths_add(&t->hidden, found->path) < 0)
+		return -ENOMEM;
+	return found_file(t, SALVAGE_KIND_CHANGED, found->path);
+}
+
+static int found_one(struct salvage_tree *t, const struct tree_found *found, struct fault *f)
+{
+	switch (found->change) {
+	case TREE_CHANGE_MODIFIED:
+	case TREE_CHANGE_DELETED:
+		return found_file(t, SALVAGE_KIND_CHANGED, found->path);
+	case TREE_CHANGE_HIDDEN:
+		return found_hidden(t, found);
+	case TREE_CHANGE_CONFLICT:
+		return found_file(t, SALVAGE_KIND_CONFLICT, found->path);
+	case TREE_CHANGE_UNTRACKED:
+		return found_untracked(t, found->path, f);
+	case TREE_CHANGE_IGNORED:
+		return found_ignored(t, found->path, f);
+	case TREE_CHANGE_SPECIAL:
+		if (found->entry && salvage_paths_add(&t->paths, found->path) < 0)
+			return -ENOMEM;
+		return found_special(t, found->path);
+	case TREE_CHANGE_NESTED:
+		return count(t, SALVAGE_KIND_NESTED, found->path);
+	case TREE_CHANGE_MOUNT:
+		return count(t, SALVAGE_KIND_MOUNT, found->path);
+	case TREE_CHANGE_UNREADABLE:
+		return count(t, SALVAGE_KIND_UNREADABLE, found->path);
+	default:
+		return 0;
+	}
+}
+
+/* --- what is staged --- */
+
+/* an entry that the base has as well */
+static bool is_in_base(const struct tree_entry *e, const struct tree_entry *base)
+{
+	return (e->flags & TREE_ENTRY_INTENT_TO_ADD) == 0 && e->mode == base->mode &&
+	       git_oid_equal(&e->oid, &base->oid);
+}
+
+/* of a conflict's stages the one that stands for it: ours, else theirs; NULL: neither */
+static const struct tree_entry *stage_of(const struct tree_entry *first, size_t n)
+{
+	const struct tree_entry *best = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if ((first[i].flags & TREE_ENTRY_STAGE) > 1 && !best)
+			best = &first[i];
+	return best;
+}
+
+typedef int (*staged_fn)(const char *path, const struct tree_entry *e, void *userdata);
+
+/* both lists are sorted: one pass. @fn: an entry that is to be there, or NULL: it is to go */
+static int staged_foreach(const struct salvage_tree *t, staged_fn fn, void *userdata)
+{
+	const struct tree_list *index = &t->index.list, *base = &t->base_list;
+	size_t i = 0, b = 0;
+	int r = 0;
+
+	while (r == 0 && (i < index->n || b < base->n)) {
+		const struct tree_entry *x = i < index->n ? &index->entries[i] : NULL;
+		const struct tree_entry *y = b < base->n ? &base->entries[b] : NULL;
+		int order = tree_entry_order(x, y);
+		size_t n = order <= 0;
+
+		if (order > 0) {
+			r = fn(y->path, NULL, userdata);
+		} else if (x->flags & TREE_ENTRY_STAGE) {
+			while (i + n < index->n && strcmp(index->entries[i + n].path, x->path) == 0)
+				n++;
+			r = fn(x->path, stage_of(x, n), userdata);
+		} else if (x->flags & TREE_ENTRY_INTENT_TO_ADD) {
+			r = order == 0 ? fn(x->path, NULL, userdata) : 0;
+		} else if (order < 0 || !is_in_base(x, y)) {
+			r = fn(x->path, x, userdata);
+		}
+		i += n;
+		b += order >= 0;
+	}
+	return r;
+}
+
+static int count_staged(const char *path, const struct tree_entry *e, void *userdata)
+{
+	struct salvage_tree *t = userdata;
+
+	return e && e->flags & TREE_ENTRY_STAGE ? 0 : count(t, SALVAGE_KIND_STAGED, path);
+}
+
+static int add_staged(const char *path, const struct tree_entry *e, void *userdata)
+{
+	return salvage_edits_add(userdata, path, e ? e->mode : 0, e ? &e->oid : NULL);
+}
+
+int salvage_tree_staged(const struct salvage_tree *t, struct salvage_edits *ret)
+{
+	return t->has_index ? staged_foreach(t, add_staged, ret) : 0;
+}
+
+/* flags that a new index would not have, and files that are only meant to be added */
+static int look_at_flags(struct salvage_tree *t)
+{
+	for (size_t i = 0; i < t->index.list.n; i++) {
+		const struct tree_entry *e = &t->index.list.entries[i];
+
+		if (e->flags)
+			t->has_flags = true;
+		if (e->flags & TREE_ENTRY_INTENT_TO_ADD &&
+		    found_file(t, SALVAGE_KIND_UNTRACKED, e->path) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* --- loading --- */
+
+/* -EUCLEAN and -ENOENT mean that there is none, for whatever reason */
+static int load_index(struct salvage_tree *t, struct fault *f)
+{
+	int r = index_read(t->w->tree.admin_fd, &t->index, f);
+
+	if (r < 0 && r != -EUCLEAN && r != -ENOENT)
+		return r;
+	t->has_index = r == 0;
+	t->list = t->has_index ? &t->index.list : &t->base_list;
+	return 0;
+}
+
+static int load_rules(struct salvage_tree *t, const git_oid *base, struct fault *f)
+{
+	struct repo *repo = t->w->repo;
+	const struct tree_list *rules = &t->base_list;
+	int r = 0;
+
+	if (!git_oid_equal(base, &t->spec->target)) {
+		r = tree_list_load(repo, &t->spec->target, &t->target_list, f);
+		rules = &t->target_list;
+	}
+	if (r == 0)
+		r = ignore_load(repo, rules, &t->ignore, f);
+	if (r == 0)
+		r = convert_load(repo, t->list, &t->convert, f);
+	/* attributes that were staged may be lost with their blob */
+	if (r == -EUCLEAN && t->has_index)
+		r = convert_load(repo, &t->base_list, &t->convert, f);
+	return r;
+}
+
+static int walk(struct salvage_tree *t, struct fault *f)
+{
+	t->walk = (struct tree_walk){
+		.slot = &t->w->tree,
+		.repo = t->w->repo,
+		.list = t->list,
+		.checker = { .index = t->has_index ? &t->index : NULL,
+			     .convert = t->convert,
+			     .trust_filemode = tree_trust_filemode(t->w->repo) },
+		.ignore = t->ignore,
+		.threads = t->spec->threads,
+	};
+	return tree_walk_run(&t->walk, f);
+}
+
+int salvage_tree_look(struct salvage_tree *t, struct worktree *w, const struct salvage_spec *spec,
+		      const git_oid *base, struct fault *f)
+{
+	int r;
+
+	t->w = w;
+	t->spec = spec;
+	git_oid_cpy(&t->base, base);
+	r = tree_list_load(w->repo, base, &t->base_list, f);
+	if (r == 0)
+		r = load_index(t, f);
+	if (r == 0)
+		r = load_rules(t, base, f);
+	if (r == 0)
+		r = walk(t, f);
+	for (size_t i = 0; r == 0 && i < t->walk.n_found; i++)
+		r = found_one(t, &t->walk.found[i], f);
+	if (r == 0 && t->has_index)
+		r = staged_foreach(t, count_staged, t);
+	if (r == 0 && t->has_index)
+		r = look_at_flags(t);
+	return r == -ENOMEM ? fault_oom(f) : r;
+}
+
+void salvage_tree_deinit(struct salvage_tree *t)
+{
+	tree_walk_deinit(&t->walk);
+	convert_free(t->convert);
+	ignore_free(t->ignore);
+	tree_list_deinit(&t->target_list);
+	tree_list_deinit(&t->base_list);
+	index_deinit(&t->index);
+	salvage_paths_deinit(&t->paths);
+	salvage_paths_deinit(&t->special);
+	salvage_paths_deinit(&t->hidden);
+	for (int i = 0; i < SALVAGE_KINDS; i++)
+		salvage_paths_deinit(&t->names[i]);
+}
+
+/* --- words --- */
+
+static const char *const kind_names[SALVAGE_KINDS][2] = {
+	[SALVAGE_KIND_CHANGED] = { "changed file", "changed files" },
+	[SALVAGE_KIND_CONFLICT] = { "file in conflict", "files in conflict" },
+	[SALVAGE_KIND_STAGED] = { "staged file", "staged files" },
+	[SALVAGE_KIND_UNTRACKED] = { "untracked file", "untracked files" },
+	[SALVAGE_KIND_PRECIOUS] = { "precious file", "precious files" },
+	[SALVAGE_KIND_SPECIAL] = { "special file", "special files" },
+	[SALVAGE_KIND_NESTED] = { "nested repository", "nested repositories" },
+	[SALVAGE_KIND_MOUNT] = { "mounted directory", "mounted directories" },
+	[SALVAGE_KIND_UNREADABLE] = { "unreadable name", "unreadable names" },
+};
+
+/* a quoted name of bounded length, cut at a character */
+static void add_name(struct text *names, const char *path)
+{
+	_cleanup_(freep) char *quoted = text_quote_path(path);
+	size_t len;
+
+	if (!quoted) {
+		names->failed = true;
+		return;
+	}
+	len = strlen(quoted);
+	if (len > NAME_SHOWN_BYTES) {
+		len = NAME_SHOWN_BYTES;
+		while (len > 0 && ((unsigned char)quoted[len] & 0xC0) == 0x80)
+			len--;
+	}
+	text_add(names, quoted, len);
+	if (quoted[len])
+		text_add_string(names, "...");
+}
+
+char *salvage_kind_sentence(const struct salvage_tree *t, enum salvage_kind kind, bool with_names)
+{
+	const struct salvage_paths *names = &t->names[kind];
+	size_t n = t->counts[kind];
+	struct text s = { 0 };
+
+	text_addf(&s, "%zu %s", n, kind_names[kind][n != 1]);
+	for (size_t i = 0; with_names && i < names->n; i++) {
+		text_add_string(&s, i ? ", " : ": ");
+		add_name(&s, names->v[i]);
+	}
+	if (with_names && n > names->n)
+		text_addf(&s, " and %zu more", n - names->n);
+	return text_take(&s);
+}
