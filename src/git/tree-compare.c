@@ -140,7 +140,7 @@ static int check_gitlink(struct place *p, const char *name, struct tree_entry *e
 		return tree_walker_report(p->w, TREE_CHANGE_NESTED, e->path, true, e);
 	while ((entry = readdir(dir)) && r == 0)
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = tree_untracked(p->w, e->path, dirfd(dir), entry->d_name, false, true);
+			r = tree_untracked(p->w, e->path, dirfd(dir), entry->d_name, 0, true);
 	return r;
 }
 
@@ -167,7 +167,7 @@ static int check_file(struct place *p, const char *name, struct tree_entry *e)
 		return tree_walker_report(w, TREE_CHANGE_UNREADABLE, e->path, false, e);
 	case TREE_CHECK_DIRECTORY:
 		r = report_entry(w, TREE_CHANGE_DELETED, e);
-		return r < 0 ? r : tree_untracked(w, p->task->path, p->fd, name, false, true);
+		return r < 0 ? r : tree_untracked(w, p->task->path, p->fd, name, 0, true);
 	default:
 		return r;
 	}
@@ -224,22 +224,21 @@ static bool any_wanted(const struct tree_list *list, size_t low, size_t high)
 static int place_dir(struct place *p, const char *path, const char *name, size_t low, size_t high)
 {
 	struct name *found = names_find(&p->names, name);
-	bool ignored, wanted = any_wanted(p->w->walk->list, low, high);
+	bool wanted = any_wanted(p->w->walk->list, low, high);
 	int r;
 
 	if (found && found->seen && !wanted)
 		return 0; /* a file belongs here, and what is there was reported with it */
 	if (found && is_directory(p, found)) {
 		found->seen = true;
-		ignored = p->task->ignored ||
-			  ignore_match(p->w->walk->ignore, path, strlen(path), true);
-		return tree_walker_push(p->w, path, low, high, ignored);
+		return tree_walker_push(p->w, path, low, high,
+					p->task->fate | tree_fate(p->w->walk, path, true));
 	}
 	r = report_deleted(p->w, low, high);
 	if (r < 0 || !found || found->seen || !wanted)
 		return r;
 	found->seen = true; /* a link or a file where a directory belongs */
-	return tree_untracked(p->w, p->task->path, p->fd, name, false, true);
+	return tree_untracked(p->w, p->task->path, p->fd, name, 0, true);
 }
 
 /* the entries below one name; moves *i behind them */
@@ -279,7 +278,7 @@ static int place_untracked(struct place *p)
 			continue;
 		r = is_git ? tree_walker_report(p->w, TREE_CHANGE_NESTED, p->task->path, true, NULL)
 			   : tree_untracked(p->w, p->task->path, p->fd, name->name,
-					    p->task->ignored, false);
+					    p->task->fate, false);
 		if (r < 0)
 			return r;
 	}

@@ -100,7 +100,7 @@ static void convert_freep(struct convert **c)
 }
 
 static int reset_load(struct reset *x, const struct tree_slot *slot, const git_oid *commit,
-		      const struct tree_policy *policy, struct fault *f)
+		      struct fault *f)
 {
 	_cleanup_(convert_freep) struct convert *before = NULL;
 	int r;
@@ -108,7 +108,7 @@ static int reset_load(struct reset *x, const struct tree_slot *slot, const git_o
 	r = repo_open(slot->common_dir, &x->repo, f);
 	if (r == 0)
 		r = tree_list_load(x->repo, commit, &x->commit, f);
-	if (r == 0 && !policy->wipe_ignored)
+	if (r == 0)
 		r = ignore_load(x->repo, &x->commit, &x->ignore, f);
 	if (r == 0)
 		r = convert_load(x->repo, &x->commit, &x->convert, f);
@@ -121,8 +121,8 @@ static int reset_load(struct reset *x, const struct tree_slot *slot, const git_o
 	return list_merge(x, before) < 0 ? fault_oom(f) : 0;
 }
 
-static int find_changes(struct reset *x, const struct tree_slot *slot, unsigned threads,
-			struct fault *f)
+static int find_changes(struct reset *x, const struct tree_slot *slot,
+			const struct tree_policy *policy, unsigned threads, struct fault *f)
 {
 	x->walk = (struct tree_walk){
 		.slot = slot,
@@ -133,6 +133,7 @@ static int find_changes(struct reset *x, const struct tree_slot *slot, unsigned 
 			     .trust_filemode = tree_trust_filemode(x->repo),
 			     .want_access = true },
 		.ignore = x->ignore,
+		.policy = *policy,
 		.make_writable = true,
 		.threads = threads,
 	};
@@ -179,6 +180,7 @@ static int remove_one(struct reset *x, struct tree_worker *w, const struct tree_
 		return remove_nested(x, w, found);
 	case TREE_CHANGE_UNTRACKED:
 	case TREE_FOUND_EMPTY_DIR:
+	case TREE_FOUND_WIPED:
 		return tree_apply_remove(w, found->path);
 	case TREE_CHANGE_SPECIAL:
 	case TREE_CHANGE_UNREADABLE:
@@ -240,9 +242,9 @@ int tree_reset(const struct tree_slot *slot, const git_oid *commit,
 
 	options = options ? options : &none;
 	threads = options->threads ? options->threads : 1;
-	r = reset_load(&x, slot, commit, &options->policy, f);
+	r = reset_load(&x, slot, commit, f);
 	if (r == 0)
-		r = find_changes(&x, slot, threads, f);
+		r = find_changes(&x, slot, &options->policy, threads, f);
 	if (r == 0)
 		r = plan(&x, f);
 	if (r == 0)

@@ -141,7 +141,9 @@ static int tell(const struct sweep *s, const struct staged *staged, bool want_ig
 		if (found->change == TREE_FOUND_EMPTY_DIR ||
 		    (found->change == TREE_CHANGE_IGNORED && !want_ignored))
 			continue;
-		r = fn((enum tree_change)found->change, found->path, userdata);
+		r = fn(found->change == TREE_FOUND_WIPED ? TREE_CHANGE_UNTRACKED
+							 : (enum tree_change)found->change,
+		       found->path, userdata);
 	}
 	return r < 0 ? r : 0;
 }
@@ -167,6 +169,7 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit,
 			     .convert = s.convert,
 			     .trust_filemode = tree_trust_filemode(s.repo) },
 		.ignore = s.ignore,
+		.policy = options->policy,
 		.want_disk = ret_disk_bytes != NULL,
 		.threads = options->threads ? options->threads : 1,
 	};

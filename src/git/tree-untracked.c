@@ -16,7 +16,7 @@
  */
 #define MAX_LEVELS 64
 
-static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, bool ignored,
+static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, unsigned fate,
 		 bool in_the_way, unsigned level);
 
 static bool is_mount(const struct tree_walker *w, uint64_t mount_id)
@@ -37,34 +37,16 @@ static bool is_dots(const char *name)
 	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-/* blocks of what is not looked at otherwise; what cannot be read is not counted */
-static void disk_count(struct tree_walker *w, int dir_fd, const char *name, unsigned level)
-{
-	_cleanup_(closedirp) DIR *dir = NULL;
-	struct dirent *entry;
-	struct stat st;
-
-	if (fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return;
-	w->disk_bytes += (uint64_t)st.st_blocks * 512;
-	if (!S_ISDIR(st.st_mode) || level >= MAX_LEVELS ||
-	    tree_walker_open(w, dir_fd, name, &dir) < 0)
-		return;
-	while ((entry = readdir(dir)))
-		if (!is_dots(entry->d_name))
-			disk_count(w, dirfd(dir), entry->d_name, level + 1);
-}
-
 /* all that is below a directory; what was found is reported one by one */
-static int judge_entries(struct tree_walker *w, const char *path, DIR *dir, bool in_the_way,
-			 unsigned level)
+static int judge_entries(struct tree_walker *w, const char *path, DIR *dir, unsigned fate,
+			 bool in_the_way, unsigned level)
 {
 	struct dirent *entry;
 	int r = 0;
 
 	while (r == 0 && (errno = 0, entry = readdir(dir)))
 		if (!is_dots(entry->d_name))
-			r = judge(w, path, dirfd(dir), entry->d_name, false, in_the_way, level + 1);
+			r = judge(w, path, dirfd(dir), entry->d_name, fate, in_the_way, level + 1);
 	return r == 0 && errno ? fault_errno(&w->fault, -errno, "cannot list %s", path) : r;
 }
 
@@ -82,7 +64,7 @@ static bool are_plain(const struct tree_walker *w, size_t from, bool *ret_any_fi
 }
 
 static int judge_dir(struct tree_walker *w, const char *path, int dir_fd, const char *name,
-		     bool in_the_way, unsigned level)
+		     unsigned fate, bool in_the_way, unsigned level)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	size_t before = w->n_found;
@@ -104,7 +86,7 @@ static int judge_dir(struct tree_walker *w, const char *path, int dir_fd, const 
 		return fault_errno(&w->fault, r, "cannot open %s", path);
 	if (faccessat(dirfd(dir), ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
 		return tree_walker_report(w, TREE_CHANGE_NESTED, path, true, NULL);
-	r = judge_entries(w, path, dir, in_the_way, level);
+	r = judge_entries(w, path, dir, fate, in_the_way, level);
 	if (r < 0 || !are_plain(w, before, &any_file))
 		return r;
 	tree_walker_forget(w, before);
@@ -120,7 +102,7 @@ static int judge_leaf(struct tree_walker *w, const char *path, const struct stat
 				  false, NULL);
 }
 
-static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, bool ignored,
+static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char *name, unsigned fate,
 		 bool in_the_way, unsigned level)
 {
 	_cleanup_(freep) char *path = tree_walker_path(dir, name);
@@ -139,19 +121,24 @@ static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char 
 	is_dir = S_ISDIR(st.st_mode);
 	if (is_mount(w, mount_id))
 		return tree_walker_report(w, TREE_CHANGE_MOUNT, path, is_dir, NULL);
-	if (!in_the_way && !text_has_prefix(name, TREE_TMP_PREFIX) &&
-	    (ignored || ignore_match(w->walk->ignore, path, strlen(path), is_dir))) {
-		if (w->walk->want_disk)
-			disk_count(w, dir_fd, name, 0);
-		return tree_walker_report(w, TREE_CHANGE_IGNORED, path, is_dir, NULL);
+	if (text_has_prefix(name, TREE_TMP_PREFIX))
+		fate = 0;
+	else if (!in_the_way)
+		fate |= tree_fate(w->walk, path, is_dir);
+	if (fate & TREE_FATE_WIPED) {
+		if (fate & TREE_FATE_IGNORED)
+			return tree_walker_report(w, TREE_FOUND_WIPED, path, is_dir, NULL);
+	} else if (fate) {
+		r = tree_walker_report(w, TREE_CHANGE_IGNORED, path, is_dir, NULL);
+		return r < 0 ? r : tree_look_through(w, dir_fd, name, path, fate);
 	}
 	w->disk_bytes += (uint64_t)st.st_blocks * 512;
-	return is_dir ? judge_dir(w, path, dir_fd, name, in_the_way, level)
+	return is_dir ? judge_dir(w, path, dir_fd, name, fate, in_the_way, level)
 		      : judge_leaf(w, path, &st);
 }
 
 int tree_untracked(struct tree_walker *w, const char *dir, int dir_fd, const char *name,
-		   bool ignored, bool in_the_way)
+		   unsigned fate, bool in_the_way)
 {
-	return judge(w, dir, dir_fd, name, ignored, in_the_way, 0);
+	return judge(w, dir, dir_fd, name, fate, in_the_way, 0);
 }

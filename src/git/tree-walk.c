@@ -27,7 +27,8 @@ struct walk_thread {
 	pthread_t thread;
 };
 
-int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high, bool ignored)
+int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high,
+		     unsigned fate)
 {
 	struct tree_queue *q = w->queue;
 	struct tree_task *task = calloc(1, sizeof(*task));
@@ -38,7 +39,7 @@ int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t
 	}
 	task->low = low;
 	task->high = high;
-	task->ignored = ignored;
+	task->fate = fate;
 	pthread_mutex_lock(&q->lock);
 	list_append(&q->tasks, &task->link);
 	q->pending++;
@@ -174,7 +175,7 @@ int tree_walk_run(struct tree_walk *walk, struct fault *f)
 	r = tree_stat_at(walk->slot->slot_fd, ".", &st, &walk->checker.mount_id);
 	if (r < 0)
 		return fault_errno(f, r, "cannot look at the slot");
-	if (tree_walker_push(&first, "", 0, walk->list->n, false) < 0)
+	if (tree_walker_push(&first, "", 0, walk->list->n, 0) < 0)
 		return fault_oom(f);
 	r = run_threads(walk, &q, walk->threads);
 	while ((task = list_first(&q.tasks, struct tree_task, link))) {

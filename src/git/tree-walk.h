@@ -12,9 +12,11 @@
 
 /* besides enum tree_change: a directory without any file in it, which git does not see */
 #define TREE_FOUND_EMPTY_DIR 0
+/* ignored, but the policy lets it go: it is not saved unless it is precious; a directory as one */
+#define TREE_FOUND_WIPED 64
 
 struct tree_found {
-	int change;		  /* enum tree_change, or TREE_FOUND_EMPTY_DIR */
+	int change;		  /* enum tree_change or TREE_FOUND_…; what is kept is "ignored" */
 	char *path;		  /* owned; a directory ends with "/" */
 	struct tree_entry *entry; /* of the list; NULL for what is not in it */
 };
@@ -26,6 +28,7 @@ struct tree_walk {
 	struct tree_list *list;	     /* what is to be there; stat data is refreshed */
 	struct tree_checker checker; /* tree_walk_run() fills in the mount */
 	const struct ignore *ignore; /* NULL: nothing is ignored */
+	struct tree_policy policy;
 	bool make_writable;	     /* directories get rwx for their owner */
 	bool want_disk;		     /* count blocks, of ignored directories as well */
 	unsigned threads;

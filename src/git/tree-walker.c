@@ -2,13 +2,11 @@
 #include "git/tree-walker.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "util/cleanup.h"
-#include "util/fs.h"
+#include "git/tree-descent.h"
 #include "util/text.h"
 
 char *tree_walker_path(const char *dir, const char *name)
@@ -43,51 +41,28 @@ void tree_walker_forget(struct tree_walker *w, size_t from)
 		free(w->found[--w->n_found].path);
 }
 
-/* gives its owner all rights, through a handle: never through a link that takes its place */
-static int make_accessible(int dir_fd, const char *name)
+unsigned tree_fate(const struct tree_walk *walk, const char *path, bool is_dir)
 {
-	_cleanup_(closep) int fd = fs_open_beneath(dir_fd, name, O_PATH | O_DIRECTORY, 0);
-	char link[32];
-	struct stat st;
+	size_t len = strlen(path);
+	unsigned fate = 0;
 
-	if (fd < 0)
-		return fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	return chmod(link, (st.st_mode & 07777) | 0700) < 0 ? -errno : 0;
-}
-
-static int make_writable(int fd)
-{
-	struct stat st;
-
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	if ((st.st_mode & 0700) == 0700)
-		return 0;
-	return fchmod(fd, (st.st_mode & 07777) | 0700) < 0 ? -errno : 0;
+	if (ignore_match(walk->ignore, path, len, is_dir))
+		fate |= TREE_FATE_IGNORED;
+	if (walk->policy.wipe_ignored)
+		return fate ? fate | TREE_FATE_WIPED : 0;
+	if (ignore_match(walk->policy.keep, path, len, is_dir))
+		fate |= TREE_FATE_KEPT;
+	if (ignore_match(walk->policy.wipe, path, len, is_dir))
+		fate |= TREE_FATE_WIPED;
+	return fate;
 }
 
 int tree_walker_open(struct tree_walker *w, int dir_fd, const char *name, DIR **ret)
 {
-	int flags = O_RDONLY | O_DIRECTORY | O_NONBLOCK;
-	int fd = fs_open_beneath(dir_fd, name, flags, 0);
-	int r;
+	int fd = tree_open_dir(dir_fd, name, w->walk->make_writable), r;
 
-	if (fd == -EACCES && w->walk->make_writable) {
-		r = make_accessible(dir_fd, name);
-		fd = r < 0 ? r : fs_open_beneath(dir_fd, name, flags, 0);
-	}
 	if (fd < 0)
 		return fd;
-	if (w->walk->make_writable) {
-		r = make_writable(fd);
-		if (r < 0) {
-			close(fd);
-			return r;
-		}
-	}
 	*ret = fdopendir(fd);
 	if (*ret)
 		return 0;

@@ -11,12 +11,22 @@
 
 struct tree_queue;
 
+/* what rules say about a name or a directory above it, as bits */
+enum tree_fate {
+	TREE_FATE_IGNORED = 1,
+	TREE_FATE_KEPT = 2,
+	TREE_FATE_WIPED = 4, /* stronger than both */
+};
+
+/* of a name alone; to be joined with that of its directory */
+unsigned tree_fate(const struct tree_walk *walk, const char *path, bool is_dir);
+
 /* a directory that the list knows */
 struct tree_task {
 	struct list link; /* tree_queue.tasks */
 	char *path;	  /* of the directory, "" for the slot */
 	size_t low, high; /* its entries in the list */
-	bool ignored;	  /* by the rules; what is tracked in it stays tracked */
+	unsigned fate;	  /* of what is not tracked in it; enum tree_fate */
 };
 
 struct tree_walker {
@@ -51,7 +61,7 @@ char *tree_walker_path(const char *dir, const char *name);
 
 /* puts a directory into the queue; @path is copied */
 int tree_walker_push(struct tree_walker *w, const char *path, size_t low, size_t high,
-		     bool ignored);
+		     unsigned fate);
 
 /* one directory against its entries in the list; subdirectories are pushed */
 int tree_compare(struct tree_walker *w, const struct tree_task *task);
@@ -59,10 +69,14 @@ int tree_compare(struct tree_walker *w, const struct tree_task *task);
 /**
  * tree_untracked - report a name that the list does not have
  * @dir, @dir_fd: where it is
- * @ignored: its directory is ignored
- * @in_the_way: the list wants something else under this name, so ignore rules do not count
+ * @fate: of its directory
+ * @in_the_way: the list wants something else under this name, so no rules count
  */
 int tree_untracked(struct tree_walker *w, const char *dir, int dir_fd, const char *name,
-		   bool ignored, bool in_the_way);
+		   unsigned fate, bool in_the_way);
+
+/* counts what an ignored or kept name uses, if that is asked for, and reports what is wiped in it */
+int tree_look_through(struct tree_walker *w, int dir_fd, const char *name, const char *path,
+		      unsigned fate);
 
 #endif

@@ -106,18 +106,27 @@ static int collect(enum tree_change change, const char *path, void *userdata)
 	return 0;
 }
 
-char *sweep_text(const char *rev, bool want_ignored)
+static char *sweep(const char *rev, const struct tree_sweep_options *options)
 {
 	git_oid commit = rev ? commit_of(rev) : (git_oid){ { 0 } };
-	struct tree_sweep_options options = { .want_ignored = want_ignored, .threads = 2 };
 	struct text t = { 0 };
 	int r;
 
-	r = tree_sweep(&slot, rev ? &commit : NULL, &options, collect, &t, NULL, &slot_fault);
+	r = tree_sweep(&slot, rev ? &commit : NULL, options, collect, &t, NULL, &slot_fault);
 	if (r < 0) {
 		text_deinit(&t);
 		t = (struct text){ 0 };
 		text_addf(&t, "fault %d %s", r, slot_fault.text);
 	}
 	return fixture_keep(text_take(&t));
+}
+
+char *sweep_text(const char *rev, bool want_ignored)
+{
+	return sweep(rev, &(struct tree_sweep_options){ .want_ignored = want_ignored, .threads = 2 });
+}
+
+char *sweep_by(const char *rev, const struct tree_policy *policy)
+{
+	return sweep(rev, &(struct tree_sweep_options){ .policy = *policy, .threads = 2 });
 }

@@ -33,4 +33,7 @@ int reset_to(const char *rev, bool keep_ignored);
 /* what a sweep finds, one "kind path" a line; "fault …" when it fails; @rev may be NULL */
 char *sweep_text(const char *rev, bool want_ignored);
 
+/* the same without what is kept, as a policy says */
+char *sweep_by(const char *rev, const struct tree_policy *policy);
+
 #endif

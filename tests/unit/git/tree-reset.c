@@ -3,8 +3,10 @@
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "git/ignore.h"
 #include "tree-fixture.h"
 
 static void init(void)
@@ -129,6 +131,97 @@ Test(tree_reset, keeps_what_is_ignored_if_asked_to)
 		cr_assert_str_eq(sh_text("git -C s status --porcelain"), "", "%s",
 				 ignored[i].change);
 		cr_assert_str_eq(sh_text("git -C s clean -nd"), "", "%s", ignored[i].change);
+	}
+}
+
+static const struct {
+	const char *keep, *wipe; /* patterns, divided by spaces */
+	bool wipe_ignored;
+	const char *change;
+	const char *untracked; /* what a sweep finds before */
+	const char *kept;      /* what find lists of the new names afterwards */
+} policies[] = {
+	{ "*.cache", NULL, false, "touch a.cache b.tmp", "untracked b.tmp\n", "./a.cache" },
+	{ "/keep/", NULL, false, "mkdir -p keep/d n/keep; touch keep/d/x n/keep/x",
+	  "untracked n/\n", "./keep\n./keep/d\n./keep/d/x" },
+	{ "n/keep", NULL, false, "mkdir -p n/keep; touch n/keep/x n/y", "untracked n/y\n",
+	  "./n\n./n/keep\n./n/keep/x" },
+	{ "d/", NULL, false, "touch d/new d/e/new; echo x > d/f", "modified d/f\n",
+	  "./d/e/new\n./d/new" },
+	{ "a", NULL, false, "rm a; mkdir a; touch a/x", "deleted a\nuntracked a/\n", "" },
+	{ "repo/", NULL, false, "git init -q repo; rm -rf repo/.git/*", "",
+	  "./repo\n./repo/.git" },
+	{ NULL, "x.o", false, "touch x.o y.o d/x.o", "untracked d/x.o\nuntracked x.o\n", "./y.o" },
+	{ NULL, "*.pem", false, "mkdir -p build/d; touch build/x build/d/a.pem b.pem",
+	  "untracked b.pem\nuntracked build/d/a.pem\n", "./build\n./build/x" },
+	{ NULL, "build/secret/", false, "mkdir -p build/secret/d; touch build/secret/d/x build/y",
+	  "untracked build/secret/\n", "./build\n./build/y" },
+	{ NULL, "build", false, "mkdir build; touch build/x; chmod 500 build",
+	  "untracked build/\n", "" },
+	{ NULL, "config", false,
+	  "git init -q build/r; (cd build/r && rm -r .git/[!c]* && touch config)",
+	  "untracked build/r/config\n",
+	  "./build\n./build/r\n./build/r/.git\n./build/r/.git/config" },
+	{ "keep/", "*.pem *.o", false, "mkdir keep; touch keep/a.pem keep/b.o keep/c",
+	  "untracked keep/a.pem\nuntracked keep/b.o\n", "./keep\n./keep/c" },
+	{ "x", "x", false, "touch x", "untracked x\n", "" },
+	{ NULL, "*.pem !good.pem", false, "mkdir build; touch build/good.pem build/bad.pem",
+	  "untracked build/bad.pem\n", "./build\n./build/good.pem" },
+	{ NULL, "*.key", false,
+	  "d=build; mkdir $d; for i in $(seq 150); do d=$d/d; mkdir $d; done; touch $d/deep.key",
+	  NULL, NULL },
+	{ "k", NULL, true, "mkdir build; touch build/x n.o k", "untracked build/\nuntracked k\n"
+							      "untracked n.o\n", "" },
+};
+
+static struct ignore *patterns(const char *text)
+{
+	char *copy = strdup(text ? text : ""), *save = NULL;
+	struct ignore *ret = NULL;
+	const char *lines[8];
+	size_t n = 0;
+
+	for (char *p = strtok_r(copy, " ", &save); p; p = strtok_r(NULL, " ", &save))
+		lines[n++] = p;
+	cr_assert_eq(ignore_from_lines(lines, n, &ret), 0);
+	free(copy);
+	return ret;
+}
+
+#define NAMES "cd s && find . -mindepth 1 -path ./.git -prune -o -print | sort"
+
+Test(tree_reset, keeps_and_removes_what_the_policy_says)
+{
+	cr_assert(sh(NAMES " > ../before"));
+	for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++) {
+		struct ignore *keep = patterns(policies[i].keep), *wipe = patterns(policies[i].wipe);
+		struct tree_reset_options options = {
+			.policy = { .wipe_ignored = policies[i].wipe_ignored,
+				    .keep = keep,
+				    .wipe = wipe },
+			.threads = 2,
+		};
+		git_oid head = commit_of("HEAD");
+		struct tree_stats stats;
+		const char *change = policies[i].change;
+
+		cr_assert(sh("cd s && { %s; }", change));
+		if (policies[i].untracked)
+			cr_expect_str_eq(sweep_by("HEAD", &options.policy), policies[i].untracked,
+					 "%s: %s", change, sweep_by("HEAD", &options.policy));
+		cr_assert_eq(tree_reset(&slot, &head, &options, &stats, &slot_fault), 0, "%s: %s",
+			     change, slot_fault.text);
+		cr_expect_str_eq(sweep_by("HEAD", &options.policy), "", "%s", change);
+		if (policies[i].kept)
+			cr_expect_str_eq(sh_text(NAMES " | comm -13 ../before -"), policies[i].kept,
+					 "%s: %s", change,
+					 sh_text(NAMES " | comm -13 ../before -"));
+		cr_expect(sh("cd s && ! find . -name '*.key' -o -name '*.pem' ! -name good.pem | "
+			     "grep ."));
+		ignore_free(keep);
+		ignore_free(wipe);
+		cr_assert_eq(reset_to("HEAD", false), 0, "%s", slot_fault.text);
+		assert_slot_is_clean_at("HEAD");
 	}
 }
 
