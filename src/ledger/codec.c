@@ -245,10 +245,13 @@ static bool field_decode(const struct field *field, struct input *in, uint8_t *t
 	return int_is_allowed(field, value);
 }
 
-static bool fields_decode(const struct record_kind *kind, struct input *in, uint8_t *to)
+static bool fields_decode(const struct record_kind *kind, uint8_t version, struct input *in,
+			  uint8_t *to)
 {
 	memset(to, 0, kind->size);
 	for (size_t i = 0; i < kind->n_fields; i++) {
+		if (kind->fields[i].since > version)
+			continue;
 		if (!field_decode(&kind->fields[i], in, to + kind->fields[i].offset))
 			return false;
 	}
@@ -325,7 +328,7 @@ int record_decode(const struct record_kind *kind, const void *key, size_t key_le
 			     kind->what, bytes[1], kind->version);
 
 	in = (struct input){ .at = bytes + RECORD_HEADER, .left = len - RECORD_HEADER };
-	if (bytes[1] != kind->version || !fields_decode(kind, &in, (uint8_t *)&record))
+	if (bytes[1] == 0 || !fields_decode(kind, bytes[1], &in, (uint8_t *)&record))
 		return damaged(kind->what, key, key_len, f, "its content makes no sense");
 	if (!is_filed_right(kind, &record, key, key_len))
 		return damaged(kind->what, key, key_len, f, "it belongs under another key");

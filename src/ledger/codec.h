@@ -7,8 +7,10 @@
  *
  * Integers are little-endian and as wide as in memory, byte arrays are as they are, a
  * string has two bytes of length and no NUL. There is one way to write a record, and
- * whatever decodes encodes to the same bytes again. The checksum covers the key, so
- * that a record which is found under a wrong key is damaged too.
+ * whatever decodes encodes to the same bytes again, unless it was written by an earlier
+ * version: that lacks the fields which came later, they are zero, and it is written as the
+ * newest. The checksum covers the key, so that a record which is found under a wrong key is
+ * damaged too.
  */
 #ifndef LEDGER_CODEC_H
 #define LEDGER_CODEC_H
@@ -33,6 +35,7 @@ enum field_type { FIELD_INT = 1, FIELD_BYTES, FIELD_STRING };
 struct field {
 	uint8_t type;	       /* enum field_type */
 	uint8_t min, max;      /* of an integer of one byte; max 0: any */
+	uint8_t since;	       /* the version of the record that brought it; 0: the first */
 	uint16_t offset, size; /* in the struct */
 };
 
@@ -44,6 +47,9 @@ struct field {
 #define STRING(s, member) { FIELD_(FIELD_STRING, s, member) }
 #define RANGE(s, member, low, high) { FIELD_(FIELD_INT, s, member), .min = (low), .max = (high) }
 #define BOOL(s, member) RANGE(s, member, 0, 1)
+#define INT_SINCE(n, s, member)	   { FIELD_(FIELD_INT, s, member), .since = (n) }
+#define BYTES_SINCE(n, s, member)  { FIELD_(FIELD_BYTES, s, member), .since = (n) }
+#define STRING_SINCE(n, s, member) { FIELD_(FIELD_STRING, s, member), .since = (n) }
 #define MOMENT(s, member) \
 	INT(s, member.wall_usec), INT(s, member.boot_usec), BYTES(s, member.boot)
 /* clang-format on */

@@ -33,6 +33,11 @@ static const struct field slot_fields[] = {
 	STRING(slot_record, last_branch),
 	INT(slot_record, attempts),
 	BYTES(slot_record, boot),
+	BYTES_SINCE(2, slot_record, left_lease),
+	STRING_SINCE(2, slot_record, left_task),
+	STRING_SINCE(2, slot_record, left_base),
+	INT_SINCE(2, slot_record, left_since_usec),
+	INT_SINCE(2, slot_record, left_usec),
 };
 /* clang-format on */
 
@@ -44,7 +49,7 @@ static void slot_key(const void *record, struct record_key *ret)
 static const struct record_kind slot_kind = {
 	.what = "slot",
 	.id = RECORD_KIND_SLOT,
-	.version = 1,
+	.version = 2,
 	.size = sizeof(struct slot_record),
 	.fields = slot_fields,
 	.n_fields = ARRAY_SIZE(slot_fields),

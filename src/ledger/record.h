@@ -111,6 +111,12 @@ struct slot_record {
 	char last_branch[REF_SIZE];
 	uint32_t attempts; /* of the job in hand */
 	struct boot_id boot; /* in which it was last proved clean */
+	/* whose work may be in it, from the end of a lease until it is clean again */
+	struct id left_lease; /* of last_agent and last_branch; null: nobody's that is known */
+	char left_task[LABEL_SIZE];
+	char left_base[OID_SIZE]; /* the commit it was granted at */
+	uint64_t left_since_usec; /* it was granted then; wall clock */
+	uint64_t left_usec; /* nobody works in it since; wall clock, and never changed, as what is saved bears it; 0: not left */
 };
 
 enum lease_end { LEASE_END_NONE, LEASE_END_RELEASED, LEASE_END_FINISHED, LEASE_END_EXPIRED,

@@ -166,6 +166,10 @@ struct slot_record slot_full(void)
 	FILL(r.last_branch);
 	r.attempts = UINT32_MAX;
 	memset(&r.boot, 0xcd, sizeof(r.boot));
+	memset(&r.left_lease, 0xab, sizeof(r.left_lease));
+	FILL(r.left_task);
+	FILL(r.left_base);
+	r.left_since_usec = r.left_usec = UINT64_MAX - 4;
 	return r;
 }
 

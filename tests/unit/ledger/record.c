@@ -245,6 +245,43 @@ Test(record, a_newer_version_is_told_from_damage)
 	}
 }
 
+/* as the version before had written it: without the fields that came later */
+static size_t make_older(struct sample *s, size_t later)
+{
+	s->data[1]--;
+	s->len -= later;
+	record_seal(s->key.bytes, s->key.len, s->data, s->len);
+	return s->len;
+}
+
+Test(record, a_slot_of_the_first_version_decodes_and_lacks_what_came_later)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	struct slot_record before = slot_empty("a-1");
+	struct sample *slot = &s[SAMPLES / 2 + 1];
+	size_t later = sizeof(before.left_lease) + 2 + 2 + 8 + 8;
+	union any got;
+
+	make_older(slot, later);
+	cr_assert(eq(int, decode(slot, slot->data, slot->len, &got), 0));
+	cr_expect(eq(int, memcmp(&got.slot, &before, sizeof(before)), 0));
+	cr_expect(eq(sz, slot_record_encode(&got.slot, slot->data), slot->len + later));
+	cr_expect(eq(int, slot->data[1], 2), "it is written as the newest");
+}
+
+Test(record, a_slot_of_the_first_version_has_no_more_fields_and_no_fewer)
+{
+	_cleanup_(freep) struct sample *s = make_samples();
+	struct sample *slot = &s[SAMPLES / 2 + 1];
+	union any got;
+
+	make_older(slot, 0);
+	cr_expect(eq(int, decode(slot, slot->data, slot->len, &got), -EBADMSG));
+	slot->data[1] = 2;
+	make_older(slot, sizeof(got.slot.left_lease) + 2 + 2 + 8 + 8 + 1);
+	cr_expect(eq(int, decode(slot, slot->data, slot->len, &got), -EBADMSG));
+}
+
 Test(record, a_record_under_another_key_is_damaged)
 {
 	_cleanup_(freep) struct sample *s = make_samples();
