@@ -99,6 +99,7 @@ PUT(slot, LEDGER_SLOTS, record_key_from_name(r->name, &key))
 PUT(lease, LEDGER_LEASES, record_key_from_id(&r->id, &key))
 PUT(key, LEDGER_KEYS, record_key_from_uid(r->uid, r->key, &key))
 PUT(handoff, LEDGER_HANDOFFS, record_key_from_id(&r->lease, &key))
+PUT(salvage, LEDGER_SALVAGE, record_key_from_salvage(r->slot, &r->lease, r->n, &key))
 PUT(ticket, LEDGER_TICKETS, record_key_from_uid(r->uid, r->key, &key))
 PUT(lease_stats, LEDGER_STATS, record_key_from_name(LEASE_STATS_KEY, &key))
 
@@ -185,6 +186,14 @@ void batch_delete_key(struct batch *b, uint32_t uid, const char *text)
 void batch_delete_handoff(struct batch *b, const struct id *lease)
 {
 	delete_identified(b, LEDGER_HANDOFFS, lease);
+}
+
+void batch_delete_salvage(struct batch *b, const char *slot, const struct id *lease, uint64_t n)
+{
+	struct record_key key;
+
+	record_key_from_salvage(slot, lease, n, &key);
+	delete (b, LEDGER_SALVAGE, &key);
 }
 
 void batch_delete_ticket(struct batch *b, uint32_t uid, const char *text)

@@ -48,6 +48,7 @@ void batch_put_lease(struct batch *b, const struct lease_record *r);
 void batch_put_key(struct batch *b, const struct key_record *r);
 void batch_put_token(struct batch *b, const char *name, const struct token_record *r);
 void batch_put_handoff(struct batch *b, const struct handoff_record *r);
+void batch_put_salvage(struct batch *b, const struct salvage_record *r);
 void batch_put_ticket(struct batch *b, const struct ticket_record *r);
 void batch_put_lease_stats(struct batch *b, const struct lease_stats_record *r);
 void batch_delete_pool(struct batch *b, const char *name);
@@ -55,6 +56,7 @@ void batch_delete_slot(struct batch *b, const char *name);
 void batch_delete_lease(struct batch *b, const struct id *id);
 void batch_delete_key(struct batch *b, uint32_t uid, const char *key);
 void batch_delete_handoff(struct batch *b, const struct id *lease);
+void batch_delete_salvage(struct batch *b, const char *slot, const struct id *lease, uint64_t n);
 void batch_delete_ticket(struct batch *b, uint32_t uid, const char *key);
 
 /**

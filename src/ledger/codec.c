@@ -97,6 +97,19 @@ void record_key_from_uid(uint32_t uid, const char *text, struct record_key *ret)
 	ret->len = 4 + len;
 }
 
+/* "<slot>/<lease>/<n>", as the ref ends */
+void record_key_from_salvage(const char *slot, const struct id *lease, uint64_t n,
+			     struct record_key *ret)
+{
+	char text[RECORD_KEY_MAX], id[ID_TEXT_SIZE];
+
+	assert(strlen(slot) < NAME_SIZE);
+	ret->len = (size_t)snprintf(text, sizeof(text), "%s/%s/%llu", slot, id_to_string(lease, id),
+				    (unsigned long long)n);
+	assert(ret->len < sizeof(text));
+	memcpy(ret->bytes, text, ret->len);
+}
+
 void record_key_from_sequence(uint64_t sequence, struct record_key *ret)
 {
 	ret->len = 8;
@@ -307,6 +320,7 @@ union any_record {
 	struct handoff_record handoff;
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
+	struct salvage_record salvage;
 };
 
 int record_decode(const struct record_kind *kind, const void *key, size_t key_len, const void *data,

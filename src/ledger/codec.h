@@ -22,7 +22,7 @@
 #include "ledger/record.h"
 
 #define RECORD_HEADER  6
-#define RECORD_KEY_MAX 136 /* a uid and a LABEL_SIZE key are the longest */
+#define RECORD_KEY_MAX 136 /* a slot's name, a lease and a number are the longest */
 
 /* where a record is filed */
 struct record_key {
@@ -66,6 +66,7 @@ enum record_kind_id {
 	RECORD_KIND_HANDOFF,
 	RECORD_KIND_TICKET,
 	RECORD_KIND_LEASE_STATS,
+	RECORD_KIND_SALVAGE,
 };
 
 #define LEASE_STATS_KEY "leases"
@@ -83,6 +84,8 @@ struct record_kind {
 void record_key_from_name(const char *name, struct record_key *ret);
 void record_key_from_id(const struct id *id, struct record_key *ret);
 void record_key_from_uid(uint32_t uid, const char *text, struct record_key *ret);
+void record_key_from_salvage(const char *slot, const struct id *lease, uint64_t n,
+			     struct record_key *ret);
 void record_key_from_sequence(uint64_t sequence, struct record_key *ret);
 
 /* of a key in events; false: it is none */

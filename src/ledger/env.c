@@ -19,6 +19,7 @@ const char *const ledger_db_names[LEDGER_DBS] = {
 	[LEDGER_STATS] = "stats",
 	[LEDGER_HANDOFFS] = "handoffs",
 	[LEDGER_TICKETS] = "tickets",
+	[LEDGER_SALVAGE] = "salvage",
 };
 
 /* less than this and a short write was the disk's end, not its failure */

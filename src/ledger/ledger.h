@@ -45,6 +45,7 @@ enum ledger_db {
 	LEDGER_STATS,
 	LEDGER_HANDOFFS,
 	LEDGER_TICKETS,
+	LEDGER_SALVAGE,
 	LEDGER_DBS,
 };
 
@@ -124,6 +125,8 @@ int ledger_each_lease(struct ledger *l, int (*fn)(const struct lease_record *r, 
 int ledger_each_key(struct ledger *l, int (*fn)(const struct key_record *r, void *userdata),
 		    void *userdata, struct fault *f);
 int ledger_each_handoff(struct ledger *l, int (*fn)(const struct handoff_record *r, void *userdata),
+			void *userdata, struct fault *f);
+int ledger_each_salvage(struct ledger *l, int (*fn)(const struct salvage_record *r, void *userdata),
 			void *userdata, struct fault *f);
 int ledger_each_ticket(struct ledger *l, int (*fn)(const struct ticket_record *r, void *userdata),
 		       void *userdata, struct fault *f);

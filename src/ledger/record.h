@@ -212,6 +212,24 @@ struct handoff_record {
 	struct moment ended;
 };
 
+/* what was saved of a slot before it was cleaned: refs/slotd/salvage/<slot>/<lease>/<n> of the store */
+struct salvage_record {
+	char slot[NAME_SIZE];
+	struct id lease; /* null: no lease had it */
+	uint64_t n;
+	char pool[NAME_SIZE];
+	char agent[LABEL_SIZE];
+	char task[LABEL_SIZE];
+	uint32_t uid; /* who held the lease; UINT32_MAX: not known */
+	char commit[OID_SIZE];
+	uint64_t taken_usec; /* wall clock; as the commit has it */
+	struct moment known; /* when it was recorded; what was found in the store: when it was taken */
+	char summary[REASON_SIZE];
+	uint64_t bytes;
+	char dropping[REASON_SIZE]; /* its ref is to go: why; empty: it stays */
+	uint32_t drop_uid;	    /* who has asked for that; UINT32_MAX: slotd itself */
+};
+
 /* the place in the line of an acquire with a key, which outlives its connection and slotd itself */
 struct ticket_record {
 	uint32_t uid;
@@ -273,6 +291,7 @@ size_t slot_record_encode(const struct slot_record *r, uint8_t *buf);
 size_t lease_record_encode(const struct lease_record *r, uint8_t *buf);
 size_t key_record_encode(const struct key_record *r, uint8_t *buf);
 size_t handoff_record_encode(const struct handoff_record *r, uint8_t *buf);
+size_t salvage_record_encode(const struct salvage_record *r, uint8_t *buf);
 size_t ticket_record_encode(const struct ticket_record *r, uint8_t *buf);
 size_t lease_stats_record_encode(const struct lease_stats_record *r, uint8_t *buf);
 size_t token_record_encode(const struct token_record *r, const char *name, uint8_t *buf);
@@ -293,6 +312,8 @@ int key_record_decode(const void *key, size_t key_len, const void *data, size_t 
 		      struct key_record *ret, struct fault *f);
 int handoff_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 			  struct handoff_record *ret, struct fault *f);
+int salvage_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			  struct salvage_record *ret, struct fault *f);
 int ticket_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 			 struct ticket_record *ret, struct fault *f);
 int lease_stats_record_decode(const void *key, size_t key_len, const void *data, size_t len,

@@ -38,6 +38,7 @@ union decoded {
 	struct handoff_record handoff;
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
+	struct salvage_record salvage;
 };
 
 static int decode(enum ledger_db db, const MDB_val *k, const MDB_val *v, union decoded *d,
@@ -71,6 +72,9 @@ static int decode(enum ledger_db db, const MDB_val *k, const MDB_val *v, union d
 	case LEDGER_TICKETS:
 		return ticket_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
 					    &d->ticket, f);
+	case LEDGER_SALVAGE:
+		return salvage_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
+					     &d->salvage, f);
 	case LEDGER_STATS:
 		return lease_stats_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
 						 &d->lease_stats, f);

@@ -9,7 +9,7 @@
 
 #include "ledger/codec.h"
 
-#define KINDS	 10
+#define KINDS	 11
 #define SEAL_BIT 0x80
 
 union any {
@@ -23,6 +23,7 @@ union any {
 	struct handoff_record handoff;
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
+	struct salvage_record salvage;
 };
 
 static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8_t *data,
@@ -47,6 +48,8 @@ static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8
 		return ticket_record_decode(key, key_len, data, len, &ret->ticket, NULL);
 	case 9:
 		return lease_stats_record_decode(key, key_len, data, len, &ret->lease_stats, NULL);
+	case 10:
+		return salvage_record_decode(key, key_len, data, len, &ret->salvage, NULL);
 	default:
 		return generation_record_decode(key, key_len, data, len, &ret->generation, NULL);
 	}
@@ -73,6 +76,8 @@ static size_t encode(unsigned kind, const char *name, const union any *r, uint8_
 		return ticket_record_encode(&r->ticket, buf);
 	case 9:
 		return lease_stats_record_encode(&r->lease_stats, buf);
+	case 10:
+		return salvage_record_encode(&r->salvage, buf);
 	default:
 		return generation_record_encode(&r->generation, buf);
 	}

@@ -90,6 +90,12 @@ static int last_handoff(const struct handoff_record *r, void *userdata)
 	return 0;
 }
 
+static int last_salvage(const struct salvage_record *r, void *userdata)
+{
+	*(struct salvage_record *)userdata = *r;
+	return 0;
+}
+
 static int last_ticket(const struct ticket_record *r, void *userdata)
 {
 	*(struct ticket_record *)userdata = *r;
@@ -135,6 +141,38 @@ Test(batch, hand_offs_places_in_the_line_and_counts_are_kept_and_go_when_told_to
 	cr_assert(eq(int, ledger_each_handoff(l, last_handoff, &handoff_read, NULL), 0));
 	cr_assert(eq(int, ledger_each_ticket(l, last_ticket, &ticket_read, NULL), 0));
 	cr_expect(handoff_read.slot[0] == '\0' && ticket_read.key[0] == '\0');
+	batch_free(b);
+	ledger_close(l);
+}
+
+Test(batch, a_salvage_is_kept_by_slot_lease_and_number)
+{
+	char *dir = scratch_make();
+	struct salvage_record first = salvage_full(), second = first, read;
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+
+	first.n = 1;
+	second.n = 2;
+	batch_put_salvage(b, &second);
+	batch_put_salvage(b, &first);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	batch_free(b);
+	ledger_close(l);
+
+	l = must_open(dir, 0, 100);
+	cr_assert(eq(int, ledger_each_salvage(l, last_salvage, &read, NULL), 0));
+	cr_expect(eq(int, memcmp(&second, &read, sizeof(read)), 0));
+	b = batch_new(l);
+	batch_delete_salvage(b, second.slot, &second.lease, second.n);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	cr_assert(eq(int, ledger_each_salvage(l, last_salvage, &read, NULL), 0));
+	cr_expect(eq(int, memcmp(&first, &read, sizeof(read)), 0));
+	batch_delete_salvage(b, first.slot, &first.lease, first.n);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	memset(&read, 0, sizeof(read));
+	cr_assert(eq(int, ledger_each_salvage(l, last_salvage, &read, NULL), 0));
+	cr_expect(eq(u64, read.n, 0));
 	batch_free(b);
 	ledger_close(l);
 }

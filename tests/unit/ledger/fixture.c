@@ -262,6 +262,35 @@ struct handoff_record handoff_full(void)
 	return r;
 }
 
+struct salvage_record salvage_empty(const char *slot, uint64_t n)
+{
+	struct salvage_record r;
+
+	memset(&r, 0, sizeof(r));
+	name_set(r.slot, slot);
+	r.n = n;
+	return r;
+}
+
+struct salvage_record salvage_full(void)
+{
+	struct salvage_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.slot);
+	memset(&r.lease, 0x5a, sizeof(r.lease));
+	r.n = r.bytes = r.taken_usec = UINT64_MAX;
+	FILL(r.pool);
+	FILL(r.agent);
+	FILL(r.task);
+	r.uid = r.drop_uid = UINT32_MAX;
+	FILL(r.commit);
+	r.known = moment_full();
+	FILL(r.summary);
+	FILL(r.dropping);
+	return r;
+}
+
 struct ticket_record ticket_empty(uint32_t uid, const char *key)
 {
 	struct ticket_record r;

@@ -30,6 +30,8 @@ struct lease_record lease_full(void);
 struct key_record key_full(void);
 struct handoff_record handoff_empty(void);
 struct handoff_record handoff_full(void);
+struct salvage_record salvage_empty(const char *slot, uint64_t n);
+struct salvage_record salvage_full(void);
 struct ticket_record ticket_empty(uint32_t uid, const char *key);
 struct ticket_record ticket_full(void);
 struct lease_stats_record lease_stats_full(void);

@@ -20,6 +20,7 @@ union any {
 	struct handoff_record handoff;
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
+	struct salvage_record salvage;
 };
 
 struct sample {
@@ -49,6 +50,7 @@ DECODE(generation)
 DECODE(handoff)
 DECODE(ticket)
 DECODE(lease_stats)
+DECODE(salvage)
 
 #define SAMPLE(s, name_, value)                        \
 	do {                                           \
@@ -59,7 +61,7 @@ DECODE(lease_stats)
 		(s)->decode = decode_##name_;          \
 	} while (0)
 
-#define SAMPLES 20
+#define SAMPLES 22
 
 static void make_full(struct sample *s)
 {
@@ -73,6 +75,7 @@ static void make_full(struct sample *s)
 	SAMPLE(&s[7], handoff, handoff_full());
 	SAMPLE(&s[8], ticket, ticket_full());
 	SAMPLE(&s[9], lease_stats, lease_stats_full());
+	SAMPLE(&s[10], salvage, salvage_full());
 }
 
 static void make_empty(struct sample *s)
@@ -91,6 +94,7 @@ static void make_empty(struct sample *s)
 	SAMPLE(&s[7], handoff, handoff_empty());
 	SAMPLE(&s[8], ticket, ticket_empty(0, "k"));
 	SAMPLE(&s[9], lease_stats, lease_stats);
+	SAMPLE(&s[10], salvage, salvage_empty("", 0));
 }
 
 static void encode_all(struct sample *s)
@@ -115,6 +119,9 @@ static void encode_all(struct sample *s)
 	s[8].len = ticket_record_encode(&s[8].record.ticket, s[8].data);
 	record_key_from_name(LEASE_STATS_KEY, &s[9].key);
 	s[9].len = lease_stats_record_encode(&s[9].record.lease_stats, s[9].data);
+	record_key_from_salvage(s[10].record.salvage.slot, &s[10].record.salvage.lease,
+				s[10].record.salvage.n, &s[10].key);
+	s[10].len = salvage_record_encode(&s[10].record.salvage, s[10].data);
 }
 
 static struct sample *make_samples(void)
