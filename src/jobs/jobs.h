@@ -38,7 +38,7 @@
 
 #include "util/fault.h"
 
-#define JOBS_PROTOCOL 1
+#define JOBS_PROTOCOL 2
 
 struct jobs;
 struct job;

@@ -34,6 +34,7 @@ static const struct field slot_fields[] = {
 	INT(slot_record, attempts),
 	BYTES(slot_record, boot),
 	BYTES_SINCE(2, slot_record, left_lease),
+	INT_SINCE(2, slot_record, left_uid),
 	STRING_SINCE(2, slot_record, left_task),
 	STRING_SINCE(2, slot_record, left_base),
 	INT_SINCE(2, slot_record, left_since_usec),

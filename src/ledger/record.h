@@ -113,6 +113,7 @@ struct slot_record {
 	struct boot_id boot; /* in which it was last proved clean */
 	/* whose work may be in it, from the end of a lease until it is clean again */
 	struct id left_lease; /* of last_agent and last_branch; null: nobody's that is known */
+	uint32_t left_uid;
 	char left_task[LABEL_SIZE];
 	char left_base[OID_SIZE]; /* the commit it was granted at */
 	uint64_t left_since_usec; /* it was granted then; wall clock */

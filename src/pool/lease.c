@@ -212,6 +212,16 @@ static void note_terminal(struct lease *lease)
 		    "arrive in time slot=%s agent=%s", lease->rec.slot, lease->rec.agent);
 }
 
+/* until the slot is clean: what is saved of it is theirs */
+static void remember_holder(struct slot_record *slot, const struct lease_record *lease)
+{
+	slot->left_lease = lease->id;
+	slot->left_uid = lease->uid;
+	memcpy(slot->left_task, lease->task, sizeof(slot->left_task));
+	memcpy(slot->left_base, lease->base, sizeof(slot->left_base));
+	slot->left_since_usec = lease->acquired.wall_usec;
+}
+
 uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uint32_t uid,
 		      const char *detail)
 {
@@ -238,6 +248,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	memset(&slot->rec.lease, 0, sizeof(slot->rec.lease));
 	slot->rec.used_usec += held;
 	slot->rec.released_usec = clock_wall_usec();
+	remember_holder(&slot->rec, &lease->rec);
 	memcpy(slot->rec.last_agent, lease->rec.agent, sizeof(slot->rec.last_agent));
 	memcpy(slot->rec.last_branch, lease->rec.branch, sizeof(slot->rec.last_branch));
 	batch_delete_lease(p->batch, &lease->rec.id);

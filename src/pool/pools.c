@@ -310,6 +310,7 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	list_init(&p->inquiries);
 	list_init(&p->ended_keys);
 	list_init(&p->handoffs);
+	list_init(&p->salvages);
 	p->batch = batch_new(ledger);
 	p->by_name = map_new();
 	p->slots = map_new();
@@ -317,10 +318,11 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	p->keys = map_new();
 	p->handoffs_by_lease = map_new();
 	p->handoff_names = map_new();
+	p->salvages_by_name = map_new();
 	p->announced = ledger_last_sequence(ledger);
 	p->slept_usec = clock_slept_usec();
 	if (!p->batch || !p->by_name || !p->slots || !p->leases || !p->keys || !p->handoffs_by_lease ||
-	    !p->handoff_names) {
+	    !p->handoff_names || !p->salvages_by_name) {
 		pools_free(p);
 		return fault_oom(f);
 	}
@@ -377,6 +379,7 @@ void pools_free(struct pools *p)
 	list_for_each_safe(key, kt, &p->ended_keys, link)
 		key_free(key);
 	handoffs_free(p);
+	salvages_free(p);
 	batch_free(p->batch);
 	sd_event_source_disable_unref(p->commit);
 	sd_event_source_disable_unref(p->janitor);
@@ -389,6 +392,7 @@ void pools_free(struct pools *p)
 	map_free(p->keys);
 	map_free(p->handoffs_by_lease);
 	map_free(p->handoff_names);
+	map_free(p->salvages_by_name);
 	conf_unref(p->conf);
 	sd_event_unref(p->event);
 	free(p);

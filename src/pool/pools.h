@@ -43,6 +43,7 @@ struct slot;
 struct lease;
 struct waiter;
 struct handoff;
+struct salvage;
 
 /* a "no" with its reason: the error's name in io.slotd.pool and a sentence */
 struct refusal {
@@ -261,6 +262,27 @@ uint64_t handoff_expires_usec(struct pools *p, const struct handoff *h); /* wall
  * below 0 and NULL: nothing. */
 bool handoff_report(struct pools *p, const struct id *lease, uint32_t uid, int32_t progress,
 		    const char *message, enum lease_declared declared);
+
+/* --- what was saved of slots --- */
+
+#define SALVAGE_ID_SIZE (NAME_SIZE + 32)
+
+enum salvage_outcome { SALVAGE_E_ABSENT = 1, SALVAGE_E_AMBIGUOUS };
+
+/**
+ * salvage_find - by its id, its full ref, or the beginning of its commit (7 hex digits at least)
+ * @may: whether the asker may know of what is in that pool; nothing else is looked at
+ * @ret: valid in this turn of the loop
+ */
+int salvage_find(struct pools *p, const char *what, bool (*may)(const char *pool, void *userdata),
+		 void *userdata, struct salvage **ret);
+struct salvage *salvage_next(struct pools *p, struct salvage *s); /* NULL: the first; oldest first */
+/* the newest of a lease; NULL: none. @ret_n (may be NULL): how many there are */
+struct salvage *salvage_find_by_lease(struct pools *p, const struct id *lease, unsigned *ret_n);
+const struct salvage_record *salvage_record(const struct salvage *s);
+const char *salvage_id(const struct salvage *s); /* "<slot>/<begin of the lease>/<n>" */
+char *salvage_ref(const struct salvage *s);	 /* allocated; NULL: no memory */
+uint64_t salvages_bytes(struct pools *p);	 /* of all pools */
 
 /* what happened to leases since the ledger was made */
 const struct lease_stats_record *pools_lease_stats(const struct pools *p);

@@ -41,6 +41,9 @@ struct pools {
 	struct map *handoffs_by_lease; /* by id */
 	struct map *handoff_names;     /* the newest of a task, of a branch */
 	unsigned n_handoffs;
+	struct list salvages; /* oldest first */
+	struct map *salvages_by_name;
+	unsigned salvage_looks; /* at what the stores have, begun so far */
 	uint64_t last_ticket;
 	char unwritten[REASON_SIZE]; /* why the last commit failed; "": it did not */
 	struct lease_stats_record stats;
@@ -116,6 +119,19 @@ struct pool {
 	uint64_t granted_usec;	   /* CLOCK_BOOTTIME; the last grant */
 	uint64_t burst_since_usec; /* CLOCK_BOOTTIME; the first of those that came close together */
 	bool kicked; /* pool_serve() is due at the end of the turn */
+};
+
+#define SALVAGE_REFS	  "refs/slotd/salvage/"
+#define SALVAGE_NAME_SIZE (NAME_SIZE + ID_TEXT_SIZE + 24)
+
+struct salvage {
+	struct salvage_record rec;
+	struct pools *pools;
+	struct list link; /* pools.salvages */
+	char name[SALVAGE_NAME_SIZE]; /* "<slot>/<lease>/<n>", as its ref ends */
+	char id[SALVAGE_ID_SIZE];
+	unsigned since_look; /* it was recorded when so many looks had begun: those do not judge it */
+	bool gone; /* in this batch */
 };
 
 struct settle_waiter {
@@ -251,6 +267,8 @@ void slot_free(struct slot *slot);
 void slot_edit(struct slot *slot);
 void slot_put(struct slot *slot);
 void slot_move(struct slot *slot, enum slot_state to, const char *reason); /* edit, move and put */
+/* after slot_edit(): what is in it from now on is not known to be the last holder's */
+void slot_forget_holder(struct slot *slot);
 void slot_tell_delay(struct slot *slot, const char *reason); /* who waits for it need not wait on */
 void slot_forget(struct slot *slot); /* its record goes, the object after the commit */
 struct slot *slot_create(struct pool *pool, uint32_t uid);
@@ -320,6 +338,20 @@ const struct handoff *handoff_offer(struct pools *p, const struct acquire_spec *
 void handoff_resume_as(struct acquire_spec *spec, const struct acquire_spec *first);
 /* fills in what spec->resume means; -ECANCELED: refused */
 int handoff_resume(struct pools *p, struct acquire_spec *spec, struct refusal *ret);
+
+/* salvage.c */
+int salvage_load(struct pools *p, const struct salvage_record *rec); /* -ENOMEM */
+int salvages_sort(struct pools *p); /* after the last was loaded; -ENOMEM */
+void salvages_free(struct pools *p);
+/* a worker has saved these, of the slot that it had: recorded with what becomes of the slot */
+void salvages_take(struct slot *slot, json_object *list);
+int salvage_read(json_object *from, struct salvage_record *ret); /* -EINVAL: it is none */
+/* recorded in this batch, if it is not yet; NULL: it could not be */
+struct salvage *salvage_enter(struct pools *p, const struct salvage_record *rec, bool *ret_new);
+struct salvage *salvage_find_by_name(struct pools *p, const char *slot, const struct id *lease, uint64_t n);
+void salvage_delete(struct salvage *s); /* its record, in this batch */
+__attribute__((format(printf, 4, 5))) void salvage_event(const struct salvage *s, const char *kind,
+							  uint32_t uid, const char *fmt, ...);
 
 /* key.c */
 struct key *key_load(struct pools *p, const struct key_record *rec);

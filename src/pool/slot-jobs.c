@@ -5,10 +5,11 @@
  * at any time: after a commit, after a restart, when a pause is over. The order is always:
  * intent committed, job sent, job over, outcome committed, others told.
  *
- * Cleaning has two jobs. The first looks for work that is not saved anywhere and changes
- * nothing; only when it found none (or the holder said that it may go) does the ledger say
- * "discard", and the second resets the slot. A crash in the middle of the second therefore
- * never makes a half-reset tree look like somebody's work.
+ * Cleaning is one job. Unless the holder said that it may go, the worker saves what is not safe
+ * elsewhere before it discards the first byte, and says what it saved: that is recorded in the
+ * commit that makes the slot ready. What it cannot save it leaves alone, and the slot is isolated.
+ * A crash in the middle makes no half-reset tree look like somebody's work: the slot carries a
+ * mark (git/worktree.h) until it is clean, and the job is simply repeated.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -246,41 +247,71 @@ static void isolate_unsaved(struct slot *slot, json_object *unsaved)
 	slot_move(slot, SLOT_STATE_ISOLATED, reason);
 }
 
-static void on_checked(const struct job_result *r, void *userdata)
+/* what was saved is recorded whatever becomes of the slot; true: not all could be, and so it is isolated */
+static bool take_saved(struct slot *slot, json_object *reply)
 {
-	struct slot *slot = userdata;
-	json_object *unsaved;
+	json_object *unsaved = json_get_array(reply, "unsaved");
 
-	slot->job = NULL;
-	CRASH_POINT("pool.check.done");
-	if (r->outcome != JOB_DONE) {
-		job_failed(slot, "cannot look for unsaved work", r);
-		return;
-	}
-	unsaved = json_get_array(r->params, "unsaved");
-	if (unsaved && json_object_array_length(unsaved) > 0) {
-		isolate_unsaved(slot, unsaved);
-		return;
-	}
-	slot_edit(slot);
-	slot->rec.discard = true;
-	slot_put(slot);
-	batch_after(slot->pool->pools->batch, slot_work_after, slot);
+	salvages_take(slot, json_get_array(reply, "salvage"));
+	if (!unsaved || json_object_array_length(unsaved) == 0)
+		return false;
+	isolate_unsaved(slot, unsaved);
+	return true;
 }
 
-static void start_check(struct slot *slot, bool removing)
+static json_object *string_or_null(const char *s)
 {
+	return s[0] ? json_object_new_string(s) : NULL;
+}
+
+/* whose work it is, and what it began from: the commits that are made of it say so */
+static json_object *save_params(const struct slot *slot)
+{
+	const struct slot_record *r = &slot->rec;
+	bool held = !id_is_null(&r->left_lease);
+	json_object *o = json_object_new_object();
+	char lease[ID_TEXT_SIZE];
+
+	json_set_string(o, "lease", held ? id_to_string(&r->left_lease, lease) : NULL);
+	json_set_string(o, "pool", r->pool);
+	json_set(o, "agent", held ? string_or_null(r->last_agent) : NULL);
+	json_set(o, "task", held ? string_or_null(r->left_task) : NULL);
+	json_set(o, "branch", held ? string_or_null(r->last_branch) : NULL);
+	json_set(o, "base", held ? string_or_null(r->left_base) : NULL);
+	json_set(o, "fallback", string_or_null(r->head[0] ? r->head : r->left_base));
+	json_set_int(o, "sinceUsec", (int64_t)r->left_since_usec);
+	json_set_int(o, "atUsec", (int64_t)(r->left_usec ? r->left_usec : r->since_usec));
+	return o;
+}
+
+static json_object *list_to_json(const struct conf_list *list)
+{
+	json_object *o = json_object_new_array();
+
+	for (size_t i = 0; i < list->n; i++)
+		json_object_array_add(o, json_object_new_string(list->items[i]));
+	return o;
+}
+
+/* of both jobs that discard what is in a slot */
+static json_object *discarding_params(const struct slot *slot)
+{
+	const struct conf_pool *conf = slot->pool->conf;
+	const char *to = slot->rec.target[0] ? slot->rec.target : slot->rec.head;
 	json_object *params = slot_params(slot);
 
-	json_set_string(params, "commit", slot->rec.target[0] ? slot->rec.target : slot->rec.head);
-	json_set_bool(params, "removing", removing);
-	start(slot, "SlotCheck", params, DEADLINE_TREE, on_checked);
+	json_set_string(params, "commit", to);
+	json_set_bool(params, "discard", slot->rec.discard);
+	json_set(params, "save", slot->rec.discard ? NULL : save_params(slot));
+	json_set(params, "keep", list_to_json(&conf->clean.keep));
+	json_set(params, "wipe", list_to_json(&conf->clean.wipe));
+	json_set(params, "precious", list_to_json(&conf->clean.precious));
+	return params;
 }
 
 static void on_cleaned(const struct job_result *r, void *userdata)
 {
 	struct slot *slot = userdata;
-	json_object *unsaved;
 
 	slot->job = NULL;
 	CRASH_POINT("pool.clean.done");
@@ -288,11 +319,8 @@ static void on_cleaned(const struct job_result *r, void *userdata)
 		job_failed(slot, "cannot clean", r);
 		return;
 	}
-	unsaved = json_get_array(r->params, "unsaved");
-	if (unsaved && json_object_array_length(unsaved) > 0) {
-		isolate_unsaved(slot, unsaved); /* somebody wrote while it was being cleaned */
+	if (take_saved(slot, r->params))
 		return;
-	}
 	slot->pool->trouble[0] = '\0';
 	slot_edit(slot);
 	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
@@ -303,11 +331,8 @@ static void on_cleaned(const struct job_result *r, void *userdata)
 
 static void start_clean(struct slot *slot)
 {
-	json_object *params = slot_params(slot);
-	const char *to = slot->rec.target[0] ? slot->rec.target : slot->rec.head;
+	json_object *params = discarding_params(slot);
 
-	json_set_string(params, "commit", to);
-	json_set_bool(params, "discard", true);
 	/* files of slots are not synced: after a crash of the machine stat data proves nothing */
 	json_set_bool(params, "content", !boot_id_is_same(&slot->rec.boot, clock_boot_id()));
 	json_set_bool(params, "forgetLog", slot->rec.forget);
@@ -324,16 +349,13 @@ static void on_removed(const struct job_result *r, void *userdata)
 	CRASH_POINT("pool.remove.done");
 	if (r->outcome != JOB_DONE)
 		job_failed(slot, "cannot remove", r);
-	else
+	else if (!take_saved(slot, r->params))
 		slot_forget(slot);
 }
 
 static void start_remove(struct slot *slot)
 {
-	json_object *params = slot_params(slot);
-
-	json_set_bool(params, "discard", true);
-	start(slot, "SlotRemove", params, DEADLINE_TREE, on_removed);
+	start(slot, "SlotRemove", discarding_params(slot), DEADLINE_TREE, on_removed);
 }
 
 static void on_prepared(const struct job_result *r, void *userdata)
@@ -411,10 +433,10 @@ void slot_work(struct slot *slot)
 		break;
 	case SLOT_STATE_CLEANING:
 	case SLOT_STATE_RECOVERING:
-		slot->rec.discard ? start_clean(slot) : start_check(slot, false);
+		start_clean(slot);
 		break;
 	case SLOT_STATE_REMOVING:
-		slot->rec.discard ? start_remove(slot) : start_check(slot, true);
+		start_remove(slot);
 		break;
 	case SLOT_STATE_READY:
 	case SLOT_STATE_LEASED:

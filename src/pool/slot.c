@@ -201,6 +201,22 @@ static const char *event_of(enum slot_state to)
 	}
 }
 
+/* nobody works in it any more, and somebody may have */
+static bool is_left(enum slot_state s)
+{
+	return s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING || s == SLOT_STATE_REMOVING;
+}
+
+void slot_forget_holder(struct slot *slot)
+{
+	struct slot_record *r = &slot->rec;
+
+	memset(&r->left_lease, 0, sizeof(r->left_lease));
+	r->left_uid = 0;
+	r->left_task[0] = r->left_base[0] = '\0';
+	r->left_since_usec = r->left_usec = 0;
+}
+
 void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 {
 	struct pools *p = slot->pool->pools;
@@ -219,7 +235,10 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 		log_warning("slot isolated: %s slot=%s pool=%s", slot->rec.reason, slot->rec.name,
 			    slot->rec.pool);
 	}
+	if (is_left(to) && slot->rec.left_usec == 0)
+		slot->rec.left_usec = slot->rec.since_usec;
 	if (to == SLOT_STATE_READY) {
+		slot_forget_holder(slot);
 		slot->rec.discard = slot->rec.forget = false;
 		slot->rec.isolated_usec = 0;
 		slot->rec.isolated_by[0] = '\0';

@@ -108,6 +108,13 @@ static int load_handoff(const struct handoff_record *rec, void *userdata)
 	return handoff_load(l->p, rec, &h) < 0 ? fault_oom(l->f) : 0;
 }
 
+static int load_salvage(const struct salvage_record *rec, void *userdata)
+{
+	struct loading *l = userdata;
+
+	return salvage_load(l->p, rec) < 0 ? fault_oom(l->f) : 0;
+}
+
 /* its asker may come back; of a pool that is gone, or a wait that is over, nobody does */
 static int load_ticket(const struct ticket_record *rec, void *userdata)
 {
@@ -142,10 +149,12 @@ static int load_records(struct pools *p, struct loading *l, struct fault *f)
 	if (r == 0)
 		r = ledger_each_handoff(p->ledger, load_handoff, l, f);
 	if (r == 0)
+		r = ledger_each_salvage(p->ledger, load_salvage, l, f);
+	if (r == 0)
 		r = ledger_each_ticket(p->ledger, load_ticket, l, f);
 	if (r == 0)
 		r = ledger_each_lease_stats(p->ledger, load_stats, l, f);
-	if (r == 0 && handoffs_sort(p) < 0)
+	if (r == 0 && (handoffs_sort(p) < 0 || salvages_sort(p) < 0))
 		r = fault_oom(f);
 	list_for_each(lease, &p->all_leases, link)
 		handoff_is_given(p, &lease->rec.handoff, 1);

@@ -328,7 +328,7 @@ static const git_oid *find_judge(struct work *work, struct site *s, git_oid *oid
 }
 
 /* a slot that cannot be looked into may hold anything; one that is not there holds nothing */
-static int check_before_removal(struct work *work, struct site *s)
+static int check_before_removal(struct work *work, struct site *s, const git_oid *commit)
 {
 	struct worker *w = work->worker;
 	git_oid judge;
@@ -342,7 +342,7 @@ static int check_before_removal(struct work *work, struct site *s)
 	r = worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino, &s->worktree,
 			  &work->fault);
 	if (r == 0)
-		r = check(work, s, find_judge(work, s, &judge), true);
+		r = check(work, s, git_oid_is_zero(commit) ? find_judge(work, s, &judge) : commit, true);
 	if (r == -EUCLEAN) {
 		add_sentence(work->fault.text, json_get_array(work->reply, "unsaved"));
 		return 0;
@@ -354,14 +354,15 @@ int job_slot_remove(struct work *work)
 {
 	struct worker *w = work->worker;
 	_cleanup_site_ struct site s = { 0 };
+	git_oid commit;
 	int r;
 
-	if (!read_slot(work, &s))
+	if (!read_slot(work, &s) || !read_commit(work, &commit))
 		return 0;
 	json_set(work->reply, "unsaved", json_object_new_array());
 	r = open_store(work, &s);
 	if (r == 0 && !json_get_bool(work->params, "discard", false))
-		r = check_before_removal(work, &s);
+		r = check_before_removal(work, &s, &commit);
 	if (r < 0 || has_unsaved(work))
 		return r;
 	return worktree_remove(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, &work->fault);

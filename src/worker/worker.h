@@ -21,7 +21,7 @@
 #include "rpc/idl.h"
 #include "util/fault.h"
 
-#define WORKER_PROTOCOL 1
+#define WORKER_PROTOCOL 2
 
 struct worker {
 	const char *pool;  /* all borrowed from the command line */

@@ -88,9 +88,9 @@ class Workers(Case):
     def assert_isolated_after(self, attempts, slotd, lease):
         slotd.release(lease["lease"], wait=False)
         info = slotd.wait_state(lease["slot"], "isolated")
-        self.assertEqual(info["reason"], "cannot look for unsaved work: %d workers lost over it, the last: "
+        self.assertEqual(info["reason"], "cannot clean: %d workers lost over it, the last: "
                          "the worker exited with status 1" % attempts)
-        lost = [line for line in slotd.log().split("\n") if "exited with status 1 during SlotCheck" in line]
+        lost = [line for line in slotd.log().split("\n") if "exited with status 1 during SlotClean" in line]
         self.assertEqual(len(lost), attempts)
         self.assertNotIn(lease["lease"], slotd.leases())
         # the other slot needs no worker

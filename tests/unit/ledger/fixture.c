@@ -167,6 +167,7 @@ struct slot_record slot_full(void)
 	r.attempts = UINT32_MAX;
 	memset(&r.boot, 0xcd, sizeof(r.boot));
 	memset(&r.left_lease, 0xab, sizeof(r.left_lease));
+	r.left_uid = UINT32_MAX;
 	FILL(r.left_task);
 	FILL(r.left_base);
 	r.left_since_usec = r.left_usec = UINT64_MAX - 4;

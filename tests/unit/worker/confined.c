@@ -47,7 +47,7 @@ static void assert_ok(void)
 
 Test(confined, it_has_no_privileges_to_gain_no_core_and_a_plain_umask)
 {
-	json_object *o = worker_call(&w, "Hello", "{'protocol': 1}");
+	json_object *o = worker_call(&w, "Hello", "{'protocol': 2}");
 
 	cr_assert(o != NULL);
 	cr_assert(sh("grep -q '^NoNewPrivs:.1' /proc/%d/status && grep -q '^Umask:.0022' /proc/%d/status "
@@ -122,7 +122,7 @@ Test(confined, the_lock_is_held_until_the_job_is_done_even_when_slotd_let_go)
 	kill(w.pid, SIGCONT);
 	cr_assert(worker_receive(&w, "StoreOpen") != NULL);
 	assert_ok();
-	worker_call(&w, "Hello", "{'protocol': 1}");
+	worker_call(&w, "Hello", "{'protocol': 2}");
 	cr_assert(is_free(judge));
 	close(judge);
 }
@@ -142,7 +142,7 @@ Test(confined, the_lock_goes_with_a_killed_worker)
 
 Test(confined, it_ends_when_its_socket_closes)
 {
-	cr_assert(worker_call(&w, "Hello", "{'protocol': 1}") != NULL);
+	cr_assert(worker_call(&w, "Hello", "{'protocol': 2}") != NULL);
 	cr_assert_eq(worker_stop(&w), 0);
 }
 
@@ -165,7 +165,7 @@ Test(confined, it_dies_with_its_parent)
 		struct worker_end inner;
 
 		worker_start(&inner, NULL);
-		worker_call(&inner, "Hello", "{'protocol': 1}");
+		worker_call(&inner, "Hello", "{'protocol': 2}");
 		if (write(tell[1], &inner.pid, sizeof(inner.pid)) < 0)
 			_exit(1);
 		pause();
@@ -183,7 +183,7 @@ Test(confined, it_dies_with_its_parent)
 
 Test(confined, it_does_not_start_for_a_parent_that_is_gone)
 {
-	cr_assert(sh("! $SLOTD_WORKER --protocol 1 --pool a --store %s/s.git --slots %s/slots --fd 3 "
+	cr_assert(sh("! $SLOTD_WORKER --protocol 2 --pool a --store %s/s.git --slots %s/slots --fd 3 "
 		     "--parent 1 3< /dev/null 2> log && grep -q parent log",
 		     fixture_dir, fixture_dir));
 }
@@ -195,12 +195,12 @@ struct usage {
 
 static const struct usage usages[] = {
 	{ "", 2 },
-	{ "--protocol 2 --pool a --store /s --slots /s --fd 3", 2 },
-	{ "--protocol 1 --pool a --store s --slots /s --fd 3", 2 },
-	{ "--protocol 1 --pool a --store /s --slots /s --fd x", 2 },
-	{ "--protocol 1 --pool a --store /s --slots /s", 2 },
-	{ "--protocol 1 --pool a --store /s --slots /absent --fd 3", 1 },
-	{ "--protocol 1 --pool a --store /s --slots /tmp --fd 9", 1 },
+	{ "--protocol 1 --pool a --store /s --slots /s --fd 3", 2 },
+	{ "--protocol 2 --pool a --store s --slots /s --fd 3", 2 },
+	{ "--protocol 2 --pool a --store /s --slots /s --fd x", 2 },
+	{ "--protocol 2 --pool a --store /s --slots /s", 2 },
+	{ "--protocol 2 --pool a --store /s --slots /absent --fd 3", 1 },
+	{ "--protocol 2 --pool a --store /s --slots /tmp --fd 9", 1 },
 	{ "--version", 0 },
 };
 

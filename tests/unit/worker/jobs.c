@@ -47,11 +47,11 @@ static const char *unsaved_of(json_object *reply)
 
 Test(jobs, hello_says_protocol_and_version)
 {
-	json_object *o = must(worker_call(&w, "Hello", "{'protocol': 1}"));
+	json_object *o = must(worker_call(&w, "Hello", "{'protocol': 2}"));
 
-	cr_assert_eq(json_get_int(o, "protocol", 0), 1);
+	cr_assert_eq(json_get_int(o, "protocol", 0), 2);
 	cr_assert_str_eq(json_get_string(o, "version"), SLOTD_VERSION);
-	assert_error(worker_call(&w, "Hello", "{'protocol': 2}"), "Failed");
+	assert_error(worker_call(&w, "Hello", "{'protocol': 1}"), "Failed");
 }
 
 Test(jobs, wrong_calls_are_refused_and_cost_nothing)
@@ -63,7 +63,7 @@ Test(jobs, wrong_calls_are_refused_and_cost_nothing)
 	assert_error(worker_call(&w, "SlotCreate", "{'slot': 'a-1', 'commit': 'main'}"),
 		     "InvalidParameter");
 	assert_error(worker_call(&w, "StoreOpen", "{'fresh': true}"), "InvalidParameter");
-	must(worker_call(&w, "Hello", "{'protocol': 1}"));
+	must(worker_call(&w, "Hello", "{'protocol': 2}"));
 }
 
 Test(jobs, a_job_without_its_lock_is_not_done)

@@ -151,7 +151,7 @@ static void killed_call(const char *method, const char *params, long usec)
 	struct worker_end victim;
 
 	worker_start(&victim, NULL);
-	worker_call(&victim, "Hello", "{'protocol': 1}");
+	worker_call(&victim, "Hello", "{'protocol': 2}");
 	worker_send(&victim, method, json_tokener_parse(params), any_lock());
 	nanosleep(&delay, NULL);
 	kill(victim.pid, SIGKILL);

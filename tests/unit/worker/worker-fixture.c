@@ -41,7 +41,7 @@ static void exec_worker(int fd, pid_t parent, const char *store, bool adopted)
 	snprintf(fd_text, sizeof(fd_text), "%d", fd);
 	snprintf(parent_text, sizeof(parent_text), "%d", (int)parent);
 	fcntl(fd, F_SETFD, 0);
-	execl(getenv("SLOTD_WORKER"), "slotd-worker", "--protocol", "1", "--pool", "a", "--store",
+	execl(getenv("SLOTD_WORKER"), "slotd-worker", "--protocol", "2", "--pool", "a", "--store",
 	      store, "--slots", in_dir("slots"), "--fd", fd_text, "--parent", parent_text,
 	      adopted ? "--path-store" : NULL, NULL);
 	_exit(127);
