@@ -215,7 +215,7 @@ int job_slot_prepare(struct work *work)
 	return 0;
 }
 
-/* --- check, clean, remove --- */
+/* --- clean, remove --- */
 
 static int add_sentence(const char *sentence, void *userdata)
 {
@@ -236,23 +236,6 @@ static int check(struct work *work, struct site *s, const git_oid *target, bool 
 static bool has_unsaved(struct work *work)
 {
 	return json_object_array_length(json_get_array(work->reply, "unsaved")) > 0;
-}
-
-int job_slot_check(struct work *work)
-{
-	bool removing = json_get_bool(work->params, "removing", false);
-	_cleanup_site_ struct site s = { 0 };
-	git_oid commit;
-	int r;
-
-	if (!read_slot(work, &s) || !read_commit(work, &commit))
-		return 0;
-	if (removing && !worktree_exists(work->worker->slots_fd, s.slot)) {
-		json_set(work->reply, "unsaved", json_object_new_array());
-		return 0; /* nothing is left that could be lost */
-	}
-	r = open_slot(work, &s);
-	return r < 0 ? r : check(work, &s, &commit, removing);
 }
 
 /* after the job HEAD is where the reply says, cleaned or left alone */

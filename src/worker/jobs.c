@@ -37,7 +37,6 @@ static const struct {
 	{ "StoreRelease", job_store_release },
 	{ "SlotCreate", job_slot_create },
 	{ "SlotPrepare", job_slot_prepare },
-	{ "SlotCheck", job_slot_check },
 	{ "SlotClean", job_slot_clean },
 	{ "SlotRemove", job_slot_remove },
 	{ "SlotObserve", job_slot_observe },

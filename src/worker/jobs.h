@@ -15,7 +15,6 @@ int job_store_release(struct work *work);
 
 int job_slot_create(struct work *work);
 int job_slot_prepare(struct work *work);
-int job_slot_check(struct work *work);
 int job_slot_clean(struct work *work);
 int job_slot_remove(struct work *work);
 int job_slot_observe(struct work *work);

@@ -194,12 +194,12 @@ Test(jobs, a_store_that_is_gone_says_nothing_about_the_slot)
 	store_open(&w);
 	slot_create(&w, "a-1", &slot);
 	cr_assert(sh("mv s.git away"));
-	assert_error(worker_call(&w, "SlotCheck", "{%s, 'commit': '%s', 'removing': false}",
+	assert_error(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
 				 slot_params(&slot), slot.commit), "StoreGone");
 	assert_error(worker_call(&w, "SlotCreate", "{'slot': 'a-2', 'commit': '%s'}", slot.commit),
 		     "StoreGone");
 	cr_assert(sh("mv away s.git"));
-	must(worker_call(&w, "SlotCheck", "{%s, 'commit': '%s', 'removing': false}",
+	must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
 			 slot_params(&slot), slot.commit));
 }
 
@@ -340,10 +340,6 @@ Test(jobs, whatever_would_be_lost_is_said_and_left_alone)
 			  work_left[i].commands);
 		before = sh_text("cd slots/a-1 && git status --porcelain; git rev-parse HEAD; "
 				 "git ls-files -s; find . -type f | sort | xargs -d '\\n' cat");
-		o = must(worker_call(&w, "SlotCheck", "{%s, 'commit': '%s', 'removing': false}",
-				     slot_params(&slot), slot.commit));
-		cr_assert(strstr(unsaved_of(o), work_left[i].sentence) != NULL, "%s: %s",
-			  work_left[i].commands, unsaved_of(o));
 		o = must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
 				     slot_params(&slot), slot.commit));
 		cr_assert(strstr(unsaved_of(o), work_left[i].sentence) != NULL, "%s: %s",
