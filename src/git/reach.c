@@ -42,6 +42,7 @@ struct reach {
 	struct node **heap; /* newest first */
 	size_t n_heap, size_heap;
 	size_t n_heap_wanted;
+	size_t limit; /* of n_all; 0: none */
 };
 
 int reach_new(struct repo *repo, struct reach **ret, struct fault *f)
@@ -72,6 +73,16 @@ void reach_free(struct reach *r)
 	free(r->all);
 	free(r->heap);
 	free(r);
+}
+
+void reach_set_limit(struct reach *r, size_t commits)
+{
+	r->limit = commits;
+}
+
+static bool is_too_many(const struct reach *r)
+{
+	return r->limit && r->n_all > r->limit;
 }
 
 /* room for one more in a growing array of pointers */
@@ -306,7 +317,7 @@ static int paint_on(struct reach *r, struct fault *f)
 	int slop = oldest == INT64_MAX ? 0 : REACH_SLOP;
 	int rc = 0;
 
-	while (rc == 0 && r->n_heap > 0 && slop > 0) {
+	while (rc == 0 && r->n_heap > 0 && slop > 0 && !is_too_many(r)) {
 		struct node *node = heap_pop(r);
 
 		slop -= node->time < oldest;
@@ -321,12 +332,14 @@ int reach_run(struct reach *r, size_t *ret_count, git_oid *ret_newest, struct fa
 	size_t count = 0;
 	int rc = 0;
 
-	while (rc == 0 && r->n_heap > 0 && r->n_heap_wanted > 0)
+	while (rc == 0 && r->n_heap > 0 && r->n_heap_wanted > 0 && !is_too_many(r))
 		rc = paint(r, heap_pop(r), f);
 	if (rc == 0)
 		rc = paint_on(r, f);
 	if (rc < 0)
 		return rc;
+	if (is_too_many(r))
+		return REACH_E_MANY;
 	for (size_t i = 0; i < r->n_all; i++) {
 		const struct node *node = r->all[i];
 

@@ -20,8 +20,15 @@
 
 struct reach;
 
+enum {
+	REACH_E_MANY = 1, /* more commits than reach_set_limit() allows */
+};
+
 int reach_new(struct repo *repo, struct reach **ret, struct fault *f);
 void reach_free(struct reach *r); /* accepts NULL */
+
+/* looks at no more commits than about so many, wanted and held together; 0, as without it: at all */
+void reach_set_limit(struct reach *r, size_t commits);
 
 /*
  * Tips whose commits are asked for, and commits that are held together with all before them. Tags are
@@ -43,7 +50,7 @@ int reach_add_refs(struct reach *r, const char *only, struct fault *f);
  * @ret_count: commits
  * @ret_newest: one of them, the newest by date; untouched when there is none
  *
- * Commits whose parents are missing are as roots. A commit with a wrong date may be counted
+ * REACH_E_MANY: it was given up, and nothing is known. Commits whose parents are missing are as roots. A commit with a wrong date may be counted
  * although something holds it, never the other way round.
  */
 int reach_run(struct reach *r, size_t *ret_count, git_oid *ret_newest, struct fault *f);

@@ -84,6 +84,13 @@ int store_resolve(struct repo *repo, bool adopted, const char *ref, char **ret_r
 		  struct fault *f);
 
 /**
+ * store_behind - how many commits has @base that @commit lacks?
+ * @ret: the number; negative: they are too many to be counted while somebody waits
+ */
+int store_behind(struct repo *repo, const git_oid *commit, const git_oid *base, int64_t *ret,
+		 struct fault *f);
+
+/**
  * store_unpushed - what would be lost with the store
  * @fn: told each branch, tag or other tip that holds commits which no branch of origin does
  */

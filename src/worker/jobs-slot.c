@@ -193,6 +193,23 @@ static int move(struct work *work, struct site *s, const struct target *t, bool 
 	return r;
 }
 
+/* the branch may have stood elsewhere, and the ref be another one: how far is it from what the pool has? */
+static int set_behind(struct work *work, struct site *s, const git_oid *commit)
+{
+	const char *name = json_get_string(work->params, "base");
+	_cleanup_(freep) char *ref = NULL;
+	int64_t behind = -1;
+	git_oid base;
+	int r = 0;
+
+	if (name)
+		r = store_resolve(s->repo, work->worker->adopted, name, &ref, &base, &work->fault);
+	if (r == 0 && name && !git_oid_is_zero(&base))
+		r = store_behind(s->repo, commit, &base, &behind, &work->fault);
+	json_set(work->reply, "behind", behind >= 0 ? json_object_new_int64(behind) : NULL);
+	return r;
+}
+
 int job_slot_prepare(struct work *work)
 {
 	_cleanup_site_ struct site s = { 0 };
@@ -210,6 +227,8 @@ int job_slot_prepare(struct work *work)
 	r = move(work, &s, &t, &created);
 	if (r < 0)
 		return r;
+	if (set_behind(work, &s, &t.commit) < 0)
+		log_warning("cannot tell how far a slot is behind: %s slot=%s", work->fault.text, s.slot);
 	set_head(work, &t.commit, t.branch);
 	json_set_bool(work->reply, "created", created);
 	return 0;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "git-fixture.h"
+#include "git/store.h"
 
 static struct fault f;
 static struct repo *repo;
@@ -140,6 +141,38 @@ Test(reach, a_tip_that_is_not_there_counts_nothing)
 	cr_assert_eq(reach_run(reach, &n, &newest, &f), 0);
 	cr_assert_eq(n, 0);
 	reach_free(reach);
+}
+
+/* as store_behind() has it */
+static int64_t behind(const char *commit, const char *base)
+{
+	git_oid from = oid_of(commit), to = oid_of(base);
+	int64_t n = 12345;
+
+	if (!repo)
+		cr_assert_eq(repo_open(in_dir("r/.git"), &repo, &f), 0, "%s", f.text);
+	cr_assert_eq(store_behind(repo, &from, &to, &n, &f), 0, "%s", f.text);
+	return n;
+}
+
+Test(reach, what_a_commit_is_behind_is_what_the_other_has_alone)
+{
+	commit("c one && c two && git branch side && c three && c four && git checkout -q side && c five && "
+	       "git tag -a -m x annotated main");
+	cr_assert_eq(behind("main", "main"), 0);
+	cr_assert_eq(behind("side", "main"), 2);
+	cr_assert_eq(behind("main", "side"), 1);
+	cr_assert_eq(behind("main~3", "main"), 3);
+	cr_assert_eq(behind("main", "main~3"), 0);
+	cr_assert_eq(behind("side", "annotated^{}"), 2);
+}
+
+Test(reach, more_than_can_be_counted_in_time_is_not_guessed)
+{
+	cr_assert(sh("cd r && for i in $(seq 10100); do printf 'commit refs/heads/main\ncommitter a "
+		     "<a> %%d +0000\ndata 1\nx\n' $((1000000000 + i)); done | git fast-import --quiet"));
+	cr_assert_eq(behind("main~10099", "main"), -1);
+	cr_assert_eq(behind("main~9000", "main"), 9000);
 }
 
 Test(reach, ten_thousand_commits_are_counted)
