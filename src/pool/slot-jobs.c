@@ -394,6 +394,7 @@ static void start_prepare(struct slot *slot)
 	ref = w->spec.ref[0] ? w->spec.ref : slot->pool->rec.full_ref;
 	json_set_string(params, "ref", ref);
 	json_set_string(params, "commit", NULL);
+	json_set_string(params, "base", slot->pool->rec.full_ref);
 	json_set_string(params, "branch", w->spec.branch[0] ? w->spec.branch : NULL);
 	start(slot, "SlotPrepare", params, DEADLINE_SLOT, on_prepared);
 }
