@@ -31,7 +31,7 @@ void conf_pool_deinit(struct conf_pool *p);
 #define CONF_PHASES 5
 
 struct conf_own {
-	bool ready, max, lease_mode, ttl, grace, min_ttl, max_ttl, warn_before, fetch_every;
+	bool ready, max, lease_mode, ttl, grace, min_ttl, max_ttl, warn_before, fetch_every, fetch_max_age;
 	bool grace_of[CONF_PHASES];
 };
 

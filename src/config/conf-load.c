@@ -88,6 +88,7 @@ static struct conf_own own_of(const struct yaml_node *node)
 			      yaml_node_find(node, "lease.phases.late.grace") },
 		.warn_before = yaml_node_find(node, "lease.warn_before"),
 		.fetch_every = yaml_node_find(node, "fetch.every"),
+		.fetch_max_age = yaml_node_find(node, "fetch.max_age"),
 	};
 }
 

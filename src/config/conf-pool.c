@@ -84,6 +84,8 @@ void conf_pool_settle(struct conf_pool *p, const struct conf_own *own)
 	settle_grace(p, own);
 	if (p->path && !own->fetch_every)
 		p->fetch.every_usec = 0;
+	if (p->path && !own->fetch_max_age)
+		p->fetch.max_age_usec = 0;
 }
 
 const struct conf_pool *conf_find_pool(const struct conf *c, const char *name)

@@ -22,6 +22,7 @@ struct lease *lease_new(struct slot *slot, const struct lease_record *rec)
 		return NULL;
 	lease->rec = *rec;
 	lease->slot = slot;
+	lease->behind = -1;
 	list_init(&lease->link);
 	id_to_string(&rec->id, lease->id_text);
 	if (sd_event_add_time(p->event, &lease->timer, CLOCK_BOOTTIME, UINT64_MAX,
@@ -138,6 +139,7 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 	lease = lease_new(slot, &rec);
 	if (!lease)
 		return NULL;
+	lease->behind = w->behind;
 	batch_undo(p->batch, undo_grant, lease);
 	if (w->spec.key[0])
 		lease->key = key_grant(p, w, &rec);
@@ -281,6 +283,13 @@ const struct lease_record *lease_record(const struct lease *lease)
 struct slot *lease_slot(const struct lease *lease)
 {
 	return lease->slot;
+}
+
+int64_t lease_behind(const struct lease *lease)
+{
+	bool same = strcmp(lease->rec.base, lease->slot->pool->rec.head) == 0;
+
+	return lease->behind < 0 && same ? 0 : lease->behind;
 }
 
 const char *lease_id(const struct lease *lease)

@@ -232,6 +232,8 @@ struct lease *lease_next(struct pools *p, struct lease *lease);
 const struct lease_record *lease_record(const struct lease *lease);
 struct slot *lease_slot(const struct lease *lease);
 const char *lease_id(const struct lease *lease);
+/* how many commits of its pool's ref it was given without; negative: not known, or not any more */
+int64_t lease_behind(const struct lease *lease);
 const char *lease_status(const struct lease *lease); /* "active", "grace", ... */
 
 /* prolongs; progress below 0: not reported; message NULL: none. Returns the event's sequence. */

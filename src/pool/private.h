@@ -106,6 +106,10 @@ struct pool {
 	bool refs_moved;      /* since the last look at them began */
 	bool head_is_stale;   /* rec.head may not be what the refs say */
 	bool fetch_wanted;
+	bool fetch_is_due;    /* acquires wait for a fetch: see fresh.c */
+	bool fetch_is_late;   /* they have waited long enough for the one under way */
+	unsigned fetch_failures;     /* in a row */
+	uint64_t fetch_failed_usec;  /* CLOCK_BOOTTIME; the last try came to nothing; 0: it did not */
 	bool gone;	      /* removed, in this batch */
 	bool fresh;	      /* added at run time, in this batch */
 	struct removal *removal; /* pool_remove() under way */
@@ -169,6 +173,7 @@ struct lease {
 	bool bound_due; /* that its holder has ended could not be recorded */
 	uint64_t again_usec; /* CLOCK_BOOTTIME; grace has passed: not asked about before */
 	uint64_t age_again_usec; /* likewise, for its age */
+	int64_t behind; /* commits of the pool's ref that it was given without; negative: not known */
 };
 
 /* what was found out about a holder */
@@ -205,6 +210,8 @@ struct waiter {
 	uint64_t number;     /* of its ticket: the lower was first */
 	bool has_ticket;     /* in the ledger */
 	uint64_t away_until_usec; /* CLOCK_BOOTTIME; its asker is gone, and may come back with its key; 0: it is there */
+	uint64_t fetch_until_usec; /* CLOCK_BOOTTIME; it waits for a fetch, no longer than that; 0: it does not */
+	int64_t behind; /* of the slot that it gets; as in struct lease */
 	unsigned attempts;
 	sd_event_source *timer;
 };
@@ -247,6 +254,14 @@ uint64_t backoff_usec(unsigned failures, uint64_t first, uint64_t most);
 
 /* store.c */
 void pool_run_store_jobs(struct pool *pool); /* what is due: open, fetch, resolve */
+
+/* fresh.c */
+bool pool_has_origin(const struct pool *pool); /* that fetches come from */
+void fresh_look(struct pool *pool); /* before it is served: who has to wait for a fetch? */
+bool fresh_is_waited_for(const struct waiter *w);
+void fresh_gives_up(struct waiter *w); /* its time for that has passed */
+void fresh_fetch_tried(struct pool *pool, bool done); /* a fetch is over, and may be tried again */
+void fresh_fetch_ended(struct pool *pool, bool done); /* it will not */
 
 /* store-open.c */
 int pool_open_site(struct pool *pool, struct fault *f);

@@ -231,6 +231,7 @@ struct waiter *waiter_new(struct pools *p, const struct acquire_spec *spec, cons
 	memcpy(w->request, request, sizeof(w->request));
 	w->fn = fn;
 	w->userdata = userdata;
+	w->behind = -1;
 	w->since_usec = clock_boot_usec();
 	w->since_wall_usec = clock_wall_usec();
 	set_wait(w);
@@ -308,6 +309,8 @@ static void describe_wait(const struct pool *pool, const struct waiter *w, char 
 
 	if (w->away_until_usec)
 		snprintf(ret, size, "its asker is gone; the place is kept for a minute");
+	else if (fresh_is_waited_for(w))
+		snprintf(ret, size, "the last fetch is older than fetch.max_age: the origin is asked first");
 	else if (w->slot)
 		snprintf(ret, size, "slot %s is being prepared", w->slot->rec.name);
 	else

@@ -92,6 +92,7 @@ static struct waiter *first_in_line(struct pool *pool)
 
 	list_for_each(w, &pool->waiters, link)
 		if (!w->slot && !w->away_until_usec && !is_held_up(w) && !is_at_quota(w) &&
+		    !fresh_is_waited_for(w) &&
 		    (!best || waiter_priority(w, now) > waiter_priority(best, now)))
 			best = w;
 	return best;
@@ -197,6 +198,7 @@ static void give(struct waiter *w, struct slot *slot)
 
 	if (!w->spec.branch[0] && wants_pool_ref(w) && !pool->head_is_stale &&
 	    strcmp(slot->rec.head, pool->rec.head) == 0) {
+		w->behind = 0;
 		waiter_grant(w, slot, slot->rec.head, "");
 		return;
 	}
@@ -303,7 +305,11 @@ static int on_deadline(sd_event_source *s, uint64_t usec, void *userdata)
 	struct waiter *w = userdata;
 
 	/* one that is being prepared for gets its slot, or its reason, soon */
-	if (!w->slot && !w->lease)
+	if (w->slot || w->lease)
+		return 0;
+	if (fresh_is_waited_for(w))
+		fresh_gives_up(w);
+	else
 		refuse_busy(w);
 	return 0;
 }
@@ -314,6 +320,8 @@ void waiter_set_timer(struct waiter *w)
 
 	if (w->away_until_usec && w->away_until_usec < at)
 		at = w->away_until_usec;
+	if (w->fetch_until_usec && w->fetch_until_usec < at)
+		at = w->fetch_until_usec;
 	w->timer = sd_event_source_disable_unref(w->timer);
 	if (sd_event_add_time(w->pools->event, &w->timer, CLOCK_BOOTTIME, at, 10 * USEC_PER_MSEC, on_deadline,
 			      w) < 0)
@@ -355,6 +363,8 @@ void pool_serve(struct pool *pool)
 	struct waiter *w, *tmp;
 	struct slot *slot;
 
+	if (pool->rec.state == POOL_STATE_ACTIVE)
+		fresh_look(pool);
 	while (pool->rec.state == POOL_STATE_ACTIVE && pool_is_open_for_acquire(pool, &no) &&
 	       (w = first_in_line(pool))) {
 		if (!take_branch(pool, w))
@@ -404,6 +414,7 @@ void waiter_prepared(struct waiter *w, const struct job_result *r)
 	if (r->outcome == JOB_DONE) {
 		const char *branch = json_get_string(r->params, "branch");
 
+		w->behind = json_get_int(r->params, "behind", -1);
 		waiter_grant(w, slot, slot->rec.head, branch ? branch : "");
 		return;
 	}

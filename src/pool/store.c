@@ -159,7 +159,7 @@ static void schedule_fetch(struct pool *pool)
 {
 	uint64_t every = pool->conf->fetch.every_usec;
 
-	pool->fetch_after_usec = every && !pool_is_adopted(pool) ? clock_boot_usec() + every : 0;
+	pool->fetch_after_usec = every && pool_has_origin(pool) ? clock_boot_usec() + every : 0;
 	if (pool->fetch_after_usec)
 		pools_look_later(pool->pools, every);
 }
@@ -178,8 +178,13 @@ static void on_fetched(const struct job_result *r, void *userdata)
 	struct pool *pool = userdata;
 
 	pool->store_job = NULL;
-	if (r->outcome == JOB_CANCELED || store_job_repeat_if_lost(pool, r))
+	if (r->outcome == JOB_CANCELED)
 		return;
+	fresh_fetch_tried(pool, r->outcome == JOB_DONE);
+	pool_kick(pool); /* who waits for it waits no longer, whether it is tried again or not */
+	if (store_job_repeat_if_lost(pool, r))
+		return;
+	fresh_fetch_ended(pool, r->outcome == JOB_DONE);
 	schedule_fetch(pool);
 	if (r->outcome == JOB_DONE) {
 		pool_edit(pool);
@@ -193,7 +198,6 @@ static void on_fetched(const struct job_result *r, void *userdata)
 			    r->message);
 	}
 	tell_fetched(pool, r);
-	pool_kick(pool);
 	pool_run_store_jobs(pool);
 }
 
@@ -219,7 +223,7 @@ static void on_resolved(const struct job_result *r, void *userdata)
 		pool->refs_moved = true;
 		pools_look_later(pool->pools, 5 * USEC_PER_SEC);
 	}
-	if (pool_is_adopted(pool))
+	if (!pool_has_origin(pool))
 		tell_fetched(pool, r);
 	pool_kick(pool);
 	if (r->outcome == JOB_DONE)
@@ -231,7 +235,7 @@ static void look_at_refs(struct pool *pool)
 	json_object *params = json_object_new_object();
 
 	pool->refs_moved = false; /* what moves from now on is seen by the next look */
-	if (pool_is_adopted(pool))
+	if (!pool_has_origin(pool))
 		pool_fetch_begins(pool);
 	json_set_string(params, "ref", pool->conf->ref);
 	store_job_start(pool, "StoreResolve", params, DEADLINE_SHORT, false, on_resolved);
@@ -258,10 +262,20 @@ static void fetch(struct pool *pool)
 
 static void fetch_or_wait(struct pool *pool)
 {
-	if (pool->fetch_wanted || !pool_disk_is_low(pool))
+	if (pool->fetch_wanted || !pool_disk_is_low(pool)) {
 		fetch(pool);
-	else
-		schedule_fetch(pool); /* the next one may find room */
+		return;
+	}
+	schedule_fetch(pool); /* the next one may find room */
+	pool->fetch_is_due = false;
+	pool_kick(pool);
+}
+
+static bool fetch_is_due(const struct pool *pool, uint64_t now)
+{
+	return pool_has_origin(pool) &&
+	       (pool->fetch_wanted || pool->fetch_is_due ||
+		(pool->fetch_after_usec && now >= pool->fetch_after_usec));
 }
 
 /* --- what is due --- */
@@ -291,8 +305,7 @@ void pool_run_store_jobs(struct pool *pool)
 	case POOL_STATE_ACTIVE:
 		if (!pool->opened)
 			pool_open_store(pool);
-		else if (!pool_is_adopted(pool) &&
-			 (pool->fetch_wanted || (pool->fetch_after_usec && now >= pool->fetch_after_usec)))
+		else if (fetch_is_due(pool, now))
 			fetch_or_wait(pool);
 		else if ((pool->refs_moved && pool->watch) || pool->fetch_wanted)
 			look_at_refs(pool);

@@ -19,14 +19,15 @@ struct acquire_call {
 	struct waiter *waiter;
 };
 
-static json_object *base_of(const struct pool_record *pool)
+static json_object *base_of(const struct lease *lease, const struct pool_record *pool)
 {
 	json_object *o = json_object_new_object();
+	int64_t behind = lease_behind(lease);
 	bool fetched = pool->fetched.wall_usec != 0;
 
 	json_set(o, "ref", string_or_null(pool->full_ref));
 	json_set(o, "ageUsec", fetched ? json_object_new_int64((int64_t)moment_age_usec(&pool->fetched)) : NULL);
-	json_set(o, "behind", NULL);
+	json_set(o, "behind", behind >= 0 ? json_object_new_int64(behind) : NULL);
 	return o;
 }
 
@@ -53,7 +54,7 @@ static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 	json_set(o, "task", string_or_null(r->task));
 	json_set_int(o, "acquiredAtUsec", (int64_t)moment_wall_usec(&r->acquired));
 	json_set(o, "expiresAtUsec", usec_or_null(moment_wall_usec(&r->deadline)));
-	json_set(o, "base", base_of(pool));
+	json_set(o, "base", base_of(lease, pool));
 	json_set(o, "handoff", handoff_to_json(d, &r->handoff, r->branch));
 	json_set_int(o, "sequence", (int64_t)r->sequence);
 	return o;

@@ -168,15 +168,21 @@ Test(conf_load, what_is_inherited_gives_way_to_what_a_pool_says)
 
 Test(conf_load, an_adopted_repository_is_fetched_only_when_its_pool_says_so)
 {
-	struct conf *c = load("defaults: { fetch: { every: 1m } }\n"
+	struct conf *c = load("defaults: { fetch: { every: 1m, max_age: 3s } }\n"
 			      "pools:\n"
 			      "  a: { path: /srv/a }\n"
 			      "  b: { path: /srv/b, fetch: { every: 2m } }\n"
+			      "  d: { path: /srv/d, fetch: { max_age: 5s } }\n"
 			      "  c: { url: /srv/c }\n");
 
 	cr_expect(eq(u64, conf_find_pool(c, "a")->fetch.every_usec, 0));
 	cr_expect(eq(u64, conf_find_pool(c, "b")->fetch.every_usec, 2 * USEC_PER_MIN));
 	cr_expect(eq(u64, conf_find_pool(c, "c")->fetch.every_usec, USEC_PER_MIN));
+	cr_expect(eq(u64, conf_find_pool(c, "a")->fetch.max_age_usec, 0));
+	cr_expect(eq(u64, conf_find_pool(c, "b")->fetch.max_age_usec, 0), "each key for itself");
+	cr_expect(eq(u64, conf_find_pool(c, "c")->fetch.max_age_usec, 3 * USEC_PER_SEC));
+	cr_expect(eq(u64, conf_find_pool(c, "d")->fetch.max_age_usec, 5 * USEC_PER_SEC));
+	cr_expect(eq(u64, conf_find_pool(c, "d")->fetch.every_usec, 0));
 	conf_unref(c);
 }
 
