@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "git/pattern.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/fs.h"
 #include "util/text.h"
 
@@ -104,41 +104,30 @@ int salvage_oids_append(struct salvage_oids *o, const git_oid *oid)
 	return 0;
 }
 
-/* --- patterns --- */
+/* --- the policy --- */
 
-static bool matches(const char *const *patterns, const char *path, bool is_dir)
+/* cleaning leaves it, although git does not ignore it */
+static bool stays(const struct salvage_tree *t, const char *path)
 {
-	static char top[] = "";
-	bool yes = false;
+	const struct tree_policy *p = t->spec->policy;
 
-	for (; patterns && *patterns; patterns++) {
-		struct pattern p;
-
-		if (pattern_parse(*patterns, strlen(*patterns), &p) < 0)
-			continue;
-		p.base = top;
-		p.base_len = 0;
-		if (pattern_is_match(&p, path, strlen(path), is_dir))
-			yes = !p.negative;
-		pattern_deinit(&p);
-	}
-	return yes;
+	return p && p->keep && !p->wipe_ignored && ignore_is_ignored(p->keep, path, false) &&
+	       !ignore_is_ignored(p->wipe, path, false);
 }
 
-/* the path, or a directory above it */
-static bool matches_whole(const char *const *patterns, const char *path)
+static bool goes(const struct tree_policy *p, const char *path)
 {
-	_cleanup_(freep) char *part = patterns && *patterns ? strdup(path) : NULL;
+	return p->wipe_ignored || ignore_is_ignored(p->wipe, path, false);
+}
 
-	if (!part)
-		return false;
-	for (char *slash = strchr(part, '/'); slash && slash[1]; slash = strchr(slash + 1, '/')) {
-		*slash = '\0';
-		if (matches(patterns, part, true))
-			return true;
-		*slash = '/';
-	}
-	return matches(patterns, part, false);
+/* what stays, and was there before the lease, is not saved at the end of each that comes after */
+static bool is_precious(const struct salvage_tree *t, const char *path, const struct stat *st)
+{
+	const struct tree_policy *p = t->spec->policy;
+	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec / 1000;
+
+	return ignore_is_ignored(p->precious, path, false) &&
+	       (goes(p, path) || changed + USEC_PER_SEC >= t->spec->since_usec);
 }
 
 /* --- what was found --- */
@@ -193,9 +182,7 @@ static int found_below(struct salvage_tree *t, struct salvage_paths *dirs, int d
 		below = text_printf("%s/", path);
 		return below ? salvage_paths_add(dirs, below) : -ENOMEM;
 	}
-	if (kind == SALVAGE_KIND_PRECIOUS && !matches_whole(t->spec->precious, path))
-		return 0;
-	if (matches_whole(t->spec->keep, path) && kind == SALVAGE_KIND_UNTRACKED)
+	if (kind == SALVAGE_KIND_PRECIOUS ? !is_precious(t, path, &st) : stays(t, path))
 		return 0;
 	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
 		return kind == SALVAGE_KIND_UNTRACKED ? found_special(t, path) : 0;
@@ -259,18 +246,24 @@ static int found_untracked(struct salvage_tree *t, const char *path, struct faul
 {
 	if (is_dir_path(path))
 		return found_dir(t, path, SALVAGE_KIND_UNTRACKED, f);
-	if (matches_whole(t->spec->keep, path))
+	if (stays(t, path))
 		return 0;
 	return found_file(t, SALVAGE_KIND_UNTRACKED, path);
 }
 
 static int found_ignored(struct salvage_tree *t, const char *path, struct fault *f)
 {
-	if (!t->spec->precious || !*t->spec->precious)
+	_cleanup_(closep) int fd = -1;
+	struct stat st;
+
+	if (!t->spec->policy || !t->spec->policy->precious)
 		return 0;
 	if (is_dir_path(path))
 		return found_dir(t, path, SALVAGE_KIND_PRECIOUS, f);
-	return matches_whole(t->spec->precious, path) ? found_file(t, SALVAGE_KIND_PRECIOUS, path) : 0;
+	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_PATH | O_NOFOLLOW, 0);
+	if (fd < 0 || fstat(fd, &st) < 0 || !is_precious(t, path, &st))
+		return 0;
+	return found_file(t, SALVAGE_KIND_PRECIOUS, path);
 }
 
 /* a sparse checkout: what is not there is not work */

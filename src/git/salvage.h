@@ -33,9 +33,7 @@ struct salvage_spec {
 	git_oid target;		   /* whose ignore rules say what cleaning removes */
 	uint64_t since_usec;	   /* begin of the lease, wall clock; 0: not known */
 	uint64_t at_usec;	   /* its end: the time of the commits */
-	const char *const *keep;   /* patterns of untracked files that cleaning leaves; NULL-terminated, or NULL */
-	const char *const *precious; /* patterns of ignored files that are saved as well */
-	bool wipe_ignored;	   /* cleaning removes ignored files */
+	const struct tree_policy *policy; /* what cleaning leaves, and what is precious; NULL: as { 0 } */
 	unsigned threads;	   /* 1..8, for the walk */
 };
 

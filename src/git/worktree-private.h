@@ -31,9 +31,6 @@ int worktree_names_init(struct worktree_names *n, struct repo *repo, const char 
 			const char *slot, struct fault *f);
 void worktree_names_deinit(struct worktree_names *n);
 
-/* was a worktree_switch() of this slot killed half-way? 1, 0 or a negative errno */
-int worktree_is_switching(struct worktree *w, struct fault *f);
-
 /* handle of the common directory; the caller closes it */
 int worktree_open_common(struct repo *repo, struct fault *f);
 

@@ -56,27 +56,11 @@ int worktree_set_head(struct worktree *w, const char *branch, const git_oid *com
  * @branch: short name, or NULL: detached
  *
  * A try that was killed is taken up: until the slot has been moved whole it carries a mark, by which
- * the next worktree_switch() resets instead, and worktree_unsaved() knows that what it finds was
+ * the next worktree_switch() resets instead, and worktree_is_switching() tells that what it finds was
  * written here. (worktree_clean() does the same.) -EBUSY when the slot is not clean: then nothing was changed.
  */
 int worktree_switch(struct worktree *w, const char *branch, const git_oid *commit,
 		    unsigned threads, struct tree_stats *ret, struct fault *f);
-
-/**
- * worktree_unsaved - what cleaning would lose
- * @fn: told each in one sentence for people ("3 untracked files: a, b, c")
- *
- * Changes against HEAD, untracked files, commits reachable from HEAD but from no ref,
- * operations in progress (merge, rebase, cherry-pick, revert, bisect). 0 and no call: nothing.
- * @target: whose ignore rules decide; NULL: those of HEAD.
- * @removing: the slot's log of HEAD goes too, so what only that holds counts
- *
- * A negative return of @fn ends it and is returned. -EUCLEAN: it cannot be told (an index that is
- * damaged, split or sparse, a HEAD that is none).
- */
-int worktree_unsaved(struct worktree *w, const git_oid *target, bool removing,
-		     int (*fn)(const char *sentence, void *userdata), void *userdata,
-		     struct fault *f);
 
 enum worktree_outcome {
 	WORKTREE_E_UNSAVED = 1,
@@ -104,6 +88,9 @@ struct worktree_clean_options {
 int worktree_clean(struct worktree *w, const git_oid *commit,
 		   const struct worktree_clean_options *options, struct tree_stats *ret,
 		   struct fault *f);
+
+/* was a worktree_switch() or worktree_clean() of this slot killed half-way? 1, 0 or a negative errno */
+int worktree_is_switching(struct worktree *w, struct fault *f);
 
 /**
  * worktree_read_saved - what a clean that was killed knew to be saved

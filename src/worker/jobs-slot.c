@@ -1,5 +1,5 @@
 /* What is done to slots. */
-#include "worker/jobs.h"
+#include "worker/site.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -15,78 +15,7 @@
 #include "util/parse.h"
 #include "util/text.h"
 
-#define SENTENCES_MAX 20
 #define OBSERVE_USEC  (5 * USEC_PER_SEC) /* for what was written last */
-
-/* what all of them work on */
-struct site {
-	const char *slot;
-	uint64_t dev;
-	uint64_t ino;
-	struct repo *repo;
-	struct worktree *worktree;
-};
-
-static void site_deinit(struct site *s)
-{
-	worktree_close(s->worktree);
-	repo_close(s->repo);
-}
-
-#define _cleanup_site_ __attribute__((__cleanup__(site_deinit)))
-
-/* 0: the parameter is not a slot's name, and the error says so */
-static bool read_slot(struct work *work, struct site *ret)
-{
-	size_t len;
-	uint64_t n;
-
-	ret->slot = json_get_string(work->params, "slot");
-	ret->dev = (uint64_t)json_get_int(work->params, "dev", 0);
-	ret->ino = (uint64_t)json_get_int(work->params, "ino", 0);
-	if (parse_slot_name(ret->slot, &len, &n) == 0)
-		return true;
-	work_invalid(work, "slot");
-	return false;
-}
-
-/* a mandatory or optional full commit id; false: it is none, and the error says so */
-static bool read_commit(struct work *work, git_oid *ret)
-{
-	const char *hex = json_get_string(work->params, "commit");
-
-	memset(ret, 0, sizeof(*ret));
-	if (!hex || (strlen(hex) == GIT_OID_HEXSZ && git_oid_fromstr(ret, hex) == 0))
-		return true;
-	work_invalid(work, "commit");
-	return false;
-}
-
-/* that the store cannot be opened says nothing about the slot */
-static int open_store(struct work *work, struct site *s)
-{
-	int r = job_open_repo(work, &s->repo);
-
-	if (r < 0)
-		work->error = "io.slotd.worker.StoreGone";
-	return r;
-}
-
-static int open_slot(struct work *work, struct site *s)
-{
-	struct worker *w = work->worker;
-	int r = open_store(work, s);
-
-	return r < 0 ? r : worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino,
-					 &s->worktree, &work->fault);
-}
-
-static void set_head(struct work *work, const git_oid *commit, const char *branch)
-{
-	json_set_string(work->reply, "head",
-			git_oid_is_zero(commit) ? NULL : git_oid_tostr_s(commit));
-	json_set_string(work->reply, "branch", branch);
-}
 
 /* --- create --- */
 
@@ -98,9 +27,9 @@ int job_slot_create(struct work *work)
 	git_oid commit;
 	int r;
 
-	if (!read_slot(work, &s) || !read_commit(work, &commit))
+	if (!site_read_slot(work, &s) || !site_read_commit(work, &commit))
 		return 0;
-	r = open_store(work, &s);
+	r = site_open_store(work, &s);
 	if (r == 0)
 		r = worktree_create(s.repo, w->slots_fd, w->slots, s.slot, &commit, w->threads,
 				    &s.dev, &s.ino, &stats, &work->fault);
@@ -129,7 +58,7 @@ static int find_base(struct work *work, struct site *s, struct target *t)
 	int r;
 
 	if (!name) {
-		read_commit(work, &t->commit);
+		site_read_commit(work, &t->commit);
 		return git_oid_is_zero(&t->commit) ?
 			       fault(&work->fault, -EINVAL, "neither a ref nor a commit was named") :
 			       0;
@@ -217,9 +146,9 @@ int job_slot_prepare(struct work *work)
 	bool created = false;
 	int r;
 
-	if (!read_slot(work, &s) || !read_commit(work, &t.commit))
+	if (!site_read_slot(work, &s) || !site_read_commit(work, &t.commit))
 		return 0;
-	r = open_slot(work, &s);
+	r = site_open_slot(work, &s);
 	if (r == 0)
 		r = find_target(work, &s, &t);
 	if (r < 0 || work->error)
@@ -229,145 +158,9 @@ int job_slot_prepare(struct work *work)
 		return r;
 	if (set_behind(work, &s, &t.commit) < 0)
 		log_warning("cannot tell how far a slot is behind: %s slot=%s", work->fault.text, s.slot);
-	set_head(work, &t.commit, t.branch);
+	site_set_head(work, &t.commit, t.branch);
 	json_set_bool(work->reply, "created", created);
 	return 0;
-}
-
-/* --- clean, remove --- */
-
-static int add_sentence(const char *sentence, void *userdata)
-{
-	if (json_object_array_length(userdata) < SENTENCES_MAX)
-		json_object_array_add(userdata, json_object_new_string(sentence));
-	return 0;
-}
-
-/* fills "unsaved" */
-static int check(struct work *work, struct site *s, const git_oid *target, bool removing)
-{
-	json_object *list = json_object_new_array();
-
-	json_set(work->reply, "unsaved", list);
-	return worktree_unsaved(s->worktree, target, removing, add_sentence, list, &work->fault);
-}
-
-static bool has_unsaved(struct work *work)
-{
-	return json_object_array_length(json_get_array(work->reply, "unsaved")) > 0;
-}
-
-/* after the job HEAD is where the reply says, cleaned or left alone */
-static int set_left_alone(struct work *work, struct site *s)
-{
-	_cleanup_(freep) char *branch = NULL;
-	git_oid head;
-	int r = worktree_head(s->worktree, &branch, &head, &work->fault);
-
-	if (r < 0)
-		return r;
-	set_head(work, &head, branch);
-	json_set_int(work->reply, "diskBytes", 0);
-	return 0;
-}
-
-static int clean(struct work *work, struct site *s, const git_oid *commit, bool discard)
-{
-	struct worktree_clean_options options = {
-		.policy.wipe_ignored = json_get_bool(work->params, "wipeIgnored", false),
-		.threads = work->worker->threads,
-		.prove_content = json_get_bool(work->params, "content", false),
-		.forget = json_get_bool(work->params, "forgetLog", false),
-	};
-	struct tree_stats stats;
-	int r;
-
-	r = worktree_clean(s->worktree, commit, &options, &stats, &work->fault);
-	/* somebody writes at the same time: what is there now is theirs */
-	if (r == -EBUSY && !discard && check(work, s, commit, false) == 0 && has_unsaved(work))
-		return set_left_alone(work, s);
-	if (r == 0)
-		r = branch_pin(s->repo, s->slot, commit, &work->fault);
-	if (r < 0)
-		return r;
-	set_head(work, commit, NULL);
-	json_set_int(work->reply, "diskBytes", (int64_t)stats.disk_bytes);
-	return 0;
-}
-
-int job_slot_clean(struct work *work)
-{
-	bool discard = json_get_bool(work->params, "discard", false);
-	_cleanup_site_ struct site s = { 0 };
-	git_oid commit;
-	int r;
-
-	if (!read_slot(work, &s) || !read_commit(work, &commit))
-		return 0;
-	r = open_slot(work, &s);
-	if (r < 0)
-		return r;
-	json_set(work->reply, "unsaved", json_object_new_array());
-	if (!discard)
-		r = check(work, &s, &commit, false);
-	if (r < 0)
-		return r;
-	return has_unsaved(work) ? set_left_alone(work, &s) : clean(work, &s, &commit, discard);
-}
-
-/*
- * Whose ignore rules say what is worth nothing: not HEAD's, which the agent made. NULL: the
- * store has no commit by default, so HEAD's after all.
- */
-static const git_oid *find_judge(struct work *work, struct site *s, git_oid *oid)
-{
-	_cleanup_(freep) char *ref = NULL;
-
-	if (store_resolve(s->repo, work->worker->adopted, NULL, &ref, oid, NULL) < 0 ||
-	    git_oid_is_zero(oid))
-		return NULL;
-	return oid;
-}
-
-/* a slot that cannot be looked into may hold anything; one that is not there holds nothing */
-static int check_before_removal(struct work *work, struct site *s, const git_oid *commit)
-{
-	struct worker *w = work->worker;
-	git_oid judge;
-	int r;
-
-	if (!worktree_exists(w->slots_fd, s->slot))
-		return 0;
-	r = worktree_is_unfinished(s->repo, s->slot, &work->fault);
-	if (r != 0)
-		return r < 0 ? r : 0;
-	r = worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino, &s->worktree,
-			  &work->fault);
-	if (r == 0)
-		r = check(work, s, git_oid_is_zero(commit) ? find_judge(work, s, &judge) : commit, true);
-	if (r == -EUCLEAN) {
-		add_sentence(work->fault.text, json_get_array(work->reply, "unsaved"));
-		return 0;
-	}
-	return r;
-}
-
-int job_slot_remove(struct work *work)
-{
-	struct worker *w = work->worker;
-	_cleanup_site_ struct site s = { 0 };
-	git_oid commit;
-	int r;
-
-	if (!read_slot(work, &s) || !read_commit(work, &commit))
-		return 0;
-	json_set(work->reply, "unsaved", json_object_new_array());
-	r = open_store(work, &s);
-	if (r == 0 && !json_get_bool(work->params, "discard", false))
-		r = check_before_removal(work, &s, &commit);
-	if (r < 0 || has_unsaved(work))
-		return r;
-	return worktree_remove(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, &work->fault);
 }
 
 /* --- observe --- */
@@ -388,9 +181,9 @@ int job_slot_observe(struct work *work)
 	uint64_t now = clock_wall_usec();
 	int r;
 
-	if (!read_slot(work, &s))
+	if (!site_read_slot(work, &s))
 		return 0;
-	r = open_store(work, &s);
+	r = site_open_store(work, &s);
 	if (r == 0)
 		r = worktree_observe(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, OBSERVE_USEC, &seen,
 				     &work->fault);
