@@ -217,6 +217,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 		return 0;
 	handoffs_expire(p);
 	keys_expire(p);
+	salvages_expire(p);
 	leases_note_sleep(p);
 	leases_look_at_bound(p);
 	list_for_each(pool, &p->pools, link) {
@@ -311,6 +312,7 @@ int pools_new(sd_event *event, struct jobs *jobs, struct ledger *ledger, struct 
 	list_init(&p->ended_keys);
 	list_init(&p->handoffs);
 	list_init(&p->salvages);
+	list_init(&p->salvage_calls);
 	p->batch = batch_new(ledger);
 	p->by_name = map_new();
 	p->slots = map_new();

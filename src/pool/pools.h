@@ -152,6 +152,8 @@ struct pool_removal {
 	bool deleted;
 	char **branches; /* that the origin lacks */
 	size_t n_branches;
+	char **salvage; /* refs of saved work in it */
+	size_t n_salvage;
 };
 typedef void (*pool_removed_fn)(const char *name, const struct pool_removal *removal,
 				const struct refusal *refusal, void *userdata);
@@ -285,6 +287,24 @@ const struct salvage_record *salvage_record(const struct salvage *s);
 const char *salvage_id(const struct salvage *s); /* "<slot>/<begin of the lease>/<n>" */
 char *salvage_ref(const struct salvage *s);	 /* allocated; NULL: no memory */
 uint64_t salvages_bytes(struct pools *p);	 /* of all pools */
+uint64_t salvages_excess(struct pools *p); /* bytes above salvage.max_size that are not on their way out */
+
+/* told once; reply: of the worker, borrowed, NULL for a drop */
+typedef void (*salvage_done_fn)(json_object *reply, const struct refusal *refusal, void *userdata);
+
+/* a method of io.slotd.worker on the store that has it; params are taken over. 0, or -ECANCELED: refused. */
+int salvage_ask(struct salvage *s, const char *method, json_object *params, salvage_done_fn fn,
+		void *userdata, struct refusal *ret_refusal);
+
+/**
+ * salvage_drop - its ref goes, then its record
+ * @why: in a few words, for the history
+ * @fn: told when both are gone; may be NULL
+ *
+ * 0: it is on its way, also across a restart. -ECANCELED: refused.
+ */
+int salvage_drop(struct salvage *s, uint32_t uid, const char *why, salvage_done_fn fn, void *userdata,
+		 struct refusal *ret_refusal);
 
 /* what happened to leases since the ledger was made */
 const struct lease_stats_record *pools_lease_stats(const struct pools *p);

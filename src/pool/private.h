@@ -44,6 +44,10 @@ struct pools {
 	struct list salvages; /* oldest first */
 	struct map *salvages_by_name;
 	unsigned salvage_looks; /* at what the stores have, begun so far */
+	struct list salvage_calls; /* jobs on them that are under way */
+	unsigned n_salvage_drops; /* under way */
+	uint64_t salvage_round_usec; /* CLOCK_BOOTTIME; when it is looked next at what may go */
+	bool salvage_is_over; /* its limit, and that was said */
 	uint64_t last_ticket;
 	char unwritten[REASON_SIZE]; /* why the last commit failed; "": it did not */
 	struct lease_stats_record stats;
@@ -123,6 +127,11 @@ struct pool {
 	uint64_t granted_usec;	   /* CLOCK_BOOTTIME; the last grant */
 	uint64_t burst_since_usec; /* CLOCK_BOOTTIME; the first of those that came close together */
 	bool kicked; /* pool_serve() is due at the end of the turn */
+	bool salvages_known; /* the store was asked what it has, or is just being asked */
+	unsigned salvage_look;	/* the number of the last look, by pools.salvage_looks */
+	unsigned salvage_drops; /* that have come to their end, so far */
+	unsigned salvage_look_drops; /* likewise, when that look began */
+	uint64_t salvage_after_usec; /* CLOCK_BOOTTIME; looking failed: not before */
 };
 
 #define SALVAGE_REFS	  "refs/slotd/salvage/"
@@ -135,6 +144,8 @@ struct salvage {
 	char name[SALVAGE_NAME_SIZE]; /* "<slot>/<lease>/<n>", as its ref ends */
 	char id[SALVAGE_ID_SIZE];
 	unsigned since_look; /* it was recorded when so many looks had begun: those do not judge it */
+	unsigned seen_by;    /* the last look that found it */
+	bool busy;	     /* a call that drops it is under way */
 	bool gone; /* in this batch */
 };
 
@@ -367,6 +378,14 @@ struct salvage *salvage_find_by_name(struct pools *p, const char *slot, const st
 void salvage_delete(struct salvage *s); /* its record, in this batch */
 __attribute__((format(printf, 4, 5))) void salvage_event(const struct salvage *s, const char *kind,
 							  uint32_t uid, const char *fmt, ...);
+
+/* salvage-keep.c */
+bool pool_salvages_look(struct pool *pool); /* a store's job, if it is due; true: it was started */
+void salvages_look_again(struct pool *pool); /* accepts NULL */
+void salvages_expire(struct pools *p); /* drops what may go, and goes on with drops that were killed */
+void salvages_lose_jobs(struct pool *pool); /* its site goes, and they with it */
+/* its records go, in this batch, with the pool's own; the refs stay: allocated, and how many */
+size_t salvages_leave(struct pool *pool, char ***ret_refs);
 
 /* key.c */
 struct key *key_load(struct pools *p, const struct key_record *rec);

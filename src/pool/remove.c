@@ -56,6 +56,9 @@ static void removal_free(struct removal *rm)
 	for (size_t i = 0; i < rm->result.n_branches; i++)
 		free(rm->result.branches[i]);
 	free(rm->result.branches);
+	for (size_t i = 0; i < rm->result.n_salvage; i++)
+		free(rm->result.salvage[i]);
+	free(rm->result.salvage);
 	free(rm->result.store);
 	free(rm);
 }
@@ -325,6 +328,7 @@ static void finish(struct pool *pool)
 	if (pool_drop_slots_dir(pool) < 0 && errno != ENOENT)
 		log_warning("the directory of slots is not empty and stays path=%s", pool->slots_dir);
 	pool->removal->over = true;
+	pool->removal->result.n_salvage = salvages_leave(pool, &pool->removal->result.salvage);
 	pools_event(pool->pools, "pool_removed", pool, NULL, NULL, UID_SLOTD, "%s",
 		    pool->removal->result.store ? pool->removal->result.store : "");
 	batch_after(pool->pools->batch, tell_removed, pool);

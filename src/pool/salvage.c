@@ -154,7 +154,9 @@ static struct salvage *add(struct pools *p, const struct salvage_record *rec)
 	struct salvage *s = salvage_new(p, rec);
 
 	if (!s) {
-		log_error("what was saved could not be recorded slot=%s", rec->slot);
+		log_error("what was saved could not be recorded; the store is asked again what it has "
+			  "slot=%s", rec->slot);
+		salvages_look_again(pools_find(p, rec->pool));
 		return NULL;
 	}
 	s->since_look = p->salvage_looks;
@@ -251,12 +253,16 @@ static void tell_special(const struct salvage *s, json_object *names)
 /* the store's word counts: what is known already may have another commit by now */
 static void refresh(struct salvage *s, const struct salvage_record *rec)
 {
-	if (strcmp(s->rec.commit, rec->commit) == 0 && s->rec.bytes == rec->bytes)
+	bool knows_size = rec->bytes && s->rec.bytes != rec->bytes;
+
+	if (strcmp(s->rec.commit, rec->commit) == 0 && strcmp(s->rec.pool, rec->pool) == 0 && !knows_size)
 		return;
 	batch_save(s->pools->batch, &s->rec, sizeof(s->rec));
+	memcpy(s->rec.pool, rec->pool, sizeof(s->rec.pool));
 	memcpy(s->rec.commit, rec->commit, sizeof(s->rec.commit));
 	memcpy(s->rec.summary, rec->summary, sizeof(s->rec.summary));
-	s->rec.bytes = rec->bytes;
+	if (knows_size)
+		s->rec.bytes = rec->bytes;
 	batch_put_salvage(s->pools->batch, &s->rec);
 	pools_changed(s->pools);
 }

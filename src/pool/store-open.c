@@ -38,6 +38,7 @@ static void close_site(struct pool *pool)
 
 	job_site_free(TAKE(pool->site));
 	inquiries_lose_jobs(pool);
+	salvages_lose_jobs(pool);
 	pool->store_job = NULL;
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each(slot, &pool->slots[i], link)
@@ -181,6 +182,7 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	if (!pool->opened && !pool_is_going(pool))
 		pool_adopt_directories(pool, "found on disk, the ledger did not know it");
 	pool->opened = !pool->reopen;
+	pool->salvages_known = false;
 	store_follow(pool, json_get_string(params, "head"));
 	if (!pool_is_going(pool))
 		tell_world(pool);

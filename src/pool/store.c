@@ -79,7 +79,8 @@ bool store_job_repeat_if_lost(struct pool *pool, const struct job_result *r)
 
 const char *store_job_error(const struct job_result *r)
 {
-	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted", "InUse" };
+	static const char *const same[] = { "NotFound", "Unsupported", "NotPermitted", "Conflict",
+					    "InUse" };
 
 	for (size_t i = 0; r->error && i < ARRAY_SIZE(same); i++)
 		if (strcmp(r->error, same[i]) == 0)
@@ -309,6 +310,8 @@ void pool_run_store_jobs(struct pool *pool)
 			fetch_or_wait(pool);
 		else if ((pool->refs_moved && pool->watch) || pool->fetch_wanted)
 			look_at_refs(pool);
+		else if (pool_salvages_look(pool))
+			break;
 		else if (pool->fetch_after_usec == 0)
 			schedule_fetch(pool);
 		else
