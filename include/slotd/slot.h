@@ -343,10 +343,10 @@ enum slot_release_flag {
  * slot_release - give the slot back
  * @flags: of enum slot_release_flag, or 0
  *
- * A slot that holds what is unsaved is isolated, and stays as it is, unless
- * SLOT_RELEASE_DISCARD is given; that is success, too. slot_client_reply_json() says in what
- * "state" the slot is now, and with "isolated" the "reason". (Saving such work elsewhere, and
- * naming that in "salvage", is not done yet: it is null.) Afterwards, and after -ESTALE, the lease is not held;
+ * What is safe nowhere else is saved, unless SLOT_RELEASE_DISCARD is given; what cannot be saved stays
+ * as it is, and the slot is isolated. That is success, too. slot_client_reply_json() says in "salvage"
+ * what was saved and how it is named, in what "state" the slot is now, and with "isolated" the "reason".
+ * Afterwards, and after -ESTALE, the lease is not held;
  * its object stays until slot_lease_free(). When a repeated attempt hears that the lease
  * is gone, the lost one did it: that is success, and the reply holds "lease" only.
  *

@@ -283,6 +283,19 @@ enum exit_status cmd_pool_add(struct cli *cli)
 	return status == EXIT_STATUS_DONE ? add(cli, params) : status;
 }
 
+/* slotctl does not know them any more, and git(1) still does */
+static void print_salvage_left(json_object *reply, const char *store)
+{
+	json_object *list = json_get_array(reply, "salvage");
+	size_t n = list ? json_object_array_length(list) : 0;
+
+	if (n == 0 || json_get_bool(reply, "deleted", false))
+		return;
+	out_line(stdout, OUT_YELLOW, "%zu %s of unsaved work %s kept in %s: git for-each-ref refs/slotd/salvage",
+		 n, text_plural(n, "salvage", "salvages"), text_plural(n, "is", "are"),
+		 store ? "it" : "its repository");
+}
+
 static void print_removed(json_object *reply)
 {
 	json_object *branches = json_get_array(reply, "branches");
@@ -301,6 +314,7 @@ static void print_removed(json_object *reply)
 
 		out_line(stdout, OUT_PLAIN, "  %s", name ? name : "-");
 	}
+	print_salvage_left(reply, store);
 }
 
 enum exit_status cmd_pool_remove(struct cli *cli)

@@ -44,6 +44,21 @@ static void print_isolated(struct cli *cli, const char *slot, const char *reason
 		 "slotctl: when you have what you need: slotctl slot remove %s --discard", slot);
 }
 
+static void print_salvage(json_object *salvage, FILE *to)
+{
+	const char *id = json_get_string(salvage, "id"), *summary = json_get_string(salvage, "summary");
+	json_object *all = json_get_array(salvage, "all");
+	char more[80] = "";
+
+	if (!id)
+		return;
+	if (all)
+		snprintf(more, sizeof(more), ", and %zu more: slotctl salvage list",
+			 json_object_array_length(all) - 1);
+	out_line(to, OUT_PLAIN, "slotctl: what was not saved is kept (%s): slotctl salvage restore %s --to DIR%s",
+		 summary ? summary : "", id, more);
+}
+
 void release_print(struct cli *cli, json_object *reply, const char *path, FILE *to)
 {
 	const char *slot = json_get_string(reply, "slot"), *state = json_get_string(reply, "state");
@@ -51,6 +66,8 @@ void release_print(struct cli *cli, json_object *reply, const char *path, FILE *
 
 	if (!slot || !state)
 		return;
+	if (!cli->quiet)
+		print_salvage(json_get_object(reply, "salvage"), to);
 	if (strcmp(state, "isolated") == 0) {
 		if (!path)
 			path = found = find_path(cli, slot, json_get_string(reply, "pool"));

@@ -95,10 +95,10 @@ static void print_advice(json_object *pool)
 	print_lacks(pool);
 }
 
-/* each kind has its command: slots that are isolated, pools that have a problem */
-static void print_findings(int64_t findings, json_object *pools)
+/* each kind has its command: slots that are isolated, pools that have a problem, what is saved */
+static void print_findings(int64_t findings, json_object *pools, json_object *problems)
 {
-	bool isolated = false, broken = false;
+	bool isolated = false, broken = false, saved = problems && json_object_array_length(problems) > 0;
 
 	for (size_t i = 0; pools && i < json_object_array_length(pools); i++) {
 		json_object *pool = json_object_array_get_idx(pools, i);
@@ -109,10 +109,20 @@ static void print_findings(int64_t findings, json_object *pools)
 	if (findings == 0)
 		out_line(stdout, OUT_GREEN, "no findings");
 	else
-		out_line(stdout, OUT_YELLOW, "%lld %s; see slotctl %s%s", (long long)findings,
+		out_line(stdout, OUT_YELLOW, "%lld %s; see %s%s%s%s%s", (long long)findings,
 			 text_plural((unsigned long long)findings, "finding", "findings"),
-			 isolated ? "slots --state isolated" : "pool list",
-			 isolated && broken ? ", slotctl pool list" : "");
+			 isolated ? "slotctl slots --state isolated" : "",
+			 isolated && broken ? ", " : "", broken ? "slotctl pool list" : "",
+			 (isolated || broken) && saved ? ", " : "", saved ? "slotctl salvage list" : "");
+}
+
+static void print_problems(json_object *problems)
+{
+	for (size_t i = 0; problems && i < json_object_array_length(problems); i++) {
+		const char *problem = json_object_get_string(json_object_array_get_idx(problems, i));
+
+		out_line(stdout, OUT_YELLOW, "%s", problem ? problem : "-");
+	}
 }
 
 static void print_pools(json_object *pools)
@@ -143,11 +153,13 @@ enum exit_status cmd_status(struct cli *cli)
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
 		return status;
 	print_pools(json_get_array(reply, "pools"));
+	print_problems(json_get_array(reply, "problems"));
 	if (cli->verbose)
 		out_line(stdout, OUT_PLAIN, "slotd %s, up for %s, at %s",
 			 out_field(reply, "version"),
 			 format_age((uint64_t)json_get_int(reply, "uptimeUsec", 0), age),
 			 cli->socket);
-	print_findings(json_get_int(reply, "findings", 0), json_get_array(reply, "pools"));
+	print_findings(json_get_int(reply, "findings", 0), json_get_array(reply, "pools"),
+		       json_get_array(reply, "problems"));
 	return EXIT_STATUS_DONE;
 }

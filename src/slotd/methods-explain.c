@@ -174,6 +174,23 @@ static void say_lease(const struct subject *s, json_object *list)
 	say_time(r, list);
 }
 
+/* the newest last; of a lease only its own */
+static void say_salvage(struct slotd *d, const struct subject *s, json_object *list)
+{
+	char lease[ID_TEXT_SIZE], age[DURATION_TEXT_SIZE];
+
+	for (struct salvage *v = salvage_next(d->pools, NULL); v; v = salvage_next(d->pools, v)) {
+		const struct salvage_record *r = salvage_record(v);
+
+		if (strcmp(r->slot, s->slot_name) != 0 ||
+		    (s->lease_id[0] && strcmp(id_to_string(&r->lease, lease), s->lease_id) != 0))
+			continue;
+		say(list, "Saved of it%s%s, %s ago: %s; see: slotctl salvage show %s",
+		    r->agent[0] ? ", as left by " : "", r->agent,
+		    format_age(moment_age_usec(&r->known), age), r->summary, salvage_id(v));
+	}
+}
+
 /* --- what happened --- */
 
 static const char *words_of(const char *kind)
@@ -198,6 +215,12 @@ static const char *words_of(const char *kind)
 		{ "lease_max_age", "the lease has become old" },
 		{ "lease_stuck", "the lease may be stuck" },
 		{ "lease_recovered", "the lease ended without its holder" },
+		{ "salvaged", "what was not saved elsewhere was saved" },
+		{ "salvage_special", "something was passed over in saving" },
+		{ "salvage_found", "something that was saved was found in the store" },
+		{ "salvage_lost", "something that was saved is gone from the store" },
+		{ "salvage_dropped", "something that was saved was dropped" },
+		{ "salvage_branched", "a branch was made of what was saved" },
 		{ "merge_conflict_extension", "the lease was extended" },
 		{ "holder_ended", "its holder ended" },
 	};
@@ -240,6 +263,7 @@ static void answer(struct slotd *d, struct rpc_call *call, const struct subject 
 		say_lease(s, list);
 	else if (s->lease_id[0])
 		say(list, "Lease %.8s has ended.", s->lease_id);
+	say_salvage(d, s, list);
 	json_set_string(o, "slot", s->slot_name);
 	json_set_string(o, "pool", s->pool_name);
 	json_set(o, "state", s->lease ? json_object_new_string(lease_status(s->lease)) : NULL);

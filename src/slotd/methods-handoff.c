@@ -91,11 +91,25 @@ static bool is_on_its_way(const struct slot *slot)
 	return s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING;
 }
 
+static void say_saved(struct lines *l, const struct salvage *s, unsigned n)
+{
+	if (n > 1)
+		add(l, "What it had not saved is kept in %u parts, the newest is %s (%s); all: slotctl salvage list", n,
+		    salvage_id(s), salvage_record(s)->summary);
+	else
+		add(l, "What it had not saved is kept: %s", salvage_record(s)->summary);
+	add(l, "Put it into your own slot, while that is clean: slotctl salvage restore %s", salvage_id(s));
+}
+
 static void say_work(struct slotd *d, struct lines *l, const struct handoff_record *r)
 {
 	struct slot *slot = pools_find_slot(d->pools, r->slot);
 	_cleanup_(freep) char *path = slot ? slot_path(slot) : NULL;
+	unsigned n;
+	const struct salvage *saved = salvage_find_by_lease(d->pools, &r->lease, &n);
 
+	if (saved)
+		say_saved(l, saved, n);
 	if (r->discarded)
 		add(l, "What was not saved was thrown away, as its holder asked.");
 	else if (path && is_in_isolation(d, r))
@@ -103,7 +117,7 @@ static void say_work(struct slotd *d, struct lines *l, const struct handoff_reco
 		    r->slot, slot_record(slot)->reason);
 	else if (slot && is_on_its_way(slot))
 		add(l, "Whether anything was not saved is being found out: slotctl explain %s", r->slot);
-	else
+	else if (!saved)
 		add(l, "Nothing was left that is not saved.");
 }
 
@@ -150,7 +164,7 @@ json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char
 	json_set_string(o, "lease", id_to_string(&r->lease, id));
 	json_set(o, "task", string_or_null(r->task));
 	json_set(o, "branch", string_or_null(r->branch));
-	json_set(o, "salvage", NULL);
+	json_set(o, "salvage", salvage_to_json(d, &r->lease));
 	json_set(o, "progress", r->progress >= 0 ? json_object_new_int(r->progress) : NULL);
 	json_set(o, "message", string_or_null(r->message));
 	json_set_int(o, "heldUsec", (int64_t)r->held_usec);

@@ -17,6 +17,7 @@ struct release_call {
 	struct slotd *d;
 	struct rpc_call *call;
 	json_object *reply;
+	struct id lease;
 };
 
 static void release_answer(struct release_call *rc)
@@ -43,6 +44,7 @@ static void on_settled(const char *slot, enum slot_state state, const char *reas
 	json_set(rc->reply, "reason",
 		 state == SLOT_STATE_READY || state == SLOT_STATE_REMOVING ? NULL :
 									     string_or_null(reason));
+	json_set(rc->reply, "salvage", salvage_to_json(rc->d, &rc->lease));
 	release_answer(rc);
 }
 
@@ -157,6 +159,7 @@ static void end_lease(struct slotd *d, struct rpc_call *call, json_object *param
 	const struct lease_record *r = lease_record(lease);
 	struct slot *slot = lease_slot(lease);
 	json_object *reply = json_object_new_object();
+	struct id id = r->id;
 	struct release_call *rc;
 	uint64_t sequence;
 
@@ -174,6 +177,7 @@ static void end_lease(struct slotd *d, struct rpc_call *call, json_object *param
 		rc->d = d;
 		rc->call = rpc_call_ref(call);
 		rc->reply = reply;
+		rc->lease = id;
 		if (slot_on_settled(slot, on_settled, rc) == 0) {
 			pools_commit_if_large(d->pools);
 			return;

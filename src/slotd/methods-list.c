@@ -7,6 +7,7 @@
 #include "slotd/methods.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/parse.h"
 #include "util/text.h"
 
 #define CHUNK 200 /* entries of a list in one reply of a stream */
@@ -72,11 +73,35 @@ static unsigned findings_of(struct pool *pool)
 	       (pool_record(pool)->state == POOL_STATE_BROKEN);
 }
 
+char *salvage_problem(struct slotd *d)
+{
+	uint64_t excess = salvages_excess(d->pools);
+	char total[SIZE_TEXT_SIZE], above[SIZE_TEXT_SIZE];
+
+	if (!excess)
+		return NULL;
+	return text_printf("what was saved takes %s, %s more than salvage.max_size, and is too young to go by "
+			   "itself: slotctl salvage list",
+			   format_size(salvages_bytes(d->pools), total), format_size(excess, above));
+}
+
+/* of slotd as a whole */
+static json_object *problems_of(struct slotd *d, const struct rpc_call *call)
+{
+	_cleanup_(freep) char *salvage = salvage_problem(d);
+	json_object *list = json_object_new_array();
+
+	if (salvage && caller_may(d, call, NULL, CONF_ACCESS_OBSERVE))
+		json_object_array_add(list, json_object_new_string(salvage));
+	return list;
+}
+
 READ(status)
 {
 	json_object *list = json_object_new_array(), *o = json_object_new_object();
 	struct slotd *d = userdata;
-	unsigned findings = 0;
+	json_object *problems = problems_of(d, call);
+	size_t findings = json_object_array_length(problems);
 	struct pool *pool;
 
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool)) {
@@ -88,22 +113,15 @@ READ(status)
 	json_set_string(o, "version", SLOTD_VERSION);
 	json_set_int(o, "uptimeUsec", (int64_t)(clock_boot_usec() - d->started_usec));
 	json_set(o, "pools", list);
-	json_set_int(o, "findings", findings);
+	json_set(o, "problems", problems);
+	json_set_int(o, "findings", (int64_t)findings);
 	rpc_reply(call, o);
 	return 0;
 }
 
 /* --- lists that may be long --- */
 
-struct stream {
-	struct rpc_call *call;
-	const char *key;
-	json_object *list;
-	bool more;
-	int r;
-};
-
-static void stream_add(struct stream *s, json_object *entry)
+void stream_add(struct stream *s, json_object *entry)
 {
 	json_object *o;
 
@@ -115,7 +133,7 @@ static void stream_add(struct stream *s, json_object *entry)
 	s->r = rpc_reply_more(s->call, o);
 }
 
-static struct stream stream_start(struct rpc_call *call, const char *key, bool more)
+struct stream stream_start(struct rpc_call *call, const char *key, bool more)
 {
 	return (struct stream){ .call = call, .key = key, .list = json_object_new_array(),
 				.more = more };

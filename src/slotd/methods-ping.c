@@ -63,6 +63,7 @@ static void add_stuck_worker(const char *pool, pid_t pid, void *userdata)
 static json_object *list_stuck(struct slotd *d)
 {
 	json_object *list = json_object_new_array();
+	_cleanup_(freep) char *salvage = salvage_problem(d);
 	struct pool *pool;
 
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
@@ -70,6 +71,8 @@ static json_object *list_stuck(struct slotd *d)
 			add_stuck(list, "pool", pool_record(pool)->name, pool_problem(pool));
 	if (pools_unwritten(d->pools)[0])
 		add_stuck(list, "ledger", NULL, pools_unwritten(d->pools));
+	if (salvage)
+		add_stuck(list, "salvage", NULL, salvage);
 	jobs_each_stuck(d->jobs, add_stuck_worker, list);
 	if (jobs_shortage(d->jobs)[0])
 		add_stuck(list, "jobs", NULL, jobs_shortage(d->jobs));

@@ -123,7 +123,7 @@ static void on_removed(const char *name, const struct pool_removal *removal,
 		       const struct refusal *refusal, void *userdata)
 {
 	struct rpc_call *call = userdata;
-	json_object *o, *branches;
+	json_object *o, *branches, *salvage;
 
 	if (refusal->error) {
 		answer_refusal(call, refusal);
@@ -132,7 +132,11 @@ static void on_removed(const char *name, const struct pool_removal *removal,
 		for (size_t i = 0; i < removal->n_branches; i++)
 			json_object_array_add(branches,
 					      json_object_new_string(removal->branches[i]));
+		salvage = json_object_new_array();
+		for (size_t i = 0; i < removal->n_salvage; i++)
+			json_object_array_add(salvage, json_object_new_string(removal->salvage[i]));
 		o = json_set_string(json_object_new_object(), "pool", name);
+		json_set(o, "salvage", salvage);
 		json_set(o, "store", string_or_null(removal->store));
 		json_set_bool(o, "deleted", removal->deleted);
 		rpc_reply(call, json_set(o, "branches", branches));

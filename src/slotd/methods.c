@@ -24,6 +24,8 @@ static const struct rpc_method methods[] = {
 	{ "PoolPause", method_pool_pause },  { "PoolResume", method_pool_resume },
 	{ "PoolDrain", method_pool_drain },  { "PoolFetch", method_pool_fetch },
 	{ "SlotAdd", method_slot_add },	     { "SlotRemove", method_slot_remove },
+	{ "SalvageList", method_salvage_list }, { "SalvageShow", method_salvage_show },
+	{ "SalvageDrop", method_salvage_drop }, { "SalvageBranch", method_salvage_branch },
 	{ "Ping", method_ping },	     { "PingHealth", method_ping_health },
 	{ "PingCleanup", method_ping_cleanup }, { "PingReset", method_ping_reset },
 	{ "Stats", method_stats },

@@ -50,6 +50,10 @@ METHOD(pool_drain);
 METHOD(pool_fetch);
 METHOD(slot_add);
 METHOD(slot_remove);
+METHOD(salvage_list);
+METHOD(salvage_show);
+METHOD(salvage_drop);
+METHOD(salvage_branch);
 METHOD(ping);
 METHOD(ping_health);
 METHOD(ping_cleanup);
@@ -100,9 +104,26 @@ __attribute__((format(printf, 4, 5))) void answer_error_after_commit(struct slot
 /* what that lease left, told to who is on @branch (may be NULL); null when it is not known any more */
 json_object *handoff_to_json(struct slotd *d, const struct id *lease, const char *branch);
 
+/* the newest of what was saved of a lease's slot, and "all" when there are several; null: nothing was */
+json_object *salvage_to_json(struct slotd *d, const struct id *lease);
+
+/* a list that may be long: with "more" it leaves in pieces, the last by the caller, with what is left in @list */
+struct stream {
+	struct rpc_call *call;
+	const char *key;
+	json_object *list;
+	bool more;
+	int r;
+};
+
+struct stream stream_start(struct rpc_call *call, const char *key, bool more);
+void stream_add(struct stream *s, json_object *entry);
+
 /* slots of a pool, so many at most, in the order of their numbers; the caller frees the array; NULL: no
  * memory, 0 of them */
 struct slot **slots_in_order(struct slotd *d, struct pool *pool, size_t most, size_t *ret_n);
+
+char *salvage_problem(struct slotd *d); /* a sentence, allocated; NULL: there is none */
 
 /* the representation of a pool and a slot; methods-list.c */
 json_object *pool_info(struct slotd *d, struct pool *pool);
