@@ -10,10 +10,12 @@
 
 #include "git/op-state.h"
 #include "git/ref-write.h"
+#include "git/salvage-read.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/crash.h"
 #include "util/fs.h"
+#include "util/json.h"
 #include "util/parse.h"
 #include "util/text.h"
 
@@ -45,9 +47,10 @@ static unsigned number_of(const char *ref, const char *prefix)
 	return (unsigned)n;
 }
 
-/* what W says of itself; a commit that cannot be read says nothing */
+/* what W and its meta say; a commit that cannot be read, or is no salvage, says less or nothing */
 static void describe(struct repo *repo, struct salvage_taken *s)
 {
+	_cleanup_(salvage_freep) struct salvage *whole = NULL;
 	git_commit *commit = NULL;
 
 	if (git_commit_lookup(&commit, repo_git(repo), &s->commit) < 0)
@@ -55,6 +58,10 @@ static void describe(struct repo *repo, struct salvage_taken *s)
 	s->taken_usec = (uint64_t)git_commit_time(commit) * USEC_PER_SEC;
 	s->summary = text_dup(git_commit_summary(commit));
 	git_commit_free(commit);
+	if (salvage_open(repo, &s->commit, &whole, NULL) < 0)
+		return;
+	s->taken_usec = (uint64_t)json_get_int(whole->meta, "takenAtUsec", (int64_t)s->taken_usec);
+	s->bytes = (uint64_t)json_get_int(whole->meta, "bytes", 0);
 }
 
 int salvage_foreach_taken(struct repo *repo, const char *slot, const char *lease,

@@ -352,6 +352,7 @@ Test(salvage, a_large_file_needs_little_memory)
 
 static int list_one(const struct salvage_taken *s, void *userdata)
 {
+	cr_expect_geq(s->bytes, strlen("b\n"));
 	text_addf(userdata, "%u %s %llu\n", s->n, s->summary, (unsigned long long)s->taken_usec);
 	return 0;
 }
