@@ -49,6 +49,7 @@ struct field {
 #define BOOL(s, member) RANGE(s, member, 0, 1)
 #define INT_SINCE(n, s, member)	   { FIELD_(FIELD_INT, s, member), .since = (n) }
 #define BYTES_SINCE(n, s, member)  { FIELD_(FIELD_BYTES, s, member), .since = (n) }
+#define BOOL_SINCE(n, s, member)   { FIELD_(FIELD_INT, s, member), .max = 1, .since = (n) }
 #define STRING_SINCE(n, s, member) { FIELD_(FIELD_STRING, s, member), .since = (n) }
 #define MOMENT(s, member) \
 	INT(s, member.wall_usec), INT(s, member.boot_usec), BYTES(s, member.boot)

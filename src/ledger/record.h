@@ -118,6 +118,9 @@ struct slot_record {
 	char left_base[OID_SIZE]; /* the commit it was granted at */
 	uint64_t left_since_usec; /* it was granted then; wall clock */
 	uint64_t left_usec; /* nobody works in it since; wall clock, and never changed, as what is saved bears it; 0: not left */
+	char warmed[OID_SIZE]; /* of the files that it was warmed up for; empty: it is not warm */
+	uint32_t port_base, port_count; /* its block of ports; 0: none */
+	bool hook_due; /* cleaning: release.run is to be run first */
 };
 
 enum lease_end { LEASE_END_NONE, LEASE_END_RELEASED, LEASE_END_FINISHED, LEASE_END_EXPIRED,

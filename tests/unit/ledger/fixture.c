@@ -171,6 +171,9 @@ struct slot_record slot_full(void)
 	FILL(r.left_task);
 	FILL(r.left_base);
 	r.left_since_usec = r.left_usec = UINT64_MAX - 4;
+	FILL(r.warmed);
+	r.port_base = r.port_count = UINT32_MAX;
+	r.hook_due = true;
 	return r;
 }
 
