@@ -134,9 +134,9 @@ static const struct conf_key pool_keys[] = {
 	  "patterns of ignored files that are saved before a slot is cleaned" },
 	{ "clean.processes", CONF_ENUM, CONF_NO_EFFECT, POOL(clean.processes), "wait", 0, 0, "wait|end",
 	  "what becomes of processes that are still in a slot when it is released" },
-	{ "seed.from", CONF_STRING, CONF_ABSOLUTE | CONF_NO_EFFECT, POOL(seed.from), NULL, 0, 0, NULL,
+	{ "seed.from", CONF_STRING, CONF_ABSOLUTE, POOL(seed.from), NULL, 0, 0, NULL,
 	  "the directory that seed files come from" },
-	{ "seed.files", CONF_LIST, CONF_NO_EFFECT, POOL(seed.files), NULL, 0, 0, NULL,
+	{ "seed.files", CONF_LIST, CONF_IN_SLOT, POOL(seed.files), NULL, 0, 0, NULL,
 	  "files copied from there into new and cleaned slots" },
 	{ "warmup.run", CONF_LIST, CONF_NO_EFFECT, POOL(warmup.run), NULL, 0, 0, NULL,
 	  "the command that makes a new slot usable, as a list of words" },
@@ -312,7 +312,9 @@ static const char *type_words(const struct conf_key *key)
 	case CONF_BOOL:
 		return "true or false";
 	case CONF_LIST:
-		return key->flags & CONF_ABSOLUTE ? "list of absolute paths" : "list of strings";
+		return key->flags & CONF_ABSOLUTE ? "list of absolute paths"
+		       : key->flags & CONF_IN_SLOT ? "list of paths in the slot"
+						   : "list of strings";
 	case CONF_MAP:
 		return "section of NAME: VALUE";
 	case CONF_ACTIONS:

@@ -38,6 +38,7 @@ enum conf_key_flag {
 	CONF_GROUP_NAMES = 1 << 6,
 	CONF_REF_NAME = 1 << 7, /* as git allows; "{agent}" and "{task}" in branches */
 	CONF_BINDING = 1 << 8,	/* @values joined by "+" */
+	CONF_IN_SLOT = 1 << 9,	/* paths of files, relative to a slot */
 };
 
 struct conf_key {

@@ -191,6 +191,26 @@ const char *conf_word_url_objection(const char *url)
 	return "write https://, http://, ssh://, file:///, git@HOST:PATH, or an absolute path";
 }
 
+/* a file of the repository, or beside its files */
+static const char *file_objection(const char *path)
+{
+	if (path[0] == '/')
+		return "write the path in the slot, without \"/\" in front";
+	if (has_control_character(path))
+		return "a path here has no control characters";
+	for (const char *p = path;; p++) {
+		size_t len = strcspn(p, "/");
+
+		if (len == 0 || (len == 1 && p[0] == '.') || strncmp(p, "..", len < 2 ? 2 : len) == 0)
+			return "write the path of a file without \".\", \"..\" and empty parts";
+		if (len == 4 && strncasecmp(p, ".git", 4) == 0)
+			return "\".git\" is git's own";
+		p += len;
+		if (*p == '\0')
+			return NULL;
+	}
+}
+
 static const char *objection(const struct conf_key *key, const char *text, bool *ret_oom)
 {
 	bool is_branch = strcmp(key->name, "branch") == 0;
@@ -198,7 +218,9 @@ static const char *objection(const struct conf_key *key, const char *text, bool 
 	if (text[0] == '\0' && (key->flags & CONF_POOL_ONLY))
 		return "it cannot be empty; take it out";
 	if (text[0] == '\0')
-		return key->type == CONF_WORD ? "it cannot be empty" : NULL;
+		return key->type == CONF_WORD || key->flags & CONF_IN_SLOT ? "it cannot be empty" : NULL;
+	if (key->flags & CONF_IN_SLOT)
+		return file_objection(text);
 	if (key->flags & CONF_ABSOLUTE)
 		return path_objection(text);
 	if (key->flags & CONF_REF_NAME)

@@ -11,6 +11,7 @@
 #include "git/pack-write.h"
 #include "git/reach.h"
 #include "git/salvage.h"
+#include "git/seed.h"
 #include "git/tree-build.h"
 #include "git/tree-walk.h"
 #include "git/worktree-private.h"
@@ -63,6 +64,8 @@ enum salvage_kind {
 struct salvage_tree {
 	const struct salvage_spec *spec;
 	struct worktree *w;
+	struct tree_saved *saved; /* gets what the operator has put in, and nobody has touched */
+	struct seed_notes *seeds;
 	git_oid base;
 	struct index index;
 	bool has_index;	     /* it could be read */

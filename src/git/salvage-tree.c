@@ -163,6 +163,19 @@ static int found_file(struct salvage_tree *t, enum salvage_kind kind, const char
 	return r < 0 ? r : count(t, kind, path);
 }
 
+/* nobody has touched it since the operator's seed was copied: it may go, and is no work */
+static bool is_seed(struct salvage_tree *t, const char *path)
+{
+	_cleanup_(closep) int fd = -1;
+	struct stat st;
+
+	if (!seed_notes_cover(t->seeds, t->w->tree.slot_fd, path))
+		return false;
+	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_PATH | O_NOFOLLOW, 0);
+	return fd >= 0 && fstat(fd, &st) == 0 && seed_notes_cover(t->seeds, t->w->tree.slot_fd, path) &&
+	       tree_saved_add(t->saved, path, &st) == 0;
+}
+
 /* a name below an untracked or ignored directory */
 static int found_below(struct salvage_tree *t, struct salvage_paths *dirs, int dirfd, const char *dir,
 		       const char *name, enum salvage_kind kind)
@@ -182,7 +195,7 @@ static int found_below(struct salvage_tree *t, struct salvage_paths *dirs, int d
 		below = text_printf("%s/", path);
 		return below ? salvage_paths_add(dirs, below) : -ENOMEM;
 	}
-	if (kind == SALVAGE_KIND_PRECIOUS ? !is_precious(t, path, &st) : stays(t, path))
+	if (kind == SALVAGE_KIND_PRECIOUS ? !is_precious(t, path, &st) : stays(t, path) || is_seed(t, path))
 		return 0;
 	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
 		return kind == SALVAGE_KIND_UNTRACKED ? found_special(t, path) : 0;
@@ -246,7 +259,7 @@ static int found_untracked(struct salvage_tree *t, const char *path, struct faul
 {
 	if (is_dir_path(path))
 		return found_dir(t, path, SALVAGE_KIND_UNTRACKED, f);
-	if (stays(t, path))
+	if (stays(t, path) || is_seed(t, path))
 		return 0;
 	return found_file(t, SALVAGE_KIND_UNTRACKED, path);
 }
@@ -448,7 +461,9 @@ int salvage_tree_look(struct salvage_tree *t, struct worktree *w, const struct s
 	t->w = w;
 	t->spec = spec;
 	git_oid_cpy(&t->base, base);
-	r = tree_list_load(w->repo, base, &t->base_list, f);
+	r = seed_notes_load(w->tree.admin_fd, &t->seeds);
+	if (r == 0)
+		r = tree_list_load(w->repo, base, &t->base_list, f);
 	if (r == 0)
 		r = load_index(t, f);
 	if (r == 0)
@@ -466,6 +481,7 @@ int salvage_tree_look(struct salvage_tree *t, struct worktree *w, const struct s
 
 void salvage_tree_deinit(struct salvage_tree *t)
 {
+	seed_notes_free(t->seeds);
 	tree_walk_deinit(&t->walk);
 	convert_free(t->convert);
 	ignore_free(t->ignore);

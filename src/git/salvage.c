@@ -323,7 +323,7 @@ static int look_at_files(struct salvage_tree *t, struct worktree *w, const struc
 			       fault(f, -EUCLEAN, "slot %s has no commit to compare with", w->name) :
 			       r;
 	salvage_tree_deinit(t);
-	*t = (struct salvage_tree){ 0 };
+	*t = (struct salvage_tree){ .saved = t->saved };
 	return salvage_tree_look(t, w, spec, &spec->fallback, f);
 }
 
@@ -356,7 +356,7 @@ static int note_admin(const struct admin_stats *stats, struct tree_saved *saved,
 int salvage_take(struct worktree *w, const struct salvage_spec *spec, struct tree_saved *saved,
 		 salvage_note_fn fn, void *userdata, struct salvage_taken *ret, struct fault *f)
 {
-	_cleanup_(salvage_tree_deinit) struct salvage_tree tree = { 0 };
+	_cleanup_(salvage_tree_deinit) struct salvage_tree tree = { .saved = saved };
 	_cleanup_(salvage_state_deinit) struct salvage_state state = { 0 };
 	struct salvage_taken salvage = { 0 };
 	struct admin_stats stats;

@@ -448,6 +448,7 @@ void pool_refill(struct pool *pool)
 	if (pool->disk_low[0])
 		(void)pool_disk_is_low(pool); /* room may have come back, though no slot is wanted */
 	if (pool_is_draining(pool)) {
+		pool_stop_furnishing(pool);
 		shed(pool, 0);
 		return;
 	}

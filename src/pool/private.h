@@ -72,6 +72,9 @@ struct pools {
 	uint64_t copied_sequence;
 };
 
+/* what is due between a clean tree and a ready slot */
+enum furnish { FURNISH_NONE, FURNISH_SEED };
+
 enum ask { ASK_OPEN, ASK_FETCH };
 
 struct pool_waiter {
@@ -167,6 +170,7 @@ struct slot {
 	struct list settle;	/* settle_waiter */
 	bool gone;		/* removed, in this batch */
 	uint64_t retry_after_usec; /* CLOCK_BOOTTIME; a failed job is not repeated before */
+	enum furnish furnish; /* its tree is clean, and this is due; in no state but on the way to ready */
 };
 
 struct lease {
@@ -305,6 +309,19 @@ void slot_work(struct slot *slot); /* starts the job that its state asks for, if
 /* on its way back to the pool's ref; discard: what is in it is nobody's work */
 void slot_clean(struct slot *slot, bool discard, const char *reason);
 void slot_recover(struct slot *slot, bool discard, const char *reason);
+/* a job on the slot, under its lock; @params: those besides which slot it is; taken over */
+void slot_start_job(struct slot *slot, const char *method, json_object *params, uint64_t deadline,
+		    job_done_fn done);
+void slot_job_failed(struct slot *slot, const char *what, const struct job_result *r);
+void slot_repeat_later(struct slot *slot, uint64_t usec);
+
+/* furnish.c */
+/* its tree has just been made or cleaned, in this batch after slot_edit(): ready, or what is due first */
+void slot_furnish(struct slot *slot);
+void slot_furnish_work(struct slot *slot); /* starts the job that is due, if none runs */
+/* nobody will have it: it is ready as it is; false: nothing was due, or a job is at it */
+bool slot_stop_furnishing(struct slot *slot);
+void pool_stop_furnishing(struct pool *pool); /* likewise, all that are on their way */
 
 /* lease.c */
 struct lease *lease_new(struct slot *slot, const struct lease_record *rec);

@@ -340,6 +340,7 @@ static bool send_slots_away(struct pool *pool)
 {
 	struct slot *slot, *tmp;
 
+	pool_stop_furnishing(pool);
 	list_for_each_safe(slot, tmp, &pool->slots[SLOT_STATE_READY], link)
 		if (!slot->gone)
 			slot_move(slot, SLOT_STATE_REMOVING, "its pool is removed");

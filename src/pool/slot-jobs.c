@@ -219,7 +219,7 @@ static void on_created(const struct job_result *r, void *userdata)
 	slot->rec.dev = (uint64_t)json_get_int(r->params, "dev", 0);
 	slot->rec.ino = (uint64_t)json_get_int(r->params, "ino", 0);
 	slot->rec.disk_bytes = (uint64_t)json_get_int(r->params, "diskBytes", 0);
-	slot_move(slot, SLOT_STATE_READY, NULL);
+	slot_furnish(slot);
 }
 
 static void start_create(struct slot *slot)
@@ -326,7 +326,7 @@ static void on_cleaned(const struct job_result *r, void *userdata)
 	copy_text(slot->rec.head, sizeof(slot->rec.head), json_get_string(r->params, "head"));
 	slot->rec.branch[0] = '\0';
 	slot->rec.disk_bytes = (uint64_t)json_get_int(r->params, "diskBytes", 0);
-	slot_move(slot, SLOT_STATE_READY, NULL);
+	slot_furnish(slot);
 }
 
 static void start_clean(struct slot *slot)
@@ -425,6 +425,10 @@ void slot_work(struct slot *slot)
 	}
 	if (!has_target(slot))
 		return; /* looked at again when the store was opened */
+	if (slot->furnish) {
+		slot_furnish_work(slot);
+		return;
+	}
 	switch ((enum slot_state)slot->rec.state) {
 	case SLOT_STATE_CREATING:
 		start_create(slot);
@@ -466,4 +470,27 @@ void slot_recover(struct slot *slot, bool discard, const char *reason)
 {
 	aim(slot, discard);
 	slot_move(slot, SLOT_STATE_RECOVERING, reason);
+}
+
+/* --- for the jobs that are started elsewhere --- */
+
+void slot_start_job(struct slot *slot, const char *method, json_object *params, uint64_t deadline,
+		    job_done_fn done)
+{
+	json_object *o = slot_params(slot);
+
+	json_object_object_foreach(params, key, value)
+		json_set(o, key, json_object_get(value));
+	json_object_put(params);
+	start(slot, method, o, deadline, done);
+}
+
+void slot_job_failed(struct slot *slot, const char *what, const struct job_result *r)
+{
+	job_failed(slot, what, r);
+}
+
+void slot_repeat_later(struct slot *slot, uint64_t usec)
+{
+	repeat_later(slot, usec);
 }

@@ -245,6 +245,10 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 		slot->rec.boot = *clock_boot_id();
 	}
 	slot->retry_after_usec = 0;
+	if (slot->furnish) {
+		batch_save(p->batch, &slot->furnish, sizeof(slot->furnish));
+		slot->furnish = FURNISH_NONE;
+	}
 	slot_relist(slot);
 	slot_put(slot);
 	if (event)
@@ -340,8 +344,10 @@ int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal 
 
 int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *ret_refusal)
 {
-	enum slot_state state = slot->rec.state;
+	enum slot_state state;
 
+	slot_stop_furnishing(slot);
+	state = slot->rec.state;
 	if (state == SLOT_STATE_REMOVING && slot->rec.discard >= discard)
 		return 0; /* asked again: who asks waits for the same end */
 	if (state == SLOT_STATE_LEASED)

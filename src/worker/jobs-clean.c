@@ -50,14 +50,12 @@ static void clean_deinit(struct clean *c)
 
 static int read_patterns(struct work *work, const char *key, struct ignore **ret)
 {
-	json_object *list = json_get_array(work->params, key);
-	size_t n = list ? json_object_array_length(list) : 0;
-	_cleanup_(freep) const char **lines = calloc(n + 1, sizeof(*lines));
+	_cleanup_(freep) const char **lines = NULL;
+	size_t n = 0;
+	int r = site_read_words(work, key, &lines, &n);
 
-	if (!lines)
-		return fault_oom(&work->fault);
-	for (size_t i = 0; i < n; i++)
-		lines[i] = json_object_get_string(json_object_array_get_idx(list, i));
+	if (r < 0)
+		return r;
 	return ignore_from_lines(lines, n, ret) < 0 ? fault_oom(&work->fault) : 0;
 }
 

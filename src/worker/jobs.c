@@ -40,6 +40,7 @@ static const struct {
 	{ "SlotClean", job_slot_clean },
 	{ "SlotRemove", job_slot_remove },
 	{ "SlotObserve", job_slot_observe },
+	{ "SlotSeed", job_slot_seed },
 };
 
 work_fn work_find(const char *method)

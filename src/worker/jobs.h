@@ -18,6 +18,7 @@ int job_slot_prepare(struct work *work);
 int job_slot_clean(struct work *work);
 int job_slot_remove(struct work *work);
 int job_slot_observe(struct work *work);
+int job_slot_seed(struct work *work);
 
 /**
  * job_open_repo - the pool's store, opened for one job

@@ -1,6 +1,7 @@
 /* The store and the slot of a job. */
 #include "worker/site.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "util/json.h"
@@ -53,6 +54,21 @@ int site_open_slot(struct work *work, struct site *s)
 
 	return r < 0 ? r : worktree_open(s->repo, w->slots_fd, w->slots, s->slot, s->dev, s->ino,
 					 &s->worktree, &work->fault);
+}
+
+int site_read_words(struct work *work, const char *key, const char ***ret, size_t *ret_n)
+{
+	json_object *list = json_get_array(work->params, key);
+	size_t n = list ? json_object_array_length(list) : 0;
+	const char **words = calloc(n + 1, sizeof(*words));
+
+	if (!words)
+		return fault_oom(&work->fault);
+	for (size_t i = 0; i < n; i++)
+		words[i] = json_object_get_string(json_object_array_get_idx(list, i));
+	*ret = words;
+	*ret_n = n;
+	return 0;
 }
 
 void site_set_head(struct work *work, const git_oid *commit, const char *branch)

@@ -29,6 +29,9 @@ int site_open_store(struct work *work, struct site *s);
 /* the store as well, if it is not open yet */
 int site_open_slot(struct work *work, struct site *s);
 
+/* an array of strings, borrowed; @ret is allocated, NULL at the end; -ENOMEM */
+int site_read_words(struct work *work, const char *key, const char ***ret, size_t *ret_n);
+
 /* "head" and "branch" of the reply; zero, NULL: null */
 void site_set_head(struct work *work, const git_oid *commit, const char *branch);
 
