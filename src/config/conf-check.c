@@ -142,6 +142,18 @@ static void check_slots(const struct conf_pool *p, const struct yaml_node *node,
 		       p->slots.ready, p->slots.max);
 }
 
+static void check_ports(const struct conf_pool *p, const struct yaml_node *node,
+			struct conf_report *report)
+{
+	unsigned base = p->slots.ports.base, count = p->slots.ports.count;
+
+	if (base && base + count * p->slots.max > 65536)
+		REPORT(report, node, "slots.ports.base",
+		       "%u slots (slots.max) with %u ports each do not fit between slots.ports.base (%u) and "
+		       "65535; lower the base or the count",
+		       p->slots.max, count, base);
+}
+
 static void check_lease(const struct conf_pool *p, const struct yaml_node *node,
 			struct conf_report *report)
 {
@@ -191,6 +203,7 @@ static void check_settings(const struct conf_pool *p, const struct yaml_node *no
 			   struct conf_report *report)
 {
 	check_slots(p, node, report);
+	check_ports(p, node, report);
 	check_lease(p, node, report);
 	check_seed(p, node, report);
 	/* what was inherited has been checked where it stands */

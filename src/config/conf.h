@@ -58,6 +58,9 @@ struct conf_pool {
 	struct {
 		unsigned ready, max, quota_per_agent;
 		uint64_t shrink_after_usec;
+		struct {
+			unsigned base, count; /* base 0: no ports */
+		} ports;
 	} slots;
 	struct {
 		uint64_t every_usec; /* 0: never */

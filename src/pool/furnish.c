@@ -15,8 +15,8 @@
 #include "util/log.h"
 #include "util/text.h"
 
-#define SEED_RETRY_FIRST USEC_PER_SEC
-#define SEED_RETRY_MOST	 USEC_PER_MIN
+#define RETRY_FIRST USEC_PER_SEC
+#define RETRY_MOST  USEC_PER_MIN
 
 /* --- the steps --- */
 
@@ -45,12 +45,20 @@ static bool is_leaving(const struct pool *pool)
 	return pool->rec.state == POOL_STATE_REMOVING || pool_is_draining(pool);
 }
 
-void slot_furnish(struct slot *slot)
+static void after_ports(struct slot *slot)
 {
 	if (slot->pool->conf->seed.files.n > 0 && !is_leaving(slot->pool))
 		set_due(slot, FURNISH_SEED);
 	else
 		be_ready(slot);
+}
+
+void slot_furnish(struct slot *slot)
+{
+	if (is_leaving(slot->pool) || slot_take_ports(slot))
+		after_ports(slot);
+	else
+		set_due(slot, FURNISH_PORTS);
 }
 
 bool slot_stop_furnishing(struct slot *slot)
@@ -97,6 +105,22 @@ static void lost(struct slot *slot, const char *what, const struct job_result *r
 	slot_job_failed(slot, what, r);
 }
 
+/* --- ports --- */
+
+static void try_ports(struct slot *slot)
+{
+	const struct conf_pool *conf = slot->pool->conf;
+	char why[REASON_SIZE];
+
+	if (is_leaving(slot->pool) || slot_take_ports(slot)) {
+		after_ports(slot);
+		return;
+	}
+	snprintf(why, sizeof(why), "no block of %u free ports is left from %u on (slots.ports)",
+		 conf->slots.ports.count, conf->slots.ports.base);
+	put_off(slot, "ports_failed", "has no ports", why, RETRY_FIRST, RETRY_MOST);
+}
+
 /* --- seeds --- */
 
 /* the operator's side of it, which another try alone does not change */
@@ -116,8 +140,7 @@ static void on_seeded(const struct job_result *r, void *userdata)
 	if (r->outcome == JOB_DONE)
 		be_ready(slot);
 	else if (is_of_operator(r))
-		put_off(slot, "seed_failed", "cannot be seeded", r->message, SEED_RETRY_FIRST,
-			SEED_RETRY_MOST);
+		put_off(slot, "seed_failed", "cannot be seeded", r->message, RETRY_FIRST, RETRY_MOST);
 	else
 		lost(slot, "cannot be seeded", r);
 }
@@ -151,6 +174,9 @@ static void start_seed(struct slot *slot)
 void slot_furnish_work(struct slot *slot)
 {
 	switch (slot->furnish) {
+	case FURNISH_PORTS:
+		try_ports(slot);
+		break;
 	case FURNISH_SEED:
 		start_seed(slot);
 		break;

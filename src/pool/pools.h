@@ -177,6 +177,7 @@ const struct slot_record *slot_record(const struct slot *slot);
 struct pool *slot_pool(const struct slot *slot);
 struct lease *slot_lease(const struct slot *slot);
 char *slot_path(const struct slot *slot); /* allocated; NULL: no memory */
+char *slot_tmp_path(const struct slot *slot); /* its directory for temporary files; likewise */
 
 /*
  * Told once when the slot is ready, isolated or gone, after the commit that says so; or with a

@@ -73,7 +73,7 @@ struct pools {
 };
 
 /* what is due between a clean tree and a ready slot */
-enum furnish { FURNISH_NONE, FURNISH_SEED };
+enum furnish { FURNISH_NONE, FURNISH_PORTS, FURNISH_SEED };
 
 enum ask { ASK_OPEN, ASK_FETCH };
 
@@ -322,6 +322,10 @@ void slot_furnish_work(struct slot *slot); /* starts the job that is due, if non
 /* nobody will have it: it is ready as it is; false: nothing was due, or a job is at it */
 bool slot_stop_furnishing(struct slot *slot);
 void pool_stop_furnishing(struct pool *pool); /* likewise, all that are on their way */
+
+/* ports.c */
+/* it has the block that the configuration asks for, and nobody else listens there; false: there is none */
+bool slot_take_ports(struct slot *slot);
 
 /* lease.c */
 struct lease *lease_new(struct slot *slot, const struct lease_record *rec);

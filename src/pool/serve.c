@@ -129,6 +129,19 @@ static int fitness(const struct slot *slot, const struct waiter *w)
 	return wanted * 16 + (agent && branch) * 8 + branch * 4 + agent * 2 + head;
 }
 
+/* its ports, and a directory for temporary files, which somebody may have tidied away */
+static bool has_what_it_needs(struct slot *slot)
+{
+	_cleanup_(freep) char *tmp = slot_tmp_path(slot);
+
+	if (tmp && mkdir(tmp, 0700) < 0 && errno != EEXIST)
+		log_warning("cannot make %s: %s slot=%s", tmp, strerror(errno), slot->rec.name);
+	if (slot_take_ports(slot))
+		return true;
+	slot_recover(slot, false, "somebody else listens on its ports");
+	return false;
+}
+
 /*
  * A ready slot that somebody moved, deleted or robbed of its .git is not given to anybody. What it is
  * in detail was proved when it became ready.
@@ -146,7 +159,7 @@ static bool is_in_place(struct slot *slot)
 	}
 	if (S_ISDIR(st.st_mode) && st.st_dev == slot->rec.dev && st.st_ino == slot->rec.ino &&
 	    lstat(git, &st) == 0 && S_ISREG(st.st_mode))
-		return true;
+		return has_what_it_needs(slot);
 	slot_recover(slot, false, "it is not as it was made");
 	return false;
 }

@@ -8,6 +8,7 @@
 #include "pool/private.h"
 #include "util/cleanup.h"
 #include "util/log.h"
+#include "util/parse.h"
 #include "util/text.h"
 
 #define TO(state) (1u << SLOT_STATE_##state)
@@ -407,4 +408,9 @@ struct lease *slot_lease(const struct slot *slot)
 char *slot_path(const struct slot *slot)
 {
 	return text_printf("%s/%s", slot->pool->slots_dir, slot->rec.name);
+}
+
+char *slot_tmp_path(const struct slot *slot)
+{
+	return text_printf("%s/" SLOT_TMP_PREFIX "%s", slot->pool->slots_dir, slot->rec.name);
 }

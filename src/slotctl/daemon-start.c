@@ -104,7 +104,8 @@ static void forget_slot(void)
 {
 	static const char *const names[] = { "SLOT_PATH", "SLOT_LEASE",	 "SLOT_TOKEN",
 					     "SLOT_POOL", "SLOT_ID",	 "SLOT_BRANCH",
-					     "SLOT_TASK", "SLOT_HANDOFF", "SLOTD_SOCKET" };
+					     "SLOT_TASK", "SLOT_HANDOFF", "SLOT_TMPDIR",
+					     "SLOT_PORT_BASE", "SLOT_PORT_COUNT", "SLOTD_SOCKET" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		unsetenv(names[i]);

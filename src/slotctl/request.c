@@ -336,17 +336,22 @@ enum exit_status request_lease(struct cli *cli, struct slot_lease **ret)
 }
 
 /* what the last holder left, as JSON */
-static char *handoff_of(const struct slot_lease *lease)
+static char *handoff_of(json_object *whole)
 {
-	_cleanup_json_ json_object *whole = json_tokener_parse(slot_lease_to_json(lease));
 	json_object *handoff = json_get_object(whole, "handoff");
 
 	return handoff ? text_dup(json_object_to_json_string_ext(handoff, JSON_C_TO_STRING_PLAIN)) : NULL;
 }
 
+static char *number_of(json_object *whole, const char *key)
+{
+	return json_object_object_get(whole, key) ? text_printf("%" PRId64, json_get_int(whole, key, 0)) : NULL;
+}
+
 int request_get_variables(const struct cli *cli, const struct slot_lease *lease,
 			  struct request_variable ret[REQUEST_VARIABLES])
 {
+	_cleanup_json_ json_object *whole = json_tokener_parse(slot_lease_to_json(lease));
 	const struct request_variable v[REQUEST_VARIABLES] = {
 		{ "SLOT_PATH", text_dup(slot_lease_path(lease)) },
 		{ "SLOT_LEASE", text_dup(slot_lease_id(lease)) },
@@ -354,11 +359,14 @@ int request_get_variables(const struct cli *cli, const struct slot_lease *lease,
 		{ "SLOT_POOL", text_dup(slot_lease_pool(lease)) },
 		{ "SLOT_ID", text_dup(slot_lease_slot(lease)) },
 		{ "SLOTD_SOCKET", text_dup(cli->socket) },
+		{ "SLOT_TMPDIR", text_dup(json_get_string(whole, "tmpDir")) },
+		{ "SLOT_PORT_BASE", number_of(whole, "portBase") },
+		{ "SLOT_PORT_COUNT", number_of(whole, "portCount") },
 		{ "SLOT_BRANCH", text_dup(slot_lease_branch(lease)) },
 		{ "SLOT_TASK", text_dup(slot_lease_task(lease)) },
-		{ "SLOT_HANDOFF", handoff_of(lease) },
+		{ "SLOT_HANDOFF", handoff_of(whole) },
 	};
-	int optional = 3; /* the last ones may be missing */
+	int optional = 6; /* the last ones may be missing */
 
 	memcpy(ret, v, sizeof(v));
 	for (int i = 0; i < REQUEST_VARIABLES - optional; i++) {

@@ -48,7 +48,7 @@ struct request_variable {
 	char *value; /* NULL: must not be set */
 };
 
-#define REQUEST_VARIABLES 9
+#define REQUEST_VARIABLES 12
 
 /* what a command in the slot is told; -ENOMEM. request_free_variables() afterwards */
 int request_get_variables(const struct cli *cli, const struct slot_lease *lease,

@@ -39,6 +39,7 @@ static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 	_cleanup_(freep) char *path = slot_path(slot);
 	_cleanup_(freep) char *git_dir =
 		text_printf("%s/worktrees/slotd-%s", pool->common_dir, r->slot);
+	_cleanup_(freep) char *tmp = slot_tmp_path(slot);
 	json_object *o = json_object_new_object();
 
 	json_set_string(o, "lease", lease_id(lease));
@@ -55,6 +56,9 @@ static json_object *lease_reply(struct slotd *d, const struct lease *lease)
 	json_set_int(o, "acquiredAtUsec", (int64_t)moment_wall_usec(&r->acquired));
 	json_set(o, "expiresAtUsec", usec_or_null(moment_wall_usec(&r->deadline)));
 	json_set(o, "base", base_of(lease, pool));
+	json_set_string(o, "tmpDir", tmp);
+	json_set(o, "portBase", usec_or_null(slot_record(slot)->port_base));
+	json_set(o, "portCount", usec_or_null(slot_record(slot)->port_count));
 	json_set(o, "handoff", handoff_to_json(d, &r->handoff, r->branch));
 	json_set_int(o, "sequence", (int64_t)r->sequence);
 	return o;

@@ -194,6 +194,7 @@ json_object *slot_info(struct slotd *d, const struct rpc_call *call, struct slot
 	json_set_int(o, "allocations", (int64_t)r->allocations);
 	json_set_int(o, "usedUsec", (int64_t)r->used_usec);
 	json_set(o, "diskBytes", usec_or_null(r->disk_bytes));
+	json_set(o, "portBase", usec_or_null(r->port_base));
 	json_set(o, "isolatedAtUsec", usec_or_null(r->isolated_usec));
 	json_set(o, "isolatedBy", string_or_null(r->isolated_by));
 	json_set(o, "meta", l && l->meta[0] ? json_tokener_parse(l->meta) : NULL);

@@ -49,6 +49,9 @@ int parse_branch_name(const char *name);
 /* a slot's name is a pool's name, "-" and a positive number: splits it; -EINVAL if it is not one */
 int parse_slot_name(const char *name, size_t *ret_pool_len, uint64_t *ret_n);
 
+/* beside a slot, with its name behind it: its directory for temporary files. No slot has such a name. */
+#define SLOT_TMP_PREFIX ".tmp-"
+
 #define DURATION_TEXT_SIZE 32
 
 /* the shortest exact form, "1h30m"; below a second "250ms"; writes to ret, returns ret */

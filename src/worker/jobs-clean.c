@@ -284,6 +284,8 @@ int job_slot_clean(struct work *work)
 		r = save_and_clean(&c, &stats);
 	if (r == 0)
 		r = branch_pin(s.repo, s.slot, &c.target, &work->fault);
+	if (r == 0)
+		r = job_reset_tmp(work, s.slot);
 	if (r < 0)
 		return r;
 	set_head(&c);
@@ -351,6 +353,9 @@ int job_slot_remove(struct work *work)
 	if (r == 0)
 		r = set_salvages(&c);
 	if (r < 0 || has_unsaved(work))
+		return r;
+	r = job_remove_tmp(work, s.slot);
+	if (r < 0)
 		return r;
 	return worktree_remove(s.repo, w->slots_fd, w->slots, s.slot, s.dev, s.ino, &work->fault);
 }

@@ -33,6 +33,8 @@ int job_slot_create(struct work *work)
 	if (r == 0)
 		r = worktree_create(s.repo, w->slots_fd, w->slots, s.slot, &commit, w->threads,
 				    &s.dev, &s.ino, &stats, &work->fault);
+	if (r == 0)
+		r = job_reset_tmp(work, s.slot);
 	if (r < 0)
 		return r;
 	json_set_string(work->reply, "head", git_oid_tostr_s(&commit));

@@ -20,6 +20,10 @@ int job_slot_remove(struct work *work);
 int job_slot_observe(struct work *work);
 int job_slot_seed(struct work *work);
 
+/* a slot's directory for temporary files: empty, and for its owner alone; gone */
+int job_reset_tmp(struct work *work, const char *slot);
+int job_remove_tmp(struct work *work, const char *slot);
+
 /**
  * job_open_repo - the pool's store, opened for one job
  *

@@ -16,11 +16,12 @@ COMMANDS = ["acquire", "release", "renew", "touch", "finish", "run", "status", "
             "config check", "config show", "daemon start", "daemon stop", "daemon status", "daemon log"]
 
 ACQUIRE_KEYS = {"lease", "token", "slot", "pool", "path", "commonDir", "gitDir", "head", "branch", "agent",
-                "task", "acquiredAtUsec", "expiresAtUsec", "base", "handoff"}
+                "task", "acquiredAtUsec", "expiresAtUsec", "base", "handoff", "tmpDir", "portBase", "portCount"}
 POOL_KEYS = {"name", "ready", "preparing", "leased", "cleaning", "creating", "recovering", "isolated",
              "total", "max", "waiting", "paused", "head"}
 SLOT_KEYS = {"slot", "pool", "path", "state", "reason", "lease", "agent", "task", "head", "branch",
-             "sinceAtUsec", "allocations", "usedUsec", "diskBytes", "isolatedAtUsec", "isolatedBy", "meta"}
+             "sinceAtUsec", "allocations", "usedUsec", "diskBytes", "portBase", "isolatedAtUsec", "isolatedBy",
+             "meta"}
 LEASE_KEYS = {"lease", "slot", "pool", "agent", "task", "status", "bind", "acquiredAtUsec", "expiresAtUsec",
               "renewedAtUsec", "renewals", "progress", "message", "graceUsec", "mergeExtensions"}
 STATS_KEYS = {"totalActive", "expired", "expiringSoon", "highRenewalCount", "averageRenewalCount",

@@ -90,10 +90,13 @@ class Checker:
         """Every directory has a record and an administration, and the other way round."""
         records = {s["slot"] for s in slots}
         damaged = {s["slot"] for s in slots if s["state"] == "isolated"}
-        directories = set(listdir(os.path.join(self.slotd.slots_dir, pool["name"])))
+        names = set(listdir(os.path.join(self.slotd.slots_dir, pool["name"])))
+        temporary = {name[len(".tmp-"):] for name in names if name.startswith(".tmp-")}
+        directories = {name for name in names if not name.startswith(".tmp-")}
         admins = {name[len("slotd-"):] for name in listdir(os.path.join(pool["store"], "worktrees"))
                   if name.startswith("slotd-")}
-        for what, found in (("directory", directories), ("administration", admins)):
+        for what, found in (("directory", directories), ("administration", admins),
+                            ("directory for temporary files", temporary)):
             for name in sorted(found - records):
                 self._say("%s of %s without a record", what, name)
             for name in sorted(records - found - damaged):

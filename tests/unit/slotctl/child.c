@@ -21,7 +21,8 @@ static const struct request_variable variables[REQUEST_VARIABLES] = {
 	{ "SLOT_TOKEN", (char *)"7" },	  { "SLOT_POOL", (char *)"api" },
 	{ "SLOT_ID", (char *)"api-1" },	  { "SLOTD_SOCKET", (char *)"/s" },
 	{ "SLOT_BRANCH", NULL },	  { "SLOT_TASK", NULL },
-	{ "SLOT_HANDOFF", NULL },
+	{ "SLOT_HANDOFF", NULL },	  { "SLOT_TMPDIR", (char *)"/tmp" },
+	{ "SLOT_PORT_BASE", NULL },	  { "SLOT_PORT_COUNT", NULL },
 };
 
 static void await(struct child *c)
