@@ -27,7 +27,7 @@
 #define SALVAGE_REFS	     "refs/slotd/salvage/"
 #define SALVAGE_VERSION	     1
 #define SALVAGE_META_BYTES   (4 << 20)
-#define SALVAGE_MAX_NAMES    2000000  /* files and directories in one part */
+#define SALVAGE_MAX_NAMES    2000000   /* files and directories in one part */
 #define SALVAGE_MAX_PATH     (1 << 20) /* bytes; deeper than the kernel takes at once */
 #define SALVAGE_LEASE_DIGITS 32
 
