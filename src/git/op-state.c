@@ -36,6 +36,7 @@ static const struct {
 	{ "BISECT_NAMES", 0 },
 	{ "BISECT_RUN", 0 },
 	{ "BISECT_TERMS", 0 },
+	{ "slotd-restoring", 0 }, /* salvage-restore.h: a slot that was cleaned has nothing to take up */
 };
 
 const char *op_state_to_string(enum op_state op)
