@@ -6,10 +6,8 @@
 #include <stddef.h>
 #include <unistd.h>
 
-#include "git/admin.h"
 #include "util/cleanup.h"
 
-/* op 0: goes with the others, says nothing by itself */
 static const struct {
 	const char *name;
 	unsigned op;
@@ -23,20 +21,6 @@ static const struct {
 	{ "BISECT_LOG", OP_STATE_BISECT },
 	{ "BISECT_START", OP_STATE_BISECT },
 	{ "sequencer", OP_STATE_SEQUENCE },
-	{ "MERGE_MSG", 0 },
-	{ "MERGE_MODE", 0 },
-	{ "MERGE_RR", 0 },
-	{ "AUTO_MERGE", 0 },
-	{ "SQUASH_MSG", 0 },
-	{ "REBASE_HEAD", 0 },
-	{ "BISECT_ANCESTORS_OK", 0 },
-	{ "BISECT_EXPECTED_REV", 0 },
-	{ "BISECT_FIRST_PARENT", 0 },
-	{ "BISECT_HEAD", 0 },
-	{ "BISECT_NAMES", 0 },
-	{ "BISECT_RUN", 0 },
-	{ "BISECT_TERMS", 0 },
-	{ "slotd-restoring", 0 }, /* salvage-restore.h: a slot that was cleaned has nothing to take up */
 };
 
 const char *op_state_to_string(enum op_state op)
@@ -72,15 +56,4 @@ int op_state_find(int admin_fd, struct fault *f)
 	if (ops & (OP_STATE_CHERRY_PICK | OP_STATE_REVERT))
 		ops &= ~OP_STATE_SEQUENCE;
 	return ops;
-}
-
-int op_state_clear(int admin_fd, struct fault *f)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(op_files); i++) {
-		int r = admin_remove_at(admin_fd, op_files[i].name, f);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
 }

@@ -24,7 +24,4 @@ const char *op_state_to_string(enum op_state op);
 /* the operations in progress, as bits of enum op_state; 0: none; or a negative errno */
 int op_state_find(int admin_fd, struct fault *f);
 
-/* ends them all by removing what they keep; the commits they made stay */
-int op_state_clear(int admin_fd, struct fault *f);
-
 #endif

@@ -74,7 +74,7 @@ static int prove_clean(struct worktree *w, unsigned threads, git_oid *ret, struc
 		return fault(f, -EBUSY, "the slot is not clean: a %s is in progress",
 			     op_state_to_string((enum op_state)(r & -r)));
 	if (r == 0)
-		r = tree_sweep(&w->tree, ret, false, threads, on_change, f, NULL, f);
+		r = tree_sweep(&w->tree, ret, NULL, on_change, f, NULL, f);
 	return r == -EUCLEAN ? -EBUSY : r;
 }
 

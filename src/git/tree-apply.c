@@ -97,34 +97,52 @@ void tree_apply_prune(struct tree_worker *w, const char *path)
 
 struct write {
 	const struct tree_picks *picks;
-	const struct convert *convert;
+	struct tree_apply_how *how;
 };
+
+/* somebody's name is where ours belongs: it stays, and the index knows nothing about the entry */
+static int spare(const struct tree_worker *w, struct tree_entry *e, int r, size_t *blocked)
+{
+	if (w->beside_fd < 0 || (r != -EEXIST && r != -ENOTDIR && r != -ELOOP))
+		return r;
+	e->stat = (struct tree_stat){ 0 };
+	__atomic_add_fetch(blocked, 1, __ATOMIC_RELAXED);
+	return 0;
+}
 
 static int write_one(struct tree_worker *w, size_t i, void *userdata)
 {
 	struct write *write = userdata;
-	int r = tree_file_write(w, write->picks->entries[i], write->convert, TREE_FILE_REPLACE);
+	struct tree_entry *e = write->picks->entries[i];
+	int r;
 
+	w->beside_fd = write->how->beside_fd;
+	r = tree_file_write(w, e, write->how->convert, TREE_FILE_REPLACE);
 	CRASH_POINT("tree.reset.write");
-	return r;
+	return r < 0 ? spare(w, e, r, &write->how->blocked) : r;
 }
 
 int tree_apply_write(const struct tree_slot *slot, struct repo *repo,
-		     const struct tree_picks *picks, const struct convert *convert,
-		     unsigned threads, struct tree_stats *stats, struct fault *f)
+		     const struct tree_picks *picks, struct tree_apply_how *how,
+		     struct tree_stats *stats, struct fault *f)
 {
-	struct write write = { picks, convert };
+	struct write write = { picks, how };
 
-	return tree_work(slot, repo, picks->n, CHUNK, threads, write_one, &write, stats, f);
+	return tree_work(slot, repo, picks->n, CHUNK, how->threads, write_one, &write, stats, f);
 }
 
-int tree_apply_gitlinks(struct tree_worker *w, struct tree_list *list)
+int tree_apply_gitlinks(struct tree_worker *w, struct tree_list *list, size_t *blocked)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < list->n && r == 0; i++)
-		if (list->entries[i].mode == TREE_MODE_GITLINK &&
-		    !(list->entries[i].flags & TREE_ENTRY_GONE))
-			r = tree_file_write(w, &list->entries[i], NULL, TREE_FILE_NEW);
+	for (size_t i = 0; i < list->n && r == 0; i++) {
+		struct tree_entry *e = &list->entries[i];
+
+		if (e->mode != TREE_MODE_GITLINK || (e->flags & TREE_ENTRY_GONE))
+			continue;
+		r = tree_file_write(w, e, NULL, TREE_FILE_NEW);
+		if (r < 0)
+			r = spare(w, e, r, blocked);
+	}
 	return r;
 }

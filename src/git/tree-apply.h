@@ -28,12 +28,19 @@ int tree_apply_remove(struct tree_worker *w, const char *path);
 /* removes the directories above a path as far as they are empty; the slot itself stays */
 void tree_apply_prune(struct tree_worker *w, const char *path);
 
-/* writes every picked entry; what is there is replaced */
-int tree_apply_write(const struct tree_slot *slot, struct repo *repo,
-		     const struct tree_picks *picks, const struct convert *convert,
-		     unsigned threads, struct tree_stats *stats, struct fault *f);
+struct tree_apply_how {
+	const struct convert *convert; /* the commit's attributes */
+	unsigned threads;
+	int beside_fd;	/* as of struct tree_worker: what is there stays; -1: it is replaced */
+	size_t blocked; /* counted: entries that were not written because something is there */
+};
 
-/* a submodule is an empty directory here: makes those that are not there */
-int tree_apply_gitlinks(struct tree_worker *w, struct tree_list *list);
+/* writes every picked entry */
+int tree_apply_write(const struct tree_slot *slot, struct repo *repo,
+		     const struct tree_picks *picks, struct tree_apply_how *how,
+		     struct tree_stats *stats, struct fault *f);
+
+/* a submodule is an empty directory here: makes those that are not there; @blocked is counted up */
+int tree_apply_gitlinks(struct tree_worker *w, struct tree_list *list, size_t *blocked);
 
 #endif

@@ -194,10 +194,19 @@ static int content_check(struct tree_worker *w, const struct tree_checker *check
 	return TREE_CHECK_SAME;
 }
 
+bool tree_check_by_stat(const struct tree_checker *checker, const struct tree_entry *e,
+			const struct stat *st)
+{
+	struct tree_stat now = { 0 };
+
+	tree_stat_fill(&now, st);
+	return type_is_same(checker, e->mode, st) && checker->index &&
+	       stat_is_same(&now, &e->stat) && !index_is_racy(checker->index, &e->stat);
+}
+
 int tree_check(struct tree_worker *w, const struct tree_checker *checker, int dir_fd,
 	       const char *name, struct tree_entry *e, struct stat *ret_st)
 {
-	struct tree_stat now = { 0 };
 	uint64_t mount_id = 0;
 	struct stat st;
 	int r;
@@ -217,9 +226,7 @@ int tree_check(struct tree_worker *w, const struct tree_checker *checker, int di
 		return TREE_CHECK_SPECIAL;
 	if (!type_is_same(checker, e->mode, &st))
 		return TREE_CHECK_MODIFIED;
-	tree_stat_fill(&now, &st);
-	if (checker->index && stat_is_same(&now, &e->stat) &&
-	    !index_is_racy(checker->index, &e->stat))
+	if (tree_check_by_stat(checker, e, &st))
 		return TREE_CHECK_SAME;
 	return content_check(w, checker, dir_fd, name, e, &st);
 }

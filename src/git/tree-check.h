@@ -29,6 +29,10 @@ struct tree_checker {
 /* what statx(2) says about a name, and whether it is on another mount */
 int tree_stat_at(int dir_fd, const char *name, struct stat *ret, uint64_t *ret_mount_id);
 
+/* does stat data alone prove that a file is what an entry says? */
+bool tree_check_by_stat(const struct tree_checker *checker, const struct tree_entry *e,
+			const struct stat *st);
+
 /**
  * tree_check - compare one file or link
  * @dir_fd, @name: where it is

@@ -34,8 +34,8 @@ uint64_t tree_file_disk(int dir_fd, const char *name)
 	return fstatat(dir_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? disk_of(&st) : 0;
 }
 
-/* makes one directory; what is in the way and no directory goes */
-static int make_dir(int parent_fd, const char *name)
+/* makes one directory; what is in the way and no directory goes, or is spared */
+static int make_dir(int parent_fd, const char *name, bool spare)
 {
 	struct stat st;
 
@@ -46,6 +46,8 @@ static int make_dir(int parent_fd, const char *name)
 			return -errno;
 		if (fstatat(parent_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
 			return 0;
+		if (spare)
+			return -EEXIST;
 		if (unlinkat(parent_fd, name, 0) < 0 && errno != ENOENT && errno != EISDIR)
 			return -errno;
 	}
@@ -53,7 +55,7 @@ static int make_dir(int parent_fd, const char *name)
 }
 
 /* from the top: each component is opened, or made and opened */
-static int make_dirs(const struct tree_slot *slot, const char *path, size_t len)
+static int make_dirs(const struct tree_slot *slot, const char *path, size_t len, bool spare)
 {
 	_cleanup_(closep) int fd = -1;
 	_cleanup_(freep) char *copy = strndup(path, len);
@@ -63,7 +65,7 @@ static int make_dirs(const struct tree_slot *slot, const char *path, size_t len)
 	if (!copy)
 		return -ENOMEM;
 	for (char *name = strtok_r(copy, "/", &save); name; name = strtok_r(NULL, "/", &save)) {
-		int r = make_dir(parent_fd, name), next;
+		int r = make_dir(parent_fd, name, spare), next;
 
 		if (r < 0)
 			return r;
@@ -84,7 +86,7 @@ int tree_file_dirs(struct tree_worker *w, const char *path, size_t len)
 	for (int tries = 0; tries < MAX_TRIES; tries++) {
 		if (r != -ENOENT && r != -ENOTDIR && r != -ELOOP)
 			break;
-		r = make_dirs(w->slot, path, len);
+		r = make_dirs(w->slot, path, len, w->beside_fd >= 0);
 		if (r == 0)
 			r = tree_worker_dir(w, path, len);
 	}
@@ -199,6 +201,26 @@ static int write_replace(int dir_fd, const char *name, uint32_t mode, const void
 	return fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
+/* where nothing is in the way */
+static int write_aside(int aside_fd, int dir_fd, const char *name, uint32_t mode, const void *data,
+		       size_t len, struct stat *ret)
+{
+	char beside[64];
+	int r;
+
+	tmp_name(beside, sizeof(beside));
+	r = write_new(aside_fd, beside, mode, data, len, ret);
+	if (r < 0)
+		return r;
+	CRASH_POINT("tree.file.beside");
+	if (renameat2(aside_fd, beside, dir_fd, name, RENAME_NOREPLACE) < 0) {
+		r = -errno;
+		unlinkat(aside_fd, beside, 0);
+		return r;
+	}
+	return fstatat(dir_fd, name, ret, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
 static int read_blob(struct tree_worker *w, const struct tree_entry *e, git_odb_object **ret)
 {
 	_cleanup_(freep) char *quoted = NULL;
@@ -254,8 +276,11 @@ static int write_content(struct tree_worker *w, struct tree_entry *e, const void
 	dir_fd = tree_file_dirs(w, e->path, dir_len);
 	if (dir_fd < 0)
 		return dir_fd;
-	r = how == TREE_FILE_NEW ? write_new(dir_fd, name, e->mode, data, len, &st)
-				 : write_replace(dir_fd, name, e->mode, data, len, &st);
+	if (w->beside_fd >= 0)
+		r = write_aside(w->beside_fd, dir_fd, name, e->mode, data, len, &st);
+	else
+		r = how == TREE_FILE_NEW ? write_new(dir_fd, name, e->mode, data, len, &st)
+					 : write_replace(dir_fd, name, e->mode, data, len, &st);
 	if (r < 0)
 		return path_fault(w, r, "write", e->path);
 	tree_stat_fill(&e->stat, &st);

@@ -21,7 +21,9 @@ enum tree_file_how {
  * @convert: the commit's attributes
  *
  * Missing directories are made. Whatever stands in the way is removed: a name that is no directory,
- * and a directory with all that is in it.
+ * and a directory with all that is in it. But if w->beside_fd is a directory (on the same file
+ * system), nothing is: new files are written there and take their places if these are free; else
+ * -EEXIST, -ENOTDIR or -ELOOP, and what is there stays.
  */
 int tree_file_write(struct tree_worker *w, struct tree_entry *e, const struct convert *convert,
 		    enum tree_file_how how);

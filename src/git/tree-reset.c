@@ -7,9 +7,11 @@
 
 #include "git/index-write.h"
 #include "git/tree-apply.h"
+#include "git/tree-clear.h"
 #include "git/tree-walk.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
+#include "util/fs.h"
 
 struct reset {
 	struct repo *repo;
@@ -18,15 +20,18 @@ struct reset {
 	struct tree_list list;	 /* the commit's files, and what is only in the index, to be gone */
 	struct ignore *ignore;
 	struct convert *convert;
+	struct convert *index_convert; /* of the index; NULL: its attributes cannot be read */
 	struct tree_walk walk;
 	struct tree_picks picks; /* entries to be written */
 	struct tree_stats stats;
+	size_t left; /* names that may not go, and entries that have no place because of them */
 };
 
 static void reset_deinit(struct reset *x)
 {
 	tree_picks_deinit(&x->picks);
 	tree_walk_deinit(&x->walk);
+	convert_free(x->index_convert);
 	convert_free(x->convert);
 	ignore_free(x->ignore);
 	free(x->list.entries); /* its paths belong to the other two */
@@ -57,7 +62,7 @@ static int list_add(struct tree_list *list, const struct tree_entry *from, uint3
 }
 
 /* one pass over both: the commit's entries with the index's stat data, and what is to go */
-static int list_merge(struct reset *x, const struct convert *before)
+static int list_merge(struct reset *x, bool prove_content)
 {
 	size_t i = 0, c = 0;
 	int r = 0;
@@ -75,7 +80,8 @@ static int list_merge(struct reset *x, const struct convert *before)
 			continue;
 		}
 		if (order == 0) {
-			adopt_stat(e, old, x->convert, before);
+			if (!prove_content)
+				adopt_stat(e, old, x->convert, x->index_convert);
 			while (i < x->index.list.n &&
 			       strcmp(x->index.list.entries[i].path, e->path) == 0)
 				i++;
@@ -94,15 +100,9 @@ static int index_load(struct reset *x, const struct tree_slot *slot, struct faul
 	return r == -ENOMEM ? r : 0;
 }
 
-static void convert_freep(struct convert **c)
-{
-	convert_free(*c);
-}
-
 static int reset_load(struct reset *x, const struct tree_slot *slot, const git_oid *commit,
-		      struct fault *f)
+		      bool prove_content, struct fault *f)
 {
-	_cleanup_(convert_freep) struct convert *before = NULL;
 	int r;
 
 	r = repo_open(slot->common_dir, &x->repo, f);
@@ -117,12 +117,12 @@ static int reset_load(struct reset *x, const struct tree_slot *slot, const git_o
 	if (r < 0)
 		return r;
 	/* without the old attributes every file's content is looked at */
-	(void)convert_load(x->repo, &x->index.list, &before, NULL);
-	return list_merge(x, before) < 0 ? fault_oom(f) : 0;
+	(void)convert_load(x->repo, &x->index.list, &x->index_convert, NULL);
+	return list_merge(x, prove_content) < 0 ? fault_oom(f) : 0;
 }
 
 static int find_changes(struct reset *x, const struct tree_slot *slot,
-			const struct tree_policy *policy, unsigned threads, struct fault *f)
+			const struct tree_reset_options *options, struct fault *f)
 {
 	x->walk = (struct tree_walk){
 		.slot = slot,
@@ -133,9 +133,9 @@ static int find_changes(struct reset *x, const struct tree_slot *slot,
 			     .trust_filemode = tree_trust_filemode(x->repo),
 			     .want_access = true },
 		.ignore = x->ignore,
-		.policy = *policy,
+		.policy = options->policy,
 		.make_writable = true,
-		.threads = threads,
+		.threads = options->threads,
 	};
 	return tree_walk_run(&x->walk, f);
 }
@@ -154,56 +154,6 @@ static int plan(struct reset *x, struct fault *f)
 	return tree_apply_verify(x->repo, &x->picks, f);
 }
 
-/* does the commit have files in that directory ("a/b/")? */
-static bool is_tracked_dir(const struct reset *x, const char *path)
-{
-	size_t len = strlen(path), at = tree_list_lower(&x->commit, path, len);
-
-	return at < x->commit.n && strncmp(x->commit.entries[at].path, path, len) == 0;
-}
-
-/* a repository inside: all of it, or, where files of ours are beside it, its ".git" alone */
-static int remove_nested(struct reset *x, struct tree_worker *w, const struct tree_found *found)
-{
-	_cleanup_(freep) char *git = NULL;
-
-	if (!is_tracked_dir(x, found->path))
-		return tree_apply_remove(w, found->path);
-	git = text_printf("%s.git", found->path);
-	return git ? tree_apply_remove(w, git) : fault_oom(w->f);
-}
-
-static int remove_one(struct reset *x, struct tree_worker *w, const struct tree_found *found)
-{
-	switch (found->change) {
-	case TREE_CHANGE_NESTED:
-		return remove_nested(x, w, found);
-	case TREE_CHANGE_UNTRACKED:
-	case TREE_FOUND_EMPTY_DIR:
-	case TREE_FOUND_WIPED:
-		return tree_apply_remove(w, found->path);
-	case TREE_CHANGE_SPECIAL:
-	case TREE_CHANGE_UNREADABLE:
-		if (found->change == TREE_CHANGE_UNREADABLE && is_tracked_dir(x, found->path))
-			return fault(w->f, -EACCES, "cannot open %s", found->path);
-		/* what is tracked is written over */
-		return found->entry ? 0 : tree_apply_remove(w, found->path);
-	default:
-		return 0;
-	}
-}
-
-static int remove_untracked(struct reset *x, struct tree_worker *w)
-{
-	for (size_t i = 0; i < x->walk.n_found; i++) {
-		int r = remove_one(x, w, &x->walk.found[i]);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
 /* directories that lost their last name; those that the commit needs are made again */
 static void prune_directories(struct reset *x, struct tree_worker *w)
 {
@@ -215,45 +165,130 @@ static void prune_directories(struct reset *x, struct tree_worker *w)
 	}
 }
 
-static int apply(struct reset *x, const struct tree_slot *slot, unsigned threads, struct fault *f)
+static int put(struct reset *x, const struct tree_reset_options *o, struct tree_worker *w)
+{
+	struct tree_apply_how how = { x->convert, o->threads, w->beside_fd, 0 };
+	int r = tree_apply_write(w->slot, x->repo, &x->picks, &how, &x->stats, w->f);
+
+	if (r == 0)
+		r = tree_apply_gitlinks(w, &x->list, &how.blocked);
+	x->left += how.blocked;
+	return r;
+}
+
+/* all may go */
+static int apply(struct reset *x, const struct tree_reset_options *options, struct tree_worker *w)
+{
+	struct tree_clear clear = { .worker = w,
+				    .walk = &x->walk,
+				    .commit = &x->commit,
+				    .policy = &options->policy };
+	int r = tree_clear(&clear);
+
+	prune_directories(x, w);
+	return r == 0 ? put(x, options, w) : r;
+}
+
+/* by way of the trash */
+static int apply_with_care(struct reset *x, const struct tree_reset_options *options,
+			   struct tree_trash *trash)
+{
+	struct tree_worker *w = trash->proof->worker;
+	struct tree_clear clear = { .worker = w,
+				    .walk = &x->walk,
+				    .commit = &x->commit,
+				    .policy = &options->policy,
+				    .proof = trash->proof,
+				    .trash = trash };
+	bool any;
+	int r;
+
+	r = tree_clear_check(&clear, &any);
+	if (r != 0 || (!any && x->picks.n == 0))
+		return r;
+	r = tree_trash_open(trash, w->slot, options->trash_dir_fd, options->trash, w->f);
+	if (r == 0)
+		r = tree_clear(&clear);
+	x->left = trash->left;
+	prune_directories(x, w);
+	w->beside_fd = trash->new_fd;
+	return r == 0 ? put(x, options, w) : r;
+}
+
+static int apply_saved(struct reset *x, const struct tree_reset_options *options,
+		       struct tree_worker *w)
+{
+	struct tree_proof proof = { .worker = w,
+				    .repo = x->repo,
+				    .saved = options->saved,
+				    .index = &x->index,
+				    .index_convert = x->index_convert,
+				    .commit = &x->commit,
+				    .convert = x->convert,
+				    .held = options->held,
+				    .trust_filemode = x->walk.checker.trust_filemode,
+				    .distrust_stat = options->prove_content };
+	struct tree_trash trash = TREE_TRASH_NONE;
+	int r;
+
+	trash.proof = &proof;
+	trash.saved = options->saved;
+	trash.precious = options->policy.precious;
+	trash.stats = &w->stats;
+	r = apply_with_care(x, options, &trash);
+	tree_trash_close(&trash);
+	tree_proof_deinit(&proof);
+	return r;
+}
+
+static int carry_out(struct reset *x, const struct tree_slot *slot,
+		     const struct tree_reset_options *options, struct fault *f)
 {
 	struct tree_worker w;
 	int r;
 
 	tree_worker_init(&w, slot, x->repo, f);
-	r = remove_untracked(x, &w);
-	prune_directories(x, &w);
-	if (r == 0)
-		r = tree_apply_write(slot, x->repo, &x->picks, x->convert, threads, &x->stats, f);
-	if (r == 0)
-		r = tree_apply_gitlinks(&w, &x->list);
+	r = options->saved ? apply_saved(x, options, &w) : apply(x, options, &w);
 	x->stats.removed = w.stats.removed;
 	tree_worker_deinit(&w);
 	return r;
 }
 
-int tree_reset(const struct tree_slot *slot, const git_oid *commit,
-	       const struct tree_reset_options *options, struct tree_stats *ret, struct fault *f)
+/* a try that was killed may have had something in its hands */
+static int empty_trash(const struct tree_slot *slot, const struct tree_reset_options *options,
+		       struct fault *f)
 {
-	static const struct tree_reset_options none = { 0 };
+	if (!options->trash)
+		return 0;
+	if (!options->saved)
+		return fs_remove_tree_at(options->trash_dir_fd, options->trash, f);
+	return tree_trash_recover(slot, options->trash_dir_fd, options->trash, options->saved, f);
+}
+
+int tree_reset(const struct tree_slot *slot, const git_oid *commit,
+	       const struct tree_reset_options *given, struct tree_stats *ret, struct fault *f)
+{
+	struct tree_reset_options options = given ? *given : (struct tree_reset_options){ 0 };
 	_cleanup_(reset_deinit) struct reset x = { 0 };
-	unsigned threads;
 	int r;
 
-	options = options ? options : &none;
-	threads = options->threads ? options->threads : 1;
-	r = reset_load(&x, slot, commit, f);
+	options.threads = options.threads ? options.threads : 1;
+	r = empty_trash(slot, &options, f);
 	if (r == 0)
-		r = find_changes(&x, slot, &options->policy, threads, f);
+		r = reset_load(&x, slot, commit, options.prove_content, f);
+	if (r == 0)
+		r = find_changes(&x, slot, &options, f);
 	if (r == 0)
 		r = plan(&x, f);
 	if (r == 0)
-		r = apply(&x, slot, threads, f);
+		r = carry_out(&x, slot, &options, f);
 	CRASH_POINT("tree.reset.index");
 	if (r == 0)
 		r = index_write(slot->admin_fd, &x.list, &x.commit, f);
-	if (r < 0)
+	if (r != 0)
 		return r;
+	if (x.left > 0)
+		return TREE_E_LEFT;
 	x.stats.files = x.commit.n;
 	*ret = x.stats;
 	return 0;

@@ -235,6 +235,7 @@ static int check_all(struct turn *t, const struct tree_slot *slot, struct tree_w
 static int apply(struct turn *t, const struct tree_slot *slot, struct tree_worker *w,
 		 unsigned threads, struct tree_stats *stats)
 {
+	struct tree_apply_how how = { t->after, threads, -1, 0 };
 	int r = 0;
 
 	tree_worker_forget_dir(w);
@@ -245,9 +246,9 @@ static int apply(struct turn *t, const struct tree_slot *slot, struct tree_worke
 	for (size_t i = t->remove.n; i-- > 0 && r == 0;)
 		tree_apply_prune(w, t->remove.entries[i]->path);
 	if (r == 0)
-		r = tree_apply_write(slot, t->repo, &t->write, t->after, threads, stats, w->f);
+		r = tree_apply_write(slot, t->repo, &t->write, &how, stats, w->f);
 	if (r == 0)
-		r = tree_apply_gitlinks(w, &t->commit);
+		r = tree_apply_gitlinks(w, &t->commit, &how.blocked);
 	CRASH_POINT("tree.switch.index");
 	return r < 0 ? r : index_write(slot->admin_fd, &t->commit, &t->commit, w->f);
 }

@@ -89,7 +89,7 @@ static void *hand_run(void *userdata)
 void tree_worker_init(struct tree_worker *w, const struct tree_slot *slot, struct repo *repo,
 		      struct fault *f)
 {
-	*w = (struct tree_worker){ .slot = slot, .repo = repo, .dir_fd = -1, .f = f };
+	*w = (struct tree_worker){ .slot = slot, .repo = repo, .dir_fd = -1, .beside_fd = -1, .f = f };
 	w->repo_is_borrowed = repo != NULL;
 }
 

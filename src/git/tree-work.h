@@ -19,6 +19,7 @@ struct tree_worker {
 	char *dir; /* path of dir_fd, without slash at the end; NULL: none yet */
 	size_t dir_len;
 	int dir_fd;
+	int beside_fd; /* see tree-file.h; -1 */
 	struct tree_stats stats;
 	struct fault *f; /* of this thread */
 };

@@ -132,12 +132,14 @@ int tree_sweep(const struct tree_slot *slot, const git_oid *commit,
 	       uint64_t *ret_disk_bytes, struct fault *f);
 
 enum tree_outcome {
-	TREE_E_UNSAVED = 1,
+	TREE_E_UNSAVED = 1, /* something may not go; nothing was changed */
+	TREE_E_LEFT = 2,    /* something that came meanwhile may not go; all else is done */
 };
 
 struct tree_reset_options {
 	struct tree_policy policy;
-	unsigned threads; /* 1..8; 0: 1 */
+	unsigned threads;   /* 1..8; 0: 1 */
+	bool prove_content; /* stat data of the index is not believed */
 	/*
 	 * NULL: all that has to go may go. Else only what is in this set, as it is there; what is, by
 	 * its content, what the index or one of the commits has under its path; and what is ignored
@@ -164,8 +166,9 @@ struct tree_reset_options {
  * that its owner may not read and write is made anew. Directories get rwx for their owner; -EACCES if
  * that fails for one with tracked files. An index.lock that is there is replaced: the slot is ours.
  *
- * TREE_E_UNSAVED: something is there that may not go. It was left where it is, everything else is done
- * or not yet done, and @ret is not set; the caller saves again, into the same set, and calls again.
+ * TREE_E_UNSAVED, TREE_E_LEFT: something is there that may not go, and the fault names it. It is in
+ * the slot, where it was or (if that place was taken) below TREE_TRASH_PUT_BACK, and @ret is not set; the
+ * caller saves again, into the same set, and calls again.
  */
 int tree_reset(const struct tree_slot *slot, const git_oid *commit,
 	       const struct tree_reset_options *options, struct tree_stats *ret, struct fault *f);

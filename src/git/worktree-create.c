@@ -150,6 +150,8 @@ static int clear_leftovers(struct birth *b, struct fault *f)
 	if (r == 0)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
 	if (r == 0)
+		r = fs_remove_tree_at(b->slots_fd, b->names.trash, f);
+	if (r == 0)
 		r = clear_slotd(b, f);
 	CRASH_POINT("worktree.create.cleared");
 	return r;
@@ -309,6 +311,8 @@ static int bury(struct birth *b, bool keep_place, struct fault *f)
 	CRASH_POINT("worktree.remove.unpublished");
 	if (r == 0 && !keep_place)
 		r = fs_remove_tree_at(b->slots_fd, b->slot, f);
+	if (r == 0)
+		r = fs_remove_tree_at(b->slots_fd, b->names.trash, f);
 	CRASH_POINT("worktree.remove.slot");
 	if (r == 0)
 		r = clear_slotd(b, f);

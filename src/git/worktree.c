@@ -23,7 +23,8 @@ int worktree_names_init(struct worktree_names *n, struct repo *repo, const char 
 	n->gitdir = text_printf("%s/%s/.git\n", slots_path, slot);
 	n->new_ = text_printf("slotd-%s.new", slot);
 	n->old = text_printf("slotd-%s.old", slot);
-	if (n->path && n->admin && n->gitfile && n->gitdir && n->new_ && n->old)
+	n->trash = text_printf(".trash-%s", slot);
+	if (n->path && n->admin && n->gitfile && n->gitdir && n->new_ && n->old && n->trash)
 		return 0;
 	return fault_oom(f);
 }
@@ -36,6 +37,7 @@ void worktree_names_deinit(struct worktree_names *n)
 	free(n->gitdir);
 	free(n->new_);
 	free(n->old);
+	free(n->trash);
 }
 
 int worktree_open_common(struct repo *repo, struct fault *f)
@@ -182,6 +184,8 @@ int worktree_open(struct repo *repo, int slots_fd, const char *slots_path, const
 	if (r < 0)
 		return r;
 	w->path = TAKE(n.path);
+	w->slots_fd = slots_fd;
+	w->trash = TAKE(n.trash);
 	r = open_names(w, &n, slots_fd, dev, ino, f);
 	if (r < 0)
 		return r;
@@ -197,12 +201,17 @@ void worktree_close(struct worktree *w)
 	closep(&w->tree.admin_fd);
 	free(w->name);
 	free(w->path);
+	free(w->trash);
 	free(w);
 }
 
 bool worktree_exists(int slots_fd, const char *name)
 {
-	return faccessat(slots_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT;
+	_cleanup_(freep) char *trash = text_printf(".trash-%s", name);
+
+	if (faccessat(slots_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || errno != ENOENT)
+		return true;
+	return !trash || faccessat(slots_fd, trash, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 const struct tree_slot *worktree_tree(const struct worktree *w)

@@ -33,6 +33,7 @@ int worktree_create(struct repo *repo, int slots_fd, const char *slots_path, con
 
 /**
  * worktree_open - open a slot that the ledger knows
+ * @slots_fd: borrowed until it is closed
  * @dev, @ino: of its directory; 0: not known
  *
  * -EUCLEAN when the directory is not that one, is a link, or is gone. The .git file and the
@@ -70,7 +71,7 @@ struct worktree_clean_options {
 	struct tree_policy policy;
 	unsigned threads;
 	bool prove_content; /* stat data is not believed: the machine has crashed */
-	bool forget;	    /* HEAD's log goes as well; it does so always with @saved */
+	bool forget;	    /* HEAD's log and submodules' stores go as well; always with @saved */
 	const struct tree_saved *saved; /* as for tree_reset() */
 	const git_oid *held;
 };
@@ -82,8 +83,11 @@ struct worktree_clean_options {
  * a sweep proves it: -EBUSY, with the name of what it found, when somebody wrote meanwhile. @ret's
  * disk_bytes are all that the slot uses, ignored files included.
  *
- * WORKTREE_E_UNSAVED (only with @saved): something is there that may not go, and was left there. Save
- * again, into the same set, and call again.
+ * The slot carries a mark meanwhile, with the set in it (see worktree_read_saved()).
+ *
+ * WORKTREE_E_UNSAVED (only with @saved): something is there that may not go, and is still there; the
+ * fault names it. Either nothing was changed, or the slot is at the commit, HEAD included, but for what is
+ * told. Save again, into the same set, and call again.
  */
 int worktree_clean(struct worktree *w, const git_oid *commit,
 		   const struct worktree_clean_options *options, struct tree_stats *ret,
@@ -126,7 +130,7 @@ int worktree_observe(struct repo *repo, int slots_fd, const char *slots_path, co
 		     uint64_t dev, uint64_t ino, uint64_t usec, struct worktree_observation *ret,
 		     struct fault *f);
 
-/* is anything in the slot's place? */
+/* is anything in the slot's place, or left of it in the hands of a clean that was killed? */
 bool worktree_exists(int slots_fd, const char *name);
 
 /*

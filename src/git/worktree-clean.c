@@ -1,0 +1,201 @@
+/* As if nobody had ever been here. */
+#include "git/worktree-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "git/admin.h"
+#include "git/tree-saved.h"
+#include "util/cleanup.h"
+#include "util/crash.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+/* every lock in the administration is stale by now: nobody works in the slot */
+static int remove_lock(int dirfd, const char *name, void *userdata)
+{
+	return text_has_suffix(name, ".lock") ? admin_remove_at(dirfd, name, userdata) : 0;
+}
+
+int worktree_remove_locks(struct worktree *w, struct fault *f)
+{
+	return admin_foreach_at(w->tree.admin_fd, ".", remove_lock, f, f);
+}
+
+/* --- the administration --- */
+
+/* is a file of it still the one that was saved? One that the set does not know does not count */
+static int check_file(struct worktree *w, const struct tree_saved *saved, const char *name,
+		      struct fault *f)
+{
+	char path[32] = ".git/";
+	struct stat st;
+
+	strncat(path, name, sizeof(path) - strlen(path) - 1);
+	if (!tree_saved_knows(saved, path))
+		return 0;
+	if (fstatat(w->tree.admin_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    tree_saved_has(saved, path, &st))
+		return 0;
+	return fault(f, WORKTREE_E_UNSAVED, "%s is not what was saved", path);
+}
+
+/* whoever commits, stages or checks out something changes one of these */
+static int check_head(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	int r = check_file(w, saved, "HEAD", f);
+
+	return r == 0 ? check_file(w, saved, "logs/HEAD", f) : r;
+}
+
+static int check_admin(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	int r = check_file(w, saved, "index", f);
+
+	return r == 0 ? check_head(w, saved, f) : r;
+}
+
+struct clearing {
+	const char *const *kept;
+	size_t n_kept;
+	struct fault *f;
+};
+
+static int clear_name(int dirfd, const char *name, void *userdata)
+{
+	const struct clearing *c = userdata;
+
+	for (size_t i = 0; i < c->n_kept; i++)
+		if (strcmp(c->kept[i], name) == 0)
+			return 0;
+	return admin_remove_at(dirfd, name, c->f);
+}
+
+/*
+ * All goes but what makes it a worktree: operations in progress, settings, refs of this worktree
+ * alone, sparse-checkout, parts of a split index. The stores of submodules and the logs stay until they
+ * are forgotten, for they may hold commits.
+ */
+static int clear_admin(struct worktree *w, bool forget, struct fault *f)
+{
+	static const char *const kept[] = { "HEAD",   "index", "commondir", "gitdir",
+					    "locked", "logs",  WORKTREE_MARK, "modules" };
+	static const char *const logs[] = { "HEAD" };
+	struct clearing admin = { kept, ARRAY_SIZE(kept) - forget, f };
+	struct clearing log = { logs, ARRAY_SIZE(logs), f };
+	int r = admin_foreach_at(w->tree.admin_fd, ".", clear_name, &admin, f);
+
+	return r == 0 ? admin_foreach_at(w->tree.admin_fd, "logs", clear_name, &log, f) : r;
+}
+
+static int forget_log(struct worktree *w, struct fault *f)
+{
+	_cleanup_(closep) int logs = openat(w->tree.admin_fd, "logs",
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	/* a slot without a log has nothing to forget; git begins a new one */
+	return logs < 0 ? 0 : admin_remove_at(logs, "HEAD", f);
+}
+
+/* --- all of it --- */
+
+/* the index says what may be there, so it stays until it is replaced */
+static int reset(struct worktree *w, const git_oid *commit,
+		 const struct worktree_clean_options *options, struct tree_stats *ret,
+		 struct fault *f)
+{
+	struct tree_reset_options how = { .policy = options->policy,
+					  .threads = options->threads,
+					  .prove_content = options->prove_content,
+					  .saved = options->saved,
+					  .held = options->held,
+					  .trash_dir_fd = w->slots_fd,
+					  .trash = w->trash };
+
+	return tree_reset(&w->tree, commit, &how, ret, f);
+}
+
+/* nothing was changed: a slot that had no mark before has none now */
+static int give_up(struct worktree *w, bool again)
+{
+	int r = again ? 0 : worktree_unmark(w, NULL);
+
+	return r < 0 ? r : WORKTREE_E_UNSAVED;
+}
+
+static int settle_admin(struct worktree *w, const git_oid *commit, bool forget, struct fault *f)
+{
+	int r = clear_admin(w, forget, f);
+
+	CRASH_POINT("worktree.clean.cleared");
+	if (r == 0)
+		r = worktree_set_head(w, NULL, commit, "slotd: cleaned", f);
+	if (r == 0 && forget)
+		r = forget_log(w, f);
+	CRASH_POINT("worktree.clean.forgotten");
+	return r;
+}
+
+static int found_something(enum tree_change change, const char *path, void *userdata)
+{
+	_cleanup_(freep) char *quoted = text_quote_path(path);
+	const char *name = quoted ? quoted : "?";
+
+	if (change == TREE_CHANGE_MOUNT)
+		return fault(userdata, -EXDEV, "something is mounted on %s", name);
+	return fault(userdata, -EBUSY, "after cleaning there is something again: %s (%s)", name,
+		     tree_change_to_string(change));
+}
+
+static int prove(struct worktree *w, const git_oid *commit,
+		 const struct worktree_clean_options *options, struct tree_stats *stats,
+		 struct fault *f)
+{
+	struct tree_sweep_options how = { .policy = options->policy, .threads = options->threads };
+	int r = tree_sweep(&w->tree, commit, &how, found_something, f, &stats->disk_bytes, f);
+
+	return r == -EBUSY && options->saved ? WORKTREE_E_UNSAVED : r;
+}
+
+int worktree_clean(struct worktree *w, const git_oid *commit,
+		   const struct worktree_clean_options *options, struct tree_stats *ret,
+		   struct fault *f)
+{
+	bool forget = options->forget || options->saved;
+	struct tree_stats stats = { 0 };
+	struct fault why = FAULT_NONE;
+	int again, moved, r;
+
+	again = worktree_is_switching(w, f);
+	r = again < 0 ? again : check_admin(w, options->saved, f);
+	if (r == 0)
+		r = worktree_mark(w, commit, options->saved, f);
+	if (r == 0)
+		r = worktree_remove_locks(w, f);
+	CRASH_POINT("worktree.clean.unlocked");
+	if (r != 0)
+		return r;
+	moved = reset(w, commit, options, &stats, f);
+	CRASH_POINT("worktree.clean.reset");
+	if (moved == TREE_E_UNSAVED)
+		return give_up(w, again > 0);
+	if (moved < 0)
+		return moved;
+	if (f)
+		why = *f;
+	r = check_head(w, options->saved, f);
+	if (r == 0)
+		r = settle_admin(w, commit, forget, f);
+	if (r == 0 && moved == TREE_E_LEFT)
+		return fault(f, WORKTREE_E_UNSAVED, "%s", why.text);
+	if (r == 0)
+		r = worktree_unmark(w, f);
+	if (r == 0)
+		r = prove(w, commit, options, &stats, f);
+	if (r == 0)
+		*ret = stats;
+	return r;
+}
