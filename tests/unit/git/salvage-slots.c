@@ -78,7 +78,7 @@ void slot_clean(const char *name)
 	git_oid commit = main_commit();
 	struct tree_stats stats;
 
-	cr_assert_eq(worktree_clean(w, &commit, 0, 2, &stats, &salvage_fault), 0, "%s",
+	cr_assert_eq(worktree_clean(w, &commit, &(struct worktree_clean_options){ 0 }, &stats, &salvage_fault), 0, "%s",
 		     salvage_fault.text);
 	worktree_close(w);
 }
