@@ -270,6 +270,20 @@ static int add_meta(struct salvage_writer *x, const char *summary)
 	return add_blob(x, "meta", text, strlen(text));
 }
 
+static int add_dirs(struct salvage_writer *x)
+{
+	_cleanup_(text_deinit) struct text t = { 0 };
+	const struct salvage_paths *dirs = &x->tree->dirs;
+
+	for (size_t i = 0; i < dirs->n; i++) {
+		text_add(&t, dirs->v[i], strlen(dirs->v[i]) - 1); /* without its slash */
+		text_add(&t, "", 1);
+	}
+	if (t.failed)
+		return fault_oom(x->f);
+	return dirs->n > 0 ? add_blob(x, "dirs", t.data, t.len) : 0;
+}
+
 static int write_state_tree(struct salvage_writer *x, const char *summary, git_oid *ret)
 {
 	const char *head = x->state->head_text ? x->state->head_text : "";
@@ -281,6 +295,8 @@ static int write_state_tree(struct salvage_writer *x, const char *summary, git_o
 		r = add_stages(x);
 	if (r == 0)
 		r = add_state_files(x);
+	if (r == 0)
+		r = add_dirs(x);
 	if (r == 0 && x->modes.failed)
 		r = fault_oom(x->f);
 	if (r == 0 && x->modes.len > 0)

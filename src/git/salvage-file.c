@@ -196,7 +196,7 @@ static int add_extra(struct salvage_writer *x, const char *path, uint32_t mode, 
 static int add_gone(struct salvage_writer *x, const char *path)
 {
 	/* a name that git refuses is in no tree, so there is nothing to remove */
-	return tree_path_objection(path, TREE_MODE_FILE) ? 0 : salvage_edits_add(&x->files, path, 0, NULL);
+	return x->verbatim || tree_path_objection(path, TREE_MODE_FILE) ? 0 : salvage_edits_add(&x->files, path, 0, NULL);
 }
 
 /* @raw: when it is not the same as what is stored */
@@ -205,7 +205,7 @@ static int add_file(struct salvage_writer *x, const char *path, uint32_t mode, c
 {
 	int r = 0;
 
-	if (tree_path_objection(path, mode))
+	if (x->verbatim || tree_path_objection(path, mode))
 		return add_extra(x, path, mode, raw ? raw : stored);
 	if (raw)
 		r = add_extra(x, path, mode, raw);
@@ -237,7 +237,7 @@ static int save_regular(struct salvage_writer *x, int fd, const char *path)
 	unstable = save_fd(x, fd, &raw, &st);
 	if (unstable < 0)
 		return unstable;
-	converted = unstable ? 0 : convert(x, fd, st.st_size, path, &stored);
+	converted = unstable || x->verbatim ? 0 : convert(x, fd, st.st_size, path, &stored);
 	if (converted < 0)
 		return converted;
 	mode = st.st_mode & S_IXUSR ? TREE_MODE_EXEC : TREE_MODE_FILE;
@@ -298,4 +298,14 @@ int salvage_file_save(struct salvage_writer *x, const char *path)
 	if (r == -ENOMEM)
 		return fault_oom(x->f);
 	return r < 0 ? path_fault(x, r, path) : 0;
+}
+
+int salvage_file_save_verbatim(struct salvage_writer *x, const char *path)
+{
+	int r;
+
+	x->verbatim = true;
+	r = salvage_file_save(x, path);
+	x->verbatim = false;
+	return r;
 }

@@ -53,9 +53,9 @@ enum salvage_kind {
 	SALVAGE_KIND_STAGED,
 	SALVAGE_KIND_UNTRACKED,
 	SALVAGE_KIND_PRECIOUS,
+	SALVAGE_KIND_NESTED,
 	SALVAGE_KIND_SPECIAL,
 	/* from here on: cannot be saved */
-	SALVAGE_KIND_NESTED,
 	SALVAGE_KIND_MOUNT,
 	SALVAGE_KIND_UNREADABLE,
 	SALVAGE_KINDS,
@@ -76,6 +76,11 @@ struct salvage_tree {
 	struct ignore *ignore;
 	struct tree_walk walk;
 	struct salvage_paths paths;   /* to be read; one that is not there is gone */
+	struct salvage_paths verbatim; /* of nested repositories */
+	struct salvage_paths dirs;     /* empty ones of these; "a/b/" */
+	struct salvage_paths modules;  /* stores of submodules that are saved: "modules/<name>" */
+	struct salvage_paths safe_modules;
+	struct tree_saved *known;      /* while files are gathered that are safe elsewhere */
 	struct salvage_paths special;
 	struct salvage_paths hidden;
 	size_t counts[SALVAGE_KINDS];
@@ -86,6 +91,21 @@ struct salvage_tree {
 int salvage_tree_look(struct salvage_tree *t, struct worktree *w, const struct salvage_spec *spec,
 		      const git_oid *base, struct fault *f);
 void salvage_tree_deinit(struct salvage_tree *t);
+
+/* what was found is counted, and noted for the writer */
+int salvage_tree_count(struct salvage_tree *t, enum salvage_kind kind, const char *path);
+int salvage_tree_special(struct salvage_tree *t, const char *path);
+int salvage_tree_file(struct salvage_tree *t, enum salvage_kind kind, const char *path);
+
+/* one name, or all below a directory "a/b/", by its kind: untracked, precious or nested */
+int salvage_tree_leaf(struct salvage_tree *t, enum salvage_kind kind, const char *path);
+int salvage_tree_dir(struct salvage_tree *t, enum salvage_kind kind, const char *path, struct fault *f);
+
+/* a repository in "a/b/"; @entry: of the submodule that it is, or NULL */
+int salvage_tree_nested(struct salvage_tree *t, const char *path, const struct tree_entry *entry, struct fault *f);
+
+/* stores of submodules that no checkout was found of, and that know what nobody else does */
+int salvage_tree_modules(struct salvage_tree *t, struct fault *f);
 
 /* what was staged, as edits of the base; an unmerged path is ours, else theirs, else nothing */
 int salvage_tree_staged(const struct salvage_tree *t, struct salvage_edits *ret);
@@ -116,6 +136,9 @@ struct salvage_state {
 	size_t n_stashes;
 };
 
+/* all files below a directory of the administration */
+int salvage_state_keep(struct salvage_state *s, struct worktree *w, const char *path, struct fault *f);
+
 int salvage_state_look(struct salvage_state *s, struct worktree *w, const struct salvage_spec *spec,
 		       struct fault *f);
 void salvage_state_deinit(struct salvage_state *s);
@@ -133,6 +156,7 @@ struct salvage_writer {
 	struct salvage_edits files;  /* W against I */
 	struct salvage_edits extras; /* the tree of X */
 	struct salvage_paths unstable;
+	bool verbatim; /* the file at hand */
 	struct text modes;
 	uint64_t bytes;
 	struct fault *f;
@@ -140,6 +164,9 @@ struct salvage_writer {
 
 /* a file or link of the slot, by its path: into W, and into X what W cannot have of it */
 int salvage_file_save(struct salvage_writer *x, const char *path);
+
+/* the same, but into X alone, and as it is */
+int salvage_file_save_verbatim(struct salvage_writer *x, const char *path);
 
 /* a regular file below a directory, as it is; 1: there is none, or it is none */
 int salvage_file_copy(struct salvage_writer *x, int dirfd, const char *path, git_oid *ret);

@@ -19,7 +19,7 @@
 #include "util/fs.h"
 #include "util/text.h"
 
-#define FILES_MAX	10000
+#define FILES_MAX	1000000
 #define LEVELS_MAX	32
 #define SCAN_BYTES	((size_t)1 << 20) /* of a file that may name commits */
 #define NAMED_MAX	256
@@ -82,7 +82,7 @@ static int scan_for_commits(struct look *l, const char *text)
 /* the log of HEAD names every commit that it ever had: those are looked at by themselves */
 static bool may_name_commits(const char *path)
 {
-	return !text_has_prefix(path, "logs/") && !text_has_prefix(path, "sharedindex.") &&
+	return !text_has_prefix(path, "modules/") && !text_has_prefix(path, "logs/") && !text_has_prefix(path, "sharedindex.") &&
 	       strcmp(path, "config.worktree") != 0;
 }
 
@@ -135,6 +135,14 @@ static int keep(int dirfd, const char *name, void *userdata)
 	if (S_ISDIR(st.st_mode))
 		return keep_dir(l, dirfd, name, path);
 	return S_ISREG(st.st_mode) ? keep_file(l, dirfd, name, path) : 0;
+}
+
+int salvage_state_keep(struct salvage_state *s, struct worktree *w, const char *path, struct fault *f)
+{
+	struct look l = { .s = s, .w = w, .f = f };
+	int r = keep_dir(&l, w->tree.admin_fd, path, path);
+
+	return r == -ENOMEM ? fault_oom(f) : r;
 }
 
 static int look_at_files(struct look *l)

@@ -6,7 +6,6 @@
  */
 #include "git/salvage-private.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -14,241 +13,10 @@
 #include <unistd.h>
 
 #include "util/cleanup.h"
-#include "util/clock.h"
 #include "util/fs.h"
 #include "util/text.h"
 
-#define NAMES_SHOWN	 3
 #define NAME_SHOWN_BYTES 120
-#define LEVELS_MAX	 (TREE_BUILD_MAX_DEPTH - 8) /* the state has some more */
-
-/* --- lists --- */
-
-/* room for one more of @item bytes */
-static int make_room(void **v, size_t n, size_t *size, size_t item)
-{
-	size_t want = *size ? *size * 2 : 16;
-	void *more;
-
-	if (n < *size)
-		return 0;
-	more = realloc(*v, want * item);
-	if (!more)
-		return -ENOMEM;
-	*v = more;
-	*size = want;
-	return 0;
-}
-
-int salvage_paths_add(struct salvage_paths *p, const char *path)
-{
-	char *copy = strdup(path);
-
-	if (!copy || make_room((void **)&p->v, p->n, &p->size, sizeof(*p->v)) < 0) {
-		free(copy);
-		return -ENOMEM;
-	}
-	p->v[p->n++] = copy;
-	return 0;
-}
-
-void salvage_paths_deinit(struct salvage_paths *p)
-{
-	for (size_t i = 0; i < p->n; i++)
-		free(p->v[i]);
-	free(p->v);
-	*p = (struct salvage_paths){ 0 };
-}
-
-int salvage_edits_add(struct salvage_edits *e, const char *path, uint32_t mode, const git_oid *oid)
-{
-	char *copy = strdup(path);
-
-	if (!copy || make_room((void **)&e->v, e->n, &e->size, sizeof(*e->v)) < 0) {
-		free(copy);
-		return -ENOMEM;
-	}
-	e->v[e->n] = (struct tree_edit){ .path = copy, .mode = mode };
-	if (mode)
-		git_oid_cpy(&e->v[e->n].oid, oid);
-	e->n++;
-	return 0;
-}
-
-void salvage_edits_deinit(struct salvage_edits *e)
-{
-	for (size_t i = 0; i < e->n; i++)
-		free((char *)e->v[i].path);
-	free(e->v);
-	*e = (struct salvage_edits){ 0 };
-}
-
-bool salvage_oids_have(const struct salvage_oids *o, const git_oid *oid)
-{
-	for (size_t i = 0; i < o->n; i++)
-		if (git_oid_equal(&o->v[i], oid))
-			return true;
-	return false;
-}
-
-int salvage_oids_add(struct salvage_oids *o, const git_oid *oid)
-{
-	return salvage_oids_have(o, oid) ? 0 : salvage_oids_append(o, oid);
-}
-
-int salvage_oids_append(struct salvage_oids *o, const git_oid *oid)
-{
-	if (make_room((void **)&o->v, o->n, &o->size, sizeof(*o->v)) < 0)
-		return -ENOMEM;
-	git_oid_cpy(&o->v[o->n++], oid);
-	return 0;
-}
-
-/* --- the policy --- */
-
-/* cleaning leaves it, although git does not ignore it */
-static bool stays(const struct salvage_tree *t, const char *path)
-{
-	const struct tree_policy *p = t->spec->policy;
-
-	return p && p->keep && !p->wipe_ignored && ignore_is_ignored(p->keep, path, false) &&
-	       !ignore_is_ignored(p->wipe, path, false);
-}
-
-static bool goes(const struct tree_policy *p, const char *path)
-{
-	return p->wipe_ignored || ignore_is_ignored(p->wipe, path, false);
-}
-
-/* what stays, and was there before the lease, is not saved at the end of each that comes after */
-static bool is_precious(const struct salvage_tree *t, const char *path, const struct stat *st)
-{
-	const struct tree_policy *p = t->spec->policy;
-	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec / 1000;
-
-	return ignore_is_ignored(p->precious, path, false) &&
-	       (goes(p, path) || changed + USEC_PER_SEC >= t->spec->since_usec);
-}
-
-/* --- what was found --- */
-
-static int count(struct salvage_tree *t, enum salvage_kind kind, const char *path)
-{
-	return t->counts[kind]++ < NAMES_SHOWN ? salvage_paths_add(&t->names[kind], path) : 0;
-}
-
-static int found_special(struct salvage_tree *t, const char *path)
-{
-	int r = salvage_paths_add(&t->special, path);
-
-	return r < 0 ? r : count(t, SALVAGE_KIND_SPECIAL, path);
-}
-
-static bool is_too_deep(const char *path)
-{
-	size_t levels = 0;
-
-	for (; *path; path++)
-		levels += *path == '/';
-	return levels > LEVELS_MAX;
-}
-
-static int found_file(struct salvage_tree *t, enum salvage_kind kind, const char *path)
-{
-	int r;
-
-	if (is_too_deep(path))
-		return count(t, SALVAGE_KIND_UNREADABLE, path);
-	r = salvage_paths_add(&t->paths, path);
-	return r < 0 ? r : count(t, kind, path);
-}
-
-/* nobody has touched it since the operator's seed was copied: it may go, and is no work */
-static bool is_seed(struct salvage_tree *t, const char *path)
-{
-	_cleanup_(closep) int fd = -1;
-	struct stat st;
-
-	if (!seed_notes_cover(t->seeds, t->w->tree.slot_fd, path))
-		return false;
-	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_PATH | O_NOFOLLOW, 0);
-	return fd >= 0 && fstat(fd, &st) == 0 && seed_notes_cover(t->seeds, t->w->tree.slot_fd, path) &&
-	       tree_saved_add(t->saved, path, &st) == 0;
-}
-
-/* a name below an untracked or ignored directory */
-static int found_below(struct salvage_tree *t, struct salvage_paths *dirs, int dirfd, const char *dir,
-		       const char *name, enum salvage_kind kind)
-{
-	_cleanup_(freep) char *path = text_printf("%s%s", dir, name);
-	uint64_t mount_id = 0, own = t->walk.checker.mount_id;
-	_cleanup_(freep) char *below = NULL;
-	struct stat st;
-
-	if (!path)
-		return -ENOMEM;
-	if (tree_stat_at(dirfd, name, &st, &mount_id) < 0)
-		return 0; /* gone meanwhile */
-	if (mount_id && own && mount_id != own)
-		return count(t, SALVAGE_KIND_MOUNT, path);
-	if (S_ISDIR(st.st_mode)) {
-		below = text_printf("%s/", path);
-		return below ? salvage_paths_add(dirs, below) : -ENOMEM;
-	}
-	if (kind == SALVAGE_KIND_PRECIOUS ? !is_precious(t, path, &st) : stays(t, path) || is_seed(t, path))
-		return 0;
-	if (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode))
-		return kind == SALVAGE_KIND_UNTRACKED ? found_special(t, path) : 0;
-	return found_file(t, kind, path);
-}
-
-static void closedirp(DIR **dir)
-{
-	if (*dir)
-		closedir(*dir);
-}
-
-/* one directory, "a/b/"; those in it join the list */
-static int look_into(struct salvage_tree *t, struct salvage_paths *dirs, const char *path,
-		     enum salvage_kind kind, struct fault *f)
-{
-	_cleanup_(closedirp) DIR *dir = NULL;
-	struct dirent *entry;
-	int fd, r = 0;
-
-	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_RDONLY | O_DIRECTORY, 0);
-	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP)
-		return 0; /* gone or swapped meanwhile: the next look sees it */
-	if (fd == -EACCES)
-		return count(t, SALVAGE_KIND_UNREADABLE, path);
-	if (fd == -EXDEV)
-		return count(t, SALVAGE_KIND_MOUNT, path);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	if (!dir) {
-		closep(&fd);
-		return fault_errno(f, fd < 0 ? fd : -ENOMEM, "cannot open %s", path);
-	}
-	if (kind == SALVAGE_KIND_UNTRACKED && faccessat(fd, ".git", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return count(t, SALVAGE_KIND_NESTED, path);
-	while (r == 0 && (errno = 0, entry = readdir(dir)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = found_below(t, dirs, fd, path, entry->d_name, kind);
-	return r == 0 && errno ? fault_errno(f, -errno, "cannot list %s", path) : r;
-}
-
-/* all below a directory; one is open at a time, however deep they are */
-static int found_dir(struct salvage_tree *t, const char *path, enum salvage_kind kind, struct fault *f)
-{
-	_cleanup_(salvage_paths_deinit) struct salvage_paths dirs = { 0 };
-	int r = salvage_paths_add(&dirs, path);
-
-	while (r == 0 && dirs.n > 0) {
-		_cleanup_(freep) char *next = dirs.v[--dirs.n];
-
-		r = look_into(t, &dirs, next, kind, f);
-	}
-	return r;
-}
 
 static bool is_dir_path(const char *path)
 {
@@ -257,26 +25,16 @@ static bool is_dir_path(const char *path)
 
 static int found_untracked(struct salvage_tree *t, const char *path, struct fault *f)
 {
-	if (is_dir_path(path))
-		return found_dir(t, path, SALVAGE_KIND_UNTRACKED, f);
-	if (stays(t, path) || is_seed(t, path))
-		return 0;
-	return found_file(t, SALVAGE_KIND_UNTRACKED, path);
+	return is_dir_path(path) ? salvage_tree_dir(t, SALVAGE_KIND_UNTRACKED, path, f) :
+				   salvage_tree_leaf(t, SALVAGE_KIND_UNTRACKED, path);
 }
 
 static int found_ignored(struct salvage_tree *t, const char *path, struct fault *f)
 {
-	_cleanup_(closep) int fd = -1;
-	struct stat st;
-
 	if (!t->spec->policy || !t->spec->policy->precious)
 		return 0;
-	if (is_dir_path(path))
-		return found_dir(t, path, SALVAGE_KIND_PRECIOUS, f);
-	fd = fs_open_beneath(t->w->tree.slot_fd, path, O_PATH | O_NOFOLLOW, 0);
-	if (fd < 0 || fstat(fd, &st) < 0 || !is_precious(t, path, &st))
-		return 0;
-	return found_file(t, SALVAGE_KIND_PRECIOUS, path);
+	return is_dir_path(path) ? salvage_tree_dir(t, SALVAGE_KIND_PRECIOUS, path, f) :
+				   salvage_tree_leaf(t, SALVAGE_KIND_PRECIOUS, path);
 }
 
 /* a sparse checkout: what is not there is not work */
@@ -288,7 +46,7 @@ static int found_hidden(struct salvage_tree *t, const struct tree_found *found)
 		return 0;
 	if (salvage_paths_add(&t->hidden, found->path) < 0)
 		return -ENOMEM;
-	return found_file(t, SALVAGE_KIND_CHANGED, found->path);
+	return salvage_tree_file(t, SALVAGE_KIND_CHANGED, found->path);
 }
 
 static int found_one(struct salvage_tree *t, const struct tree_found *found, struct fault *f)
@@ -296,11 +54,11 @@ static int found_one(struct salvage_tree *t, const struct tree_found *found, str
 	switch (found->change) {
 	case TREE_CHANGE_MODIFIED:
 	case TREE_CHANGE_DELETED:
-		return found_file(t, SALVAGE_KIND_CHANGED, found->path);
+		return salvage_tree_file(t, SALVAGE_KIND_CHANGED, found->path);
 	case TREE_CHANGE_HIDDEN:
 		return found_hidden(t, found);
 	case TREE_CHANGE_CONFLICT:
-		return found_file(t, SALVAGE_KIND_CONFLICT, found->path);
+		return salvage_tree_file(t, SALVAGE_KIND_CONFLICT, found->path);
 	case TREE_CHANGE_UNTRACKED:
 		return found_untracked(t, found->path, f);
 	case TREE_CHANGE_IGNORED:
@@ -308,13 +66,13 @@ static int found_one(struct salvage_tree *t, const struct tree_found *found, str
 	case TREE_CHANGE_SPECIAL:
 		if (found->entry && salvage_paths_add(&t->paths, found->path) < 0)
 			return -ENOMEM;
-		return found_special(t, found->path);
+		return salvage_tree_special(t, found->path);
 	case TREE_CHANGE_NESTED:
-		return count(t, SALVAGE_KIND_NESTED, found->path);
+		return salvage_tree_nested(t, found->path, found->entry, f);
 	case TREE_CHANGE_MOUNT:
-		return count(t, SALVAGE_KIND_MOUNT, found->path);
+		return salvage_tree_count(t, SALVAGE_KIND_MOUNT, found->path);
 	case TREE_CHANGE_UNREADABLE:
-		return count(t, SALVAGE_KIND_UNREADABLE, found->path);
+		return salvage_tree_count(t, SALVAGE_KIND_UNREADABLE, found->path);
 	default:
 		return 0;
 	}
@@ -376,7 +134,7 @@ static int count_staged(const char *path, const struct tree_entry *e, void *user
 {
 	struct salvage_tree *t = userdata;
 
-	return e && e->flags & TREE_ENTRY_STAGE ? 0 : count(t, SALVAGE_KIND_STAGED, path);
+	return e && e->flags & TREE_ENTRY_STAGE ? 0 : salvage_tree_count(t, SALVAGE_KIND_STAGED, path);
 }
 
 static int add_staged(const char *path, const struct tree_entry *e, void *userdata)
@@ -398,7 +156,7 @@ static int look_at_flags(struct salvage_tree *t)
 		if (e->flags)
 			t->has_flags = true;
 		if (e->flags & TREE_ENTRY_INTENT_TO_ADD &&
-		    found_file(t, SALVAGE_KIND_UNTRACKED, e->path) < 0)
+		    salvage_tree_file(t, SALVAGE_KIND_UNTRACKED, e->path) < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -472,6 +230,8 @@ int salvage_tree_look(struct salvage_tree *t, struct worktree *w, const struct s
 		r = walk(t, f);
 	for (size_t i = 0; r == 0 && i < t->walk.n_found; i++)
 		r = found_one(t, &t->walk.found[i], f);
+	if (r == 0)
+		r = salvage_tree_modules(t, f);
 	if (r == 0 && t->has_index)
 		r = staged_foreach(t, count_staged, t);
 	if (r == 0 && t->has_index)
@@ -489,6 +249,10 @@ void salvage_tree_deinit(struct salvage_tree *t)
 	tree_list_deinit(&t->base_list);
 	index_deinit(&t->index);
 	salvage_paths_deinit(&t->paths);
+	salvage_paths_deinit(&t->verbatim);
+	salvage_paths_deinit(&t->dirs);
+	salvage_paths_deinit(&t->modules);
+	salvage_paths_deinit(&t->safe_modules);
 	salvage_paths_deinit(&t->special);
 	salvage_paths_deinit(&t->hidden);
 	for (int i = 0; i < SALVAGE_KINDS; i++)

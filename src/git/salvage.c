@@ -145,7 +145,7 @@ char *salvage_summary(const struct salvage_tree *tree, const struct salvage_stat
 /* special files have no content: alone they are no reason */
 static bool has_something(const struct salvage_tree *t, const struct salvage_state *s)
 {
-	return t->paths.n > 0 || t->counts[SALVAGE_KIND_STAGED] > 0 || s->n_commits > 0 || s->operations != 0 ||
+	return t->paths.n > 0 || t->verbatim.n > 0 || t->modules.n > 0 || t->counts[SALVAGE_KIND_STAGED] > 0 || s->n_commits > 0 || s->operations != 0 ||
 	       s->n_stashes > 0 || s->has_refs;
 }
 
@@ -155,7 +155,7 @@ static int tell(const struct salvage_tree *t, salvage_note_fn fn, void *userdata
 
 	for (size_t i = 0; r >= 0 && i < t->special.n; i++)
 		r = fn(SALVAGE_NOTE_SPECIAL, t->special.v[i], userdata);
-	for (int kind = SALVAGE_KIND_NESTED; r >= 0 && kind < SALVAGE_KINDS; kind++) {
+	for (int kind = SALVAGE_KIND_MOUNT; r >= 0 && kind < SALVAGE_KINDS; kind++) {
 		_cleanup_(freep) char *sentence = NULL;
 
 		if (t->counts[kind] == 0)
@@ -278,6 +278,8 @@ static int write_all(struct salvage_writer *x, struct salvage_tree *t, struct sa
 
 	if (r == 0)
 		r = save_files(x, &t->paths);
+	for (size_t i = 0; r == 0 && i < t->verbatim.n; i++)
+		r = salvage_file_save_verbatim(x, t->verbatim.v[i]);
 	if (r == 0 && !t->has_index)
 		r = note_unchanged(x);
 	if (r == 0)
@@ -368,6 +370,8 @@ int salvage_take(struct worktree *w, const struct salvage_spec *spec, struct tre
 		r = look_at_files(&tree, w, spec, &state.head, f);
 	if (r == 0)
 		r = tell(&tree, fn, userdata, f);
+	for (size_t i = 0; r == 0 && i < tree.modules.n; i++)
+		r = salvage_state_keep(&state, w, tree.modules.v[i], f);
 	if (r == 0)
 		r = note_admin(&stats, saved, f);
 	if (r != 0)

@@ -134,6 +134,15 @@ int tree_saved_add(struct tree_saved *set, const char *path, const struct stat *
 	return add(set, path, numbers);
 }
 
+int tree_saved_join(struct tree_saved *set, const struct tree_saved *more)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < more->n; i++)
+		r = add(set, more->items[i]->path, more->items[i]->numbers);
+	return r;
+}
+
 static bool has(const struct tree_saved *set, const char *path, const struct stat *st, size_t n)
 {
 	const struct item *item = set ? map_find(set->map, path) : NULL;

@@ -43,6 +43,9 @@ void tree_saved_freep(struct tree_saved **set);
  */
 int tree_saved_add(struct tree_saved *set, const char *path, const struct stat *st);
 
+/* all of another one; 0 or -ENOMEM */
+int tree_saved_join(struct tree_saved *set, const struct tree_saved *more);
+
 /* was exactly this saved? NULL as @set: nothing was */
 bool tree_saved_has(const struct tree_saved *set, const char *path, const struct stat *st);
 

@@ -228,16 +228,70 @@ Test(salvage, what_is_clean_makes_no_ref)
 	}
 }
 
+/* a repository that the slot's commit has as a submodule, checked out in the slot */
+#define SUBMODULE                                                                                        \
+	"git init -q -b main ../../sub; (cd ../../sub; echo s > s; printf '*.o\\n' > .gitignore; git add -A; " \
+	"git commit -q -m s); (cd ../../r; git -c protocol.file.allow=always submodule --quiet add ../sub sub; " \
+	"git commit -q -m sub); git checkout -q --detach main; " \
+	"git -c protocol.file.allow=always submodule --quiet update --init; "
+
+static const struct {
+	const char *make;
+	const char *summary; /* NULL: nothing to save */
+	const char *has;     /* a name in X */
+} nested[] = {
+	{ "git init -q n; echo b > n/b", "1 nested repository", "files/n/%2egit/HEAD" },
+	{ "mkdir -p m; git init -q m/n; echo b > m/n/b; echo c > m/c", "1 untracked file, 1 nested repository",
+	  "files/m/n/b" },
+	{ "git init -q d; echo b > d/new", "1 untracked file, 1 nested repository", "files/d/%2egit/HEAD" },
+	{ "git init -q n; (cd n; echo b > b; git add b; git commit -q -m b; git pack-refs --all; rm b)",
+	  "1 nested repository", "dirs" },
+	{ "git worktree add -q --detach n; echo b > n/b", "1 nested repository", "files/n/%2egit" },
+	{ SUBMODULE "true", NULL, NULL },
+	{ SUBMODULE "echo o > sub/o.o", NULL, NULL },
+	{ SUBMODULE "echo t > sub/s", "1 nested repository", "state/modules/sub/HEAD" },
+	{ SUBMODULE "echo t > sub/t", "1 nested repository", "files/sub/t" },
+	{ SUBMODULE "echo t > sub/t; git -C sub add t", "1 nested repository", "state/modules/sub/index" },
+	{ SUBMODULE "git -C sub commit -q --allow-empty -m t", "1 nested repository", "files/sub/s" },
+	{ SUBMODULE "git -C sub commit -q --allow-empty -m t; git -C sub reset -q --hard HEAD~", "1 nested repository",
+	  "files/sub/s" },
+	{ SUBMODULE "git -C sub branch b $(git -C sub commit-tree -m t HEAD^{tree})", "1 nested repository",
+	  "state/modules/sub/refs/heads/b" },
+	{ SUBMODULE "echo t > sub/s; git -C sub stash -q", "1 nested repository", "state/modules/sub/refs/stash" },
+	{ SUBMODULE "git -C sub branch b $(git -C sub commit-tree -m t HEAD^{tree}); git submodule --quiet deinit -f sub",
+	  "1 nested repository", "state/modules/sub/refs/heads/b" },
+};
+
+Test(salvage, a_repository_inside_is_saved_whole_unless_all_of_it_is_elsewhere)
+{
+	for (size_t i = 0; i < sizeof(nested) / sizeof(*nested); i++) {
+		if (i > 0) {
+			deinit();
+			init();
+		}
+		cr_assert(sh("cd slots/p-1; %s", nested[i].make), "%s", nested[i].make);
+		oid_of("main", &spec.target);
+		cr_expect_eq(take(), nested[i].summary ? 0 : SALVAGE_E_NOTHING, "%s: %s", nested[i].make, fault_text.text);
+		if (!nested[i].summary || !salvage.ref)
+			continue;
+		cr_expect_str_eq(salvage.summary, nested[i].summary, "%s: %s", nested[i].make, salvage.summary);
+		cr_expect(sh("git -C r cat-file -e '%s^3:%s'", salvage.ref, nested[i].has), "%s: %s", nested[i].make,
+			  sh_text("git -C r ls-tree -r --name-only %s^3", salvage.ref));
+	}
+}
+
 static const struct {
 	const char *make;
 	const char *notes;
 } hopeless[] = {
-	{ "git init -q n; echo b > a", "cannot 1 nested repository: n/\n" },
-	{ "mkdir -p m/n; git init -q m/n", "cannot 1 nested repository: m/n/\n" },
+	{ "mkdir n; mount -t tmpfs tmpfs n", "cannot 1 mounted directory: n/\n" },
+	{ "mkdir -p m/n; echo m > m/m; mount -t tmpfs tmpfs m/n", "cannot 1 mounted directory: m/n/\n" },
 };
 
 Test(salvage, what_cannot_be_saved_is_named)
 {
+	if (geteuid() != 0)
+		cr_skip_test("only root can mount");
 	for (size_t i = 0; i < sizeof(hopeless) / sizeof(*hopeless); i++) {
 		if (i > 0) {
 			deinit();
@@ -245,6 +299,7 @@ Test(salvage, what_cannot_be_saved_is_named)
 		}
 		cr_assert(sh("cd slots/p-1; %s", hopeless[i].make), "%s", hopeless[i].make);
 		cr_expect_eq(take(), SALVAGE_E_CANNOT, "%s", fault_text.text);
+		cr_assert(sh("umount slots/p-1/n slots/p-1/m/n 2>/dev/null; true"));
 		cr_expect_str_eq(notes.data, hopeless[i].notes);
 		cr_expect_str_eq(sh_text("git -C r for-each-ref refs/slotd/salvage; ls r/.git/objects/pack"), "");
 	}
