@@ -118,6 +118,7 @@ struct slot_record {
 	char left_base[OID_SIZE]; /* the commit it was granted at */
 	uint64_t left_since_usec; /* it was granted then; wall clock */
 	uint64_t left_usec; /* nobody works in it since; wall clock, and never changed, as what is saved bears it; 0: not left */
+	bool unsure; /* whoever had it is not known, and may still be at work */
 	char warmed[OID_SIZE]; /* of the files that it was warmed up for; empty: it is not warm */
 	uint32_t port_base, port_count; /* its block of ports; 0: none */
 	bool hook_due; /* cleaning: release.run is to be run first */

@@ -109,6 +109,7 @@ void slot_inquire(struct slot *slot, const char *why)
 	slot_edit(slot);
 	slot->rec.discard = false;
 	slot_forget_holder(slot); /* somebody else may have had it since that was recorded */
+	slot->rec.unsure = true;
 	if (s == SLOT_STATE_CREATING || s == SLOT_STATE_REMOVING || s == SLOT_STATE_ISOLATED)
 		return; /* nobody had it, or nobody may have it */
 	if (!path || place_is_used(path)) {

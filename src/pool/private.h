@@ -404,6 +404,7 @@ __attribute__((format(printf, 4, 5))) void salvage_event(const struct salvage *s
 bool pool_salvages_look(struct pool *pool); /* a store's job, if it is due; true: it was started */
 void salvages_look_again(struct pool *pool); /* accepts NULL */
 void salvages_expire(struct pools *p); /* drops what may go, and goes on with drops that were killed */
+void salvages_expire_soon(struct pools *p); /* there is more than before */
 void salvages_lose_jobs(struct pool *pool); /* its site goes, and they with it */
 /* its records go, in this batch, with the pool's own; the refs stay: allocated, and how many */
 size_t salvages_leave(struct pool *pool, char ***ret_refs);

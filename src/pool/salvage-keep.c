@@ -414,7 +414,7 @@ void salvages_expire(struct pools *p)
 	pools_look_later(p, p->salvage_round_usec - now);
 }
 
-static void expire_soon(struct pools *p)
+void salvages_expire_soon(struct pools *p)
 {
 	p->salvage_round_usec = 0;
 	pools_look_later(p, 0);
@@ -525,7 +525,7 @@ static void compare(struct pool *pool, json_object *reply)
 		    s->since_look < pool->salvage_look && !s->busy)
 			lose(s);
 	}
-	expire_soon(p);
+	salvages_expire_soon(p);
 }
 
 static void on_listed(const struct job_result *r, void *userdata)

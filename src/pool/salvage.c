@@ -309,6 +309,7 @@ static void take_one(struct slot *slot, json_object *from)
 	log_info("unsaved work was saved: %s salvage=%s slot=%s agent=%s", s->rec.summary, s->id,
 		 s->rec.slot, s->rec.agent);
 	tell_special(s, json_get_array(from, "special"));
+	salvages_expire_soon(s->pools);
 }
 
 void salvages_take(struct slot *slot, json_object *list)

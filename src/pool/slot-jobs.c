@@ -247,12 +247,32 @@ static void isolate_unsaved(struct slot *slot, json_object *unsaved)
 	slot_move(slot, SLOT_STATE_ISOLATED, reason);
 }
 
-/* what was saved is recorded whatever becomes of the slot; true: not all could be, and so it is isolated */
+/* the holder that the ledger has lost finds his work where he left it; and it is in the store as well */
+static void isolate_unsure(struct slot *slot, json_object *salvage)
+{
+	size_t n = salvage ? json_object_array_length(salvage) : 0;
+	const char *summary = n ? json_get_string(json_object_array_get_idx(salvage, n - 1), "summary") : NULL;
+	char reason[REASON_SIZE];
+
+	snprintf(reason, sizeof(reason), "%.80s, and it holds work (%.90s), saved as well: whoever had it may "
+		 "still be at it", slot->rec.reason[0] ? slot->rec.reason : "its lease was lost",
+		 summary ? summary : "");
+	slot_move(slot, SLOT_STATE_ISOLATED, reason);
+}
+
+/*
+ * What was saved is recorded whatever becomes of the slot. true: the slot was left as it is, and so it is
+ * isolated: not all could be saved, or it may be in use.
+ */
 static bool take_saved(struct slot *slot, json_object *reply)
 {
 	json_object *unsaved = json_get_array(reply, "unsaved");
 
 	salvages_take(slot, json_get_array(reply, "salvage"));
+	if (json_get_bool(reply, "left", false)) {
+		isolate_unsure(slot, json_get_array(reply, "salvage"));
+		return true;
+	}
 	if (!unsaved || json_object_array_length(unsaved) == 0)
 		return false;
 	isolate_unsaved(slot, unsaved);
@@ -338,6 +358,7 @@ static void start_clean(struct slot *slot)
 	json_set_bool(params, "forgetLog", slot->rec.forget);
 	json_set_bool(params, "wipeIgnored",
 		      slot->pool->conf->clean.ignored == CONF_IGNORED_REMOVE);
+	json_set_bool(params, "leave", slot->rec.unsure);
 	start(slot, "SlotClean", params, DEADLINE_TREE, on_cleaned);
 }
 

@@ -216,6 +216,7 @@ void slot_forget_holder(struct slot *slot)
 	r->left_uid = 0;
 	r->left_task[0] = r->left_base[0] = '\0';
 	r->left_since_usec = r->left_usec = 0;
+	r->unsure = false;
 }
 
 void slot_move(struct slot *slot, enum slot_state to, const char *reason)
@@ -231,6 +232,7 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 	snprintf(slot->rec.reason, sizeof(slot->rec.reason), "%s", reason ? reason : "");
 	text_mend_utf8(slot->rec.reason);
 	if (to == SLOT_STATE_ISOLATED) {
+		slot->rec.unsure = false; /* who brings it back decides */
 		slot->rec.isolated_usec = slot->rec.since_usec;
 		snprintf(slot->rec.isolated_by, sizeof(slot->rec.isolated_by), "slotd");
 		log_warning("slot isolated: %s slot=%s pool=%s", slot->rec.reason, slot->rec.name,

@@ -163,6 +163,13 @@ static int load_records(struct pools *p, struct loading *l, struct fault *f)
 
 /* --- what was under way --- */
 
+static void lose_lease(struct slot *slot)
+{
+	slot_edit(slot);
+	slot->rec.unsure = true;
+	slot_clean(slot, false, "its lease was lost");
+}
+
 static void take_up(struct slot *slot)
 {
 	enum slot_state s = slot->rec.state;
@@ -170,7 +177,7 @@ static void take_up(struct slot *slot)
 	if (s == SLOT_STATE_PREPARING)
 		slot_clean(slot, true, "its acquire was lost in a restart");
 	else if (s == SLOT_STATE_LEASED && !slot->lease)
-		slot_clean(slot, false, "its lease was lost");
+		lose_lease(slot);
 	else if (s == SLOT_STATE_READY && !boot_id_is_same(&slot->rec.boot, clock_boot_id()))
 		/* nobody had it: what differs was not written in time */
 		slot_recover(slot, true, "after a restart of the machine");

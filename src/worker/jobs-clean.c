@@ -162,7 +162,7 @@ static int set_salvages(struct clean *c)
 
 /* --- save --- */
 
-/* 1: it cannot be saved, and the reply says what */
+/* 1: it cannot be saved, and the reply says what; or it was, and the slot is not to be touched */
 static int save(struct clean *c)
 {
 	struct salvage_taken taken = { 0 };
@@ -174,6 +174,10 @@ static int save(struct clean *c)
 	CRASH_POINT("clean.saved");
 	if (r < 0)
 		return r;
+	if (r == 0 && json_get_bool(c->work->params, "leave", false)) {
+		json_set_bool(c->work->reply, "left", true);
+		return 1;
+	}
 	return r == SALVAGE_E_CANNOT;
 }
 

@@ -266,6 +266,17 @@ class Remove(HookCase):
         harness = self.harness(slotd.socket)
         path = self.created(harness.create(self.repository, "a"))
         git.write(path, "README", "not committed\n")
+        self.removed(harness.remove(path), "ready again", "slotctl salvage restore")
+        entry, = slotd.call("SalvageList")["salvage"]
+        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":README"), "not committed")
+        self.assertEqual(slotd.leases(), {})
+
+    def test_work_that_cannot_be_saved_stays_where_it_is_and_that_is_said(self):
+        slotd = self.pool()
+        harness = self.harness(slotd.socket)
+        path = self.created(harness.create(self.repository, "a"))
+        git.write(path, "README", "not committed\n")
+        git.spoil(path)
         self.removed(harness.remove(path), "isolated", path)
         self.assertEqual(git.read(path, "README"), b"not committed\n")
         self.assertEqual(slotd.slot(os.path.basename(path))["state"], "isolated")
@@ -421,9 +432,10 @@ class Life(HookCase):
         path = self.created(harness.create(self.repository, "a"))
         git.write(path, "new file", "not committed\n")
         harness.end()
-        slotd.wait_state(self.wait_over(slotd, path), "isolated")
-        self.assertEqual(git.read(path, "new file"), b"not committed\n")
-        self.refused(1, self.harness(slotd.socket).create(self.repository, "a"), "worktree-a", path)
+        slotd.wait_state(self.wait_over(slotd, path), "ready")
+        entry, = slotd.call("SalvageList")["salvage"]
+        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":new file"), "not committed")
+        self.created(self.harness(slotd.socket).create(self.repository, "a"))
 
     def test_an_agent_s_shell_may_give_the_slot_back_by_itself(self):
         slotd = self.pool()

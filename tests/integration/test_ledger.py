@@ -25,6 +25,7 @@ class Damage(Case):
         self.held = slotd.acquire("p", agent="holder", key="k")
         dirty = slotd.acquire("p")
         git.write(dirty["path"], "README", "unsaved\n")
+        git.spoil(dirty["path"])
         self.dirty = slotd.release(dirty["lease"])["slot"]
         old = slotd.acquire("p")
         self.old_token = (old["slot"], old["token"])

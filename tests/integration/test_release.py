@@ -1,4 +1,4 @@
-"""Release: what is saved goes back to the pool, what is not is isolated."""
+"""Release: what is safe nowhere is saved, the slot goes back to the pool; what cannot be saved isolates it."""
 
 import os
 import subprocess
@@ -53,25 +53,24 @@ class Release(Case):
         self.assertFalse(os.path.exists(os.path.join(lease["path"], "build")))
         self.assert_invariants(slotd)
 
-    def assert_isolated(self, slotd, lease, *words):
-        """Release isolates the slot, with a reason of these words, and ends the lease."""
+    def saved(self, slotd, lease):
+        """The slot is ready again, and what was in it is in this commit."""
         done = slotd.release(lease["lease"])
-        self.assertEqual(done["state"], "isolated")
-        info = slotd.slot(lease["slot"])
-        self.assertEqual((info["state"], info["lease"]), ("isolated", None))
-        self.assertIsNotNone(info["isolatedAtUsec"])
-        for word in words:
-            self.assertIn(word, info["reason"])
-            self.assertIn(word, done["reason"])
+        self.assertEqual(done["state"], "ready", done)
+        self.assertTrue(git.is_clean(lease["path"]))
         self.assertNotIn(lease["lease"], slotd.leases())
         self.assert_error("LeaseGone", slotd.release, lease["lease"])
+        self.assertEqual(git.head(self.repository, done["salvage"]["ref"]), done["salvage"]["commit"])
+        return done["salvage"]["commit"]
+
+    def saved_file(self, commit, name):
+        return git.run(self.repository, "show", "%s:%s" % (commit, name)).stdout
 
     def test_changed_file_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "README", "mine\n")
-        self.assert_isolated(slotd, lease, "README")
-        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"mine\n")
 
     def test_staged_change_is_not_lost(self):
         slotd = self.one_pool()
@@ -79,28 +78,43 @@ class Release(Case):
         git.write(lease["path"], "README", "mine\n")
         git.run(lease["path"], "add", "README")
         git.write(lease["path"], "README", "hello again\n")
-        self.assert_isolated(slotd, lease, "README")
-        self.assertEqual(git.text(lease["path"], "show", ":README"), "mine")
+        commit = self.saved(slotd, lease)
+        self.assertEqual(self.saved_file(commit + "^2", "README"), b"mine\n")
+        self.assertEqual(self.saved_file(commit, "README"), b"hello again\n")
 
     def test_untracked_file_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "notes/today", "mine\n")
-        self.assert_isolated(slotd, lease, "notes")
-        self.assertEqual(git.read(lease["path"], "notes/today"), b"mine\n")
+        self.assertEqual(self.saved_file(self.saved(slotd, lease), "notes/today"), b"mine\n")
 
     def test_deleted_file_is_a_change(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         os.unlink(os.path.join(lease["path"], "README"))
-        self.assert_isolated(slotd, lease, "README")
+        commit = self.saved(slotd, lease)
+        self.assertEqual(git.lines(self.repository, "diff", "--name-status", commit + "^1", commit), ["D\tREADME"])
 
     def test_detached_commit_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         tip = git.commit(lease["path"], "precious", new="x")
-        self.assert_isolated(slotd, lease, "commit")
-        self.assertEqual(git.head(lease["path"]), tip)
+        self.assertEqual(git.head(self.repository, self.saved(slotd, lease) + "^1"), tip)
+
+    def test_what_cannot_be_saved_isolates_the_slot(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        git.spoil(lease["path"])
+        done = slotd.release(lease["lease"])
+        self.assertEqual((done["state"], done["salvage"]), ("isolated", None))
+        info = slotd.slot(lease["slot"])
+        self.assertEqual((info["state"], info["lease"], info["reason"]), ("isolated", None, done["reason"]))
+        self.assertIsNotNone(info["isolatedAtUsec"])
+        self.assertIn("missing", done["reason"])
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        self.assertNotIn(lease["lease"], slotd.leases())
+        self.assert_error("LeaseGone", slotd.release, lease["lease"])
 
     def test_commit_on_a_branch_is_safe(self):
         slotd = self.one_pool()
@@ -116,7 +130,10 @@ class Release(Case):
         git.commit(lease["path"], "other", README="other\n")
         merge = git.run(lease["path"], "merge", "main", check=False)
         self.assertNotEqual(merge.returncode, 0)
-        self.assert_isolated(slotd, lease, "merge")
+        commit = self.saved(slotd, lease)
+        self.assertIn(b"<<<<<<<", self.saved_file(commit, "README"))
+        self.assertEqual(self.saved_file(commit + "^3", "state/MERGE_HEAD").decode().strip(),
+                         git.head(self.repository))
 
     def test_change_hidden_by_assume_unchanged_is_seen(self):
         slotd = self.one_pool(ready=2)
@@ -124,7 +141,7 @@ class Release(Case):
             lease = slotd.acquire("p")
             git.run(lease["path"], "update-index", flag, "README")
             git.write(lease["path"], "README", "hidden\n")
-            self.assert_isolated(slotd, lease, "README")
+            self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"hidden\n")
 
     def test_content_of_the_same_size_and_time_is_seen(self):
         slotd = self.one_pool()
@@ -134,7 +151,7 @@ class Release(Case):
         with open(path, "r+b") as f:
             f.write(b"HELLO")
         os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
-        self.assert_isolated(slotd, lease, "README")
+        self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"HELLO again\n")
 
     def test_discard_throws_away_what_is_not_saved(self):
         slotd = self.one_pool(ready=1, maximum=1)
@@ -226,8 +243,9 @@ class Release(Case):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "README", "mine\n")
-        self.assertEqual(slotd.release(lease["slot"], force=True)["state"], "isolated")
-        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        done = slotd.release(lease["slot"], force=True)
+        self.assertEqual(done["state"], "ready")
+        self.assertEqual(self.saved_file(done["salvage"]["commit"], "README"), b"mine\n")
 
     def test_missing_directory_is_isolated_with_its_reason(self):
         slotd = self.one_pool(ready=1, maximum=2)

@@ -97,7 +97,9 @@ class Run(Case):
     def test_unsaved_work_is_kept_and_said(self):
         slotd = self.one_pool()
         done = self.assert_exit(0, self.run_in(slotd, "sh", "-c", "echo mine > README"))
-        self.assertIn("isolated", done.err)
+        self.assertIn("slotctl salvage restore", done.err)
+        entry, = slotd.call("SalvageList")["salvage"]
+        self.assertIn(entry["id"], done.err)
         self.assert_given_back(slotd)
 
     def test_discard_throws_it_away(self):

@@ -199,7 +199,7 @@ class Commands(Case):
     def test_isolated_release_is_exit_0_and_says_where(self):
         slotd = self.one_pool()
         lease = self.ok(slotd, "--json", "acquire", "p").json()
-        git.write(lease["path"], "README", "mine\n")
+        git.spoil(lease["path"])
         done = self.ok(slotd, "release", lease["lease"])
         self.assertIn("isolated", done.out + done.err)
         shown = self.ok(slotd, "status")

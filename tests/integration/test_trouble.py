@@ -46,7 +46,9 @@ class Places(Case):
         slotd.start()
         self.until(lambda: self.state(slotd, work["slot"]) == "isolated", "its work is kept")
         self.assertEqual(git.read(work["path"], "precious"), b"mine\n")
-        self.assertIn("precious", slotd.slot(work["slot"])["reason"])
+        self.assertIn("1 untracked file", slotd.slot(work["slot"])["reason"])
+        entry, = slotd.call("SalvageList")["salvage"]
+        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":precious"), "mine")
         self.until(lambda: self.state(slotd, clean["slot"]) == "ready", "the clean one is ready")
         self.assert_invariants(slotd)
 
@@ -113,7 +115,7 @@ class Stores(Case):
         repository = git.make(self.path("r"))
         slotd.call("PoolAdd", pool="q", path=repository, ready=1, max=2)
         lease = slotd.acquire("q", waitUsec=20000000)
-        git.write(lease["path"], "precious", "mine\n")
+        git.spoil(lease["path"])
         self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
         slotd.stop()
         os.rename(repository, self.path("away"))

@@ -69,6 +69,16 @@ def commit(path, message="change", **files):
     return head(path)
 
 
+def spoil(path, name="lost"):
+    """Stage a file and take its blob away: not all that is in the work tree can be saved any more."""
+    write(path, name, "staged in %s\n" % path)
+    run(path, "add", "-f", name)
+    oid = text(path, "rev-parse", ":" + name)
+    os.unlink(text(path, "rev-parse", "--path-format=absolute", "--git-path",
+                   "objects/%s/%s" % (oid[:2], oid[2:])))
+    write(path, name, "changed since\n")
+
+
 def head(path, name="HEAD"):
     return text(path, "rev-parse", "--verify", name)
 
