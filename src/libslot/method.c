@@ -47,7 +47,7 @@ static const struct {
 	{ POOL "SalvageList", METHOD_REPEAT },
 	{ POOL "SalvageShow", METHOD_REPEAT | METHOD_LATE },
 	{ POOL "SalvageDrop", METHOD_LATE },
-	{ POOL "SalvageBranch", METHOD_LATE },
+	{ POOL "SalvageBranch", METHOD_REPEAT | METHOD_LATE },
 	{ POOL "Ping", METHOD_REPEAT },
 	{ POOL "PingHealth", METHOD_REPEAT },
 	{ POOL "PingCleanup", METHOD_REPEAT },

@@ -93,9 +93,11 @@ class Clearing(Case):
         reply = self.ok(slotd, "--json", "ping", "reset", "--yes").json()
         self.assertEqual(Interface().mismatch_reply("PingReset", reply), [])
         states = {s["slot"]: s["state"] for s in reply["slots"]}
-        self.assertEqual(states, {**{"p-%d" % n: "ready" for n in (1, 2, 3)}, dirty["slot"]: "isolated"})
+        self.assertEqual(states, {"p-%d" % n: "ready" for n in (1, 2, 3)})
         self.assertEqual(slotd.leases(), {})
-        self.assertEqual(git.read(dirty["path"], "unsaved"), b"u\n")
+        saved, = slotd.call("SalvageList")["salvage"]
+        self.assertEqual(saved["lease"], dirty["lease"])
+        self.assertEqual(git.text(self.repository, "show", saved["commit"] + ":unsaved"), "u")
         self.assert_error("LeaseGone", slotd.call, "Renew", lease=plain["lease"])
         self.assertEqual(slotd.acquire("p", task="T-1")["handoff"]["reason"], "forced")
         self.assert_invariants(slotd)
@@ -103,10 +105,11 @@ class Clearing(Case):
     def test_reset_gives_what_was_isolated_another_look(self):
         slotd = self.one_pool(ready=1, maximum=1)
         lease = slotd.acquire("p")
-        git.write(lease["path"], "unsaved", "u\n")
+        git.spoil(lease["path"], "unsaved")
         slotd.release(lease["lease"])
         self.assertEqual(slotd.slot(lease["slot"])["state"], "isolated")
         self.assertIn("isolated", self.ok(slotd, "ping", "reset", "--yes").out)
+        git.run(lease["path"], "rm", "-q", "-f", "--cached", "unsaved")
         os.unlink(os.path.join(lease["path"], "unsaved"))
         self.assertIn("p-1 is ready", self.ok(slotd, "ping", "reset", "--yes").out)
 

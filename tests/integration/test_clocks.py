@@ -264,8 +264,10 @@ class SlotdWasDown(Clocks):
                        "%s after %d min" % (kind, minutes), 60)
             if kind != "lease_recovered":
                 self.assertEqual(slotd.leases()[lease["lease"]]["mergeExtensions"], extensions)
-        slotd.wait_state(lease["slot"], "isolated")
-        self.assertIn("UU README", git.text(path, "status", "--porcelain"))
+        slotd.wait_state(lease["slot"], "ready")
+        saved, = slotd.call("SalvageList", lease=lease["lease"])["salvage"]
+        self.assertEqual(git.text(path, "show", saved["commit"] + "^3:state/MERGE_HEAD"), git.head(path, "mine"))
+        self.assertIn("<<<<<<<", git.text(path, "show", saved["commit"] + ":README"))
 
     def test_while_the_machine_was_started_again(self):
         slotd = self.pools()

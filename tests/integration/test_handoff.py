@@ -122,7 +122,7 @@ class Handoff(Case):
         slotd = self.pool()
         first = slotd.acquire("p", task="T-1", branch="work/t1")
         git.commit(first["path"], "saved", README="saved\n")
-        git.write(first["path"], "unsaved", "u\n")
+        git.spoil(first["path"])
         self.gone(slotd, first)
         self.assertEqual(slotd.slot(first["slot"])["state"], "isolated")
         lease = slotd.acquire("p", resume="T-1")
@@ -193,7 +193,7 @@ class Handoff(Case):
     def test_a_task_that_is_named_like_a_slot_hides_nothing(self):
         slotd = self.pool()
         first = slotd.acquire("p", task="T", branch="b1")
-        git.write(first["path"], "unsaved", "u\n")
+        git.spoil(first["path"])
         self.gone(slotd, first)
         slotd.release(slotd.acquire("p", task=first["slot"])["lease"])
         self.assertTrue(any(first["path"] in line for line in

@@ -65,8 +65,7 @@ Test(names, the_errors_that_callers_branch_on_have_the_promised_errno)
 static void expect_known(const char *name)
 {
 	static const char *const never_repeated[] = { "PoolAdd", "PoolRemove", "SlotAdd",
-						      "SlotRemove", "PingReset", "SalvageDrop",
-						      "SalvageBranch" };
+						      "SlotRemove", "PingReset", "SalvageDrop" };
 	_cleanup_json_ json_object *params = json_object_new_object();
 	_cleanup_(freep) char *full = text_printf("io.slotd.pool.%s", name);
 	unsigned flags;
