@@ -37,7 +37,7 @@ _slotctl_operands() {
 		'pool drain' | 'pool fetch') _slotctl_names name pool list ;;
 	release) _slotctl_names slot slots --state leased ;;
 	renew | touch | finish) _slotctl_names lease leases ;;
-	explain | handoff | 'slot remove') _slotctl_names slot slots ;;
+	explain | handoff | 'slot warm' | 'slot remove') _slotctl_names slot slots ;;
 	help) _slotctl_commands ;;
 	esac
 }
@@ -48,7 +48,7 @@ _slotctl_commands() {
 		leases explain handoff queue events ping stats help version' ;;
 	hook) echo 'claude-worktree-create claude-worktree-remove' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
-	slot) echo 'add remove' ;;
+	slot) echo 'add warm remove' ;;
 	daemon) echo 'start stop status log' ;;
 	config) echo 'check show' ;;
 	ping) echo 'health cleanup reset' ;;

@@ -55,7 +55,7 @@ complete -c slotctl -n __slotctl_needs_command -a version -d 'versions of slotct
 
 complete -c slotctl -n '__slotctl_needs_second hook' -a 'claude-worktree-create claude-worktree-remove'
 complete -c slotctl -n '__slotctl_needs_second pool' -a 'list show add remove resize pause resume drain fetch'
-complete -c slotctl -n '__slotctl_needs_second slot' -a 'add remove'
+complete -c slotctl -n '__slotctl_needs_second slot' -a 'add warm remove'
 complete -c slotctl -n '__slotctl_needs_second daemon' -a 'start stop status log'
 complete -c slotctl -n '__slotctl_needs_second config' -a 'check show'
 complete -c slotctl -n '__slotctl_needs_second ping' -a 'health cleanup reset'
@@ -117,6 +117,7 @@ end
 complete -c slotctl -n '__slotctl_is handoff' -a '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is explain' -a '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is slot remove' -a '(__slotctl_names slot slots)'
+complete -c slotctl -n '__slotctl_is slot warm' -a '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is slots' -l state -xa 'creating ready preparing leased cleaning recovering isolated removing'
 complete -c slotctl -n '__slotctl_is events' -s f -l follow -d 'go on as things happen'
 complete -c slotctl -n '__slotctl_is events' -l since -x -d 'begin there'

@@ -30,6 +30,7 @@
  *	-EOPNOTSUPP	Unsupported, or a method that this slotd does not have
  *	-ENOTEMPTY	Conflict: the state forbids it (leases live, work not saved)
  *	-EREMOTEIO	GitFailed: the origin or the repository failed
+ *	-EREMOTEIO	HookFailed: the pool's acquire.run failed in every slot that was tried
  *	-EIO		LedgerFailed: nothing was changed
  *	-EUSERS		LimitReached: too many connections or calls of this uid
  *	-ESHUTDOWN	ShuttingDown, until the deadline of the retries

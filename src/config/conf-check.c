@@ -44,8 +44,8 @@ static struct place place_of(const struct yaml_node *node, const char *path)
 /* directories and the socket */
 
 /* what slotd itself keeps in state_dir */
-static const char *const own_entries[] = { "ledger", "stores", "recovery",
-					   "lock",   "locks",  "removed" };
+static const char *const own_entries[] = { "ledger", "stores", "recovery", "lock",
+					   "locks",  "removed", "homes" };
 
 static const char *own_entry_of(const struct conf *c, const char *path)
 {
@@ -179,6 +179,33 @@ static void check_seed(const struct conf_pool *p, const struct yaml_node *node,
 		       "seed.files needs seed.from, the directory that they are in");
 }
 
+/* what a command may write to holds nothing of slotd's, and is not in it */
+static void check_writable(const struct conf *c, const char *path, const char *key,
+			   const struct yaml_node *node, struct conf_report *report)
+{
+	bool in_state = conf_word_is_below(path, c->state_dir) || conf_word_is_below(c->state_dir, path);
+	bool in_slots = conf_word_is_below(path, c->slots_dir) || conf_word_is_below(c->slots_dir, path);
+
+	if (in_state)
+		REPORT(report, node, key,
+		       "%s cannot be %s: commands never write to state_dir (%s); choose another directory",
+		       key, path, c->state_dir);
+	else if (in_slots)
+		REPORT(report, node, key,
+		       "%s cannot be %s: a command writes to its own slot alone in slots_dir (%s); choose "
+		       "another directory",
+		       key, path, c->slots_dir);
+}
+
+static void check_warmup(const struct conf *c, const struct conf_pool *p,
+			 const struct yaml_node *node, struct conf_report *report)
+{
+	if (p->warmup.home)
+		check_writable(c, p->warmup.home, "warmup.home", node, report);
+	for (size_t i = 0; i < p->warmup.writable.n; i++)
+		check_writable(c, p->warmup.writable.items[i], "warmup.writable", node, report);
+}
+
 static void check_names(const struct conf_list *names, bool (*find)(const char *, uint32_t *),
 			const char *path, const char *what, const struct yaml_node *node,
 			struct conf_report *report)
@@ -298,11 +325,15 @@ void conf_check(const struct conf *c, const struct yaml_node *root, struct conf_
 	check_directories(c, root, report);
 	check_breaker(c, root, report);
 	check_settings(&c->defaults, defaults, report);
+	check_warmup(c, &c->defaults, defaults, report);
 	check_strategy_of(c, &c->defaults, defaults, report);
 	for (size_t i = 0; i < c->n_pools; i++) {
 		const struct yaml_node *node = yaml_node_child(pools, c->pools[i].name);
 
 		conf_check_pool(&c->pools[i], node, report);
+		/* what was inherited has been checked where it stands */
+		if (yaml_node_find(node, "warmup"))
+			check_warmup(c, &c->pools[i], node, report);
 		check_strategy_of(c, &c->pools[i], node, report);
 		check_adopted(c, i, node, report);
 	}

@@ -82,6 +82,10 @@ struct conf_pool {
 		char *home;
 	} warmup;
 	struct {
+		struct conf_list run;
+		uint64_t timeout_usec;
+	} acquire, release;
+	struct {
 		enum conf_lease_mode mode;
 		char *bind; /* what an acquire without one gets: "ttl", "process+ttl", ... */
 		uint64_t ttl_usec, grace_usec, min_ttl_usec, max_ttl_usec, warn_before_usec;

@@ -36,6 +36,7 @@ struct job_site {
 	struct jobs *jobs;
 	char *pool, *store, *slots;
 	bool adopted;
+	bool commands; /* its workers run the operator's commands, and are not counted */
 	bool freed; /* the last worker takes it along */
 	unsigned n_workers;
 };

@@ -236,6 +236,16 @@ int job_site_new(struct jobs *j, const char *pool, const char *store, bool adopt
 	return 0;
 }
 
+int job_site_new_for_commands(struct jobs *j, const char *pool, const char *store, const char *slots,
+			      struct job_site **ret, struct fault *f)
+{
+	int r = job_site_new(j, pool, store, false, slots, ret, f);
+
+	if (r == 0)
+		(*ret)->commands = true;
+	return r;
+}
+
 void job_site_leave(struct job_site *site)
 {
 	site->n_workers--;
@@ -375,7 +385,8 @@ static struct worker *find_idle(struct jobs *j, const struct job_site *site, boo
 	struct worker *w;
 
 	list_for_each(w, &j->workers, link)
-		if (w->state == WORKER_IDLE && (w->site == site) == same)
+		if (w->state == WORKER_IDLE && (w->site == site) == same &&
+		    (same || !w->site->commands))
 			return w;
 	return NULL;
 }
@@ -388,6 +399,8 @@ static bool has_room(struct jobs *j, const struct job *job)
 {
 	struct worker *other;
 
+	if (job->site->commands)
+		return true;
 	if (job->spec.background && j->n_background + 1 >= j->max_workers)
 		return false;
 	if (j->n_workers < j->max_workers || find_idle(j, job->site, true))
@@ -505,11 +518,12 @@ static void end_surplus(struct jobs *j)
 	unsigned n = 0;
 
 	list_for_each(w, &j->workers, link)
-		n += w->state == WORKER_STARTING || w->state == WORKER_BUSY || w->state == WORKER_IDLE;
+		n += !w->site->commands && (w->state == WORKER_STARTING || w->state == WORKER_BUSY ||
+					    w->state == WORKER_IDLE);
 	list_for_each_safe(w, wt, &j->workers, link) {
 		if (n <= j->max_workers)
 			return;
-		if (w->state == WORKER_IDLE) {
+		if (w->state == WORKER_IDLE && !w->site->commands) {
 			worker_end(w);
 			n--;
 		}

@@ -8,7 +8,8 @@
  * open-file-description lock on <state_dir>/locks/<name>, taken here, handed to the worker
  * with the job, and gone with it.
  *
- * At least two workers may run; one place is never given to background jobs.
+ * At least two workers may run; one place is never given to background jobs. Workers that run the
+ * operator's commands come on top.
  *
  * Calling sequence
  * ----------------
@@ -112,6 +113,14 @@ unsigned jobs_count_waiting(const struct jobs *j);
  */
 int job_site_new(struct jobs *j, const char *pool, const char *store, bool adopted,
 		 const char *slots, struct job_site **ret, struct fault *f);
+
+/**
+ * job_site_new_for_commands - likewise, for the method SlotRun alone
+ *
+ * Its workers are beside those that may run: how many there are is for who starts the jobs to say.
+ */
+int job_site_new_for_commands(struct jobs *j, const char *pool, const char *store, const char *slots,
+			      struct job_site **ret, struct fault *f);
 
 /* cancels its waiting jobs without a call, ends its workers; accepts NULL */
 void job_site_free(struct job_site *site);

@@ -54,10 +54,16 @@ void worker_end(struct worker *w)
 	rpc_client_free(TAKE(w->client));
 }
 
+static void uncount(struct worker *w)
+{
+	if (!w->site->commands)
+		w->jobs->n_workers--;
+}
+
 void worker_free(struct worker *w)
 {
 	if (w->state != WORKER_STUCK)
-		w->jobs->n_workers--;
+		uncount(w);
 	list_del(&w->link);
 	rpc_client_free(w->client);
 	closep(&w->lock_fd);
@@ -106,7 +112,7 @@ static void give_up(struct worker *w)
 	log_error("a worker does not die; its slot or store stays locked pid=%d pool=%s",
 		  (int)w->pid, w->site->pool);
 	w->state = WORKER_STUCK;
-	w->jobs->n_workers--;
+	uncount(w);
 	if (w->job)
 		job_finish(w->job, JOB_STUCK, NULL, "the worker cannot be ended by the kernel", NULL);
 	jobs_look(w->jobs);
@@ -280,7 +286,7 @@ static int spawn(struct job_site *site, int socket_fd, pid_t *ret)
 	const char *argv[] = { "slotd-worker", "--protocol", protocol, "--pool",   site->pool,
 			       "--store",      site->store,  "--slots", site->slots, "--fd",
 			       fd_text,	       "--parent",   parent,
-			       site->adopted ? "--path-store" : NULL, NULL };
+			       site->commands ? "--commands" : site->adopted ? "--path-store" : NULL, NULL };
 	char *env[ARRAY_SIZE(passed_on) + 2] = { NULL };
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
@@ -362,7 +368,8 @@ int worker_start(struct job_site *site, struct worker **ret, struct fault *f)
 	w->state = WORKER_STARTING;
 	w->lock_fd = -1;
 	list_append(&site->jobs->workers, &w->link);
-	site->jobs->n_workers++;
+	if (!site->commands)
+		site->jobs->n_workers++;
 	site->n_workers++;
 	r = spawn(site, theirs, &w->pid);
 	if (r < 0)

@@ -23,6 +23,7 @@ static const struct {
 	{ ERROR_PREFIX "Conflict", -ENOTEMPTY },
 	{ ERROR_PREFIX "BranchInUse", -EADDRINUSE },
 	{ ERROR_PREFIX "GitFailed", -EREMOTEIO },
+	{ ERROR_PREFIX "HookFailed", -EREMOTEIO },
 	{ ERROR_PREFIX "LedgerFailed", -EIO },
 	{ ERROR_PREFIX "LimitReached", -EUSERS },
 	{ ERROR_PREFIX "ShuttingDown", -ESHUTDOWN },

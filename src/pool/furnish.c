@@ -33,7 +33,7 @@ static void set_due(struct slot *slot, enum furnish due)
 	batch_after(b, slot_work_after, slot);
 }
 
-static void be_ready(struct slot *slot)
+void slot_furnished(struct slot *slot)
 {
 	slot->pool->trouble[0] = '\0';
 	slot_move(slot, SLOT_STATE_READY, NULL);
@@ -45,28 +45,55 @@ static bool is_leaving(const struct pool *pool)
 	return pool->rec.state == POOL_STATE_REMOVING || pool_is_draining(pool);
 }
 
+static void after_seeds(struct slot *slot)
+{
+	if (slot_wants_warmup(slot) && !is_leaving(slot->pool))
+		set_due(slot, FURNISH_WARM);
+	else
+		slot_furnished(slot);
+}
+
 static void after_ports(struct slot *slot)
 {
 	if (slot->pool->conf->seed.files.n > 0 && !is_leaving(slot->pool))
 		set_due(slot, FURNISH_SEED);
 	else
-		be_ready(slot);
+		after_seeds(slot);
 }
 
 void slot_furnish(struct slot *slot)
 {
+	/* what a warm-up made is among what went */
+	if (slot->pool->conf->clean.ignored == CONF_IGNORED_REMOVE)
+		slot->rec.warmed[0] = '\0';
 	if (is_leaving(slot->pool) || slot_take_ports(slot))
 		after_ports(slot);
 	else
 		set_due(slot, FURNISH_PORTS);
 }
 
+/* it is not ready, and nothing is at work on it */
+static bool is_put_off(const struct slot *slot)
+{
+	return (slot->furnish || slot->put_offs > 0) && !slot->job && !slot->gone;
+}
+
 bool slot_stop_furnishing(struct slot *slot)
 {
-	if (!slot->furnish || slot->job || slot->gone)
+	if (!is_put_off(slot))
 		return false;
-	be_ready(slot);
+	slot_furnished(slot);
 	return true;
+}
+
+/* straight away: half of what was to be in it is nobody's work */
+static void send_away(struct slot *slot)
+{
+	if (!slot_stop_furnishing(slot))
+		return;
+	slot_edit(slot);
+	slot->rec.discard = true;
+	slot_move(slot, SLOT_STATE_REMOVING, "not furnished yet, and its pool goes");
 }
 
 void pool_stop_furnishing(struct pool *pool)
@@ -75,14 +102,27 @@ void pool_stop_furnishing(struct pool *pool)
 						  SLOT_STATE_RECOVERING };
 	struct slot *slot, *tmp;
 
-	for (size_t i = 0; i < ARRAY_SIZE(states); i++)
-		list_for_each_safe(slot, tmp, &pool->slots[states[i]], link)
-			slot_stop_furnishing(slot);
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		list_for_each_safe(slot, tmp, &pool->slots[states[i]], link) {
+			slot_stop_warming(slot);
+			send_away(slot);
+		}
+	}
 }
 
-/* it is not ready yet, and says so; nobody waits for it any longer than he likes */
-static void put_off(struct slot *slot, const char *event, const char *what, const char *why,
-		    uint64_t first, uint64_t most)
+void pool_furnish_at_once(struct pool *pool)
+{
+	struct slot *slot;
+
+	for (int i = 0; i < SLOT_STATES; i++)
+		list_for_each(slot, &pool->slots[i], link)
+			if (slot->put_offs > 0)
+				slot->put_offs = 0, slot->retry_after_usec = 0;
+	pools_look_later(pool->pools, 0);
+}
+
+void slot_put_off(struct slot *slot, const char *event, const char *what, const char *why,
+		  uint64_t first, uint64_t most)
 {
 	char reason[REASON_SIZE];
 
@@ -90,12 +130,11 @@ static void put_off(struct slot *slot, const char *event, const char *what, cons
 	text_mend_utf8(reason);
 	pool_note_trouble(slot->pool, "%s", reason);
 	slot_edit(slot);
-	slot->rec.attempts++;
 	snprintf(slot->rec.reason, sizeof(slot->rec.reason), "%s", reason);
 	slot_put(slot);
 	pools_event(slot->pool->pools, event, slot->pool, slot, NULL, UID_SLOTD, "%s", reason);
 	slot_tell_delay(slot, reason);
-	slot_repeat_later(slot, backoff_usec(slot->rec.attempts, first, most));
+	slot_repeat_later(slot, backoff_usec(++slot->put_offs, first, most));
 }
 
 /* nobody knows what it has left behind: another try begins with the tree */
@@ -118,7 +157,7 @@ static void try_ports(struct slot *slot)
 	}
 	snprintf(why, sizeof(why), "no block of %u free ports is left from %u on (slots.ports)",
 		 conf->slots.ports.count, conf->slots.ports.base);
-	put_off(slot, "ports_failed", "has no ports", why, RETRY_FIRST, RETRY_MOST);
+	slot_put_off(slot, "ports_failed", "has no ports", why, RETRY_FIRST, RETRY_MOST);
 }
 
 /* --- seeds --- */
@@ -138,20 +177,12 @@ static void on_seeded(const struct job_result *r, void *userdata)
 	slot->job = NULL;
 	CRASH_POINT("pool.seed.done");
 	if (r->outcome == JOB_DONE)
-		be_ready(slot);
+		after_seeds(slot);
 	else if (is_of_operator(r))
-		put_off(slot, "seed_failed", "cannot be seeded", r->message, RETRY_FIRST, RETRY_MOST);
+		slot_put_off(slot, "seed_failed", "cannot be seeded", r->message, RETRY_FIRST,
+			     RETRY_MOST);
 	else
 		lost(slot, "cannot be seeded", r);
-}
-
-static json_object *words_of(const struct conf_list *list)
-{
-	json_object *words = json_object_new_array();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_object_array_add(words, json_object_new_string(list->items[i]));
-	return words;
 }
 
 static void start_seed(struct slot *slot)
@@ -161,13 +192,13 @@ static void start_seed(struct slot *slot)
 
 	/* the configuration may have been changed since */
 	if (conf->seed.files.n == 0 || is_leaving(slot->pool)) {
-		be_ready(slot);
+		after_seeds(slot);
 		return;
 	}
 	params = json_object_new_object();
 	json_set_string(params, "commit", slot->rec.head);
 	json_set_string(params, "from", conf->seed.from);
-	json_set(params, "files", words_of(&conf->seed.files));
+	json_set(params, "files", conf_list_to_json(&conf->seed.files));
 	slot_start_job(slot, "SlotSeed", params, DEADLINE_TREE, on_seeded);
 }
 
@@ -179,6 +210,9 @@ void slot_furnish_work(struct slot *slot)
 		break;
 	case FURNISH_SEED:
 		start_seed(slot);
+		break;
+	case FURNISH_WARM:
+		is_leaving(slot->pool) ? slot_furnished(slot) : slot_warm_work(slot);
 		break;
 	case FURNISH_NONE:
 		break;

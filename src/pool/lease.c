@@ -78,7 +78,9 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 	const struct handoff *handoff = handoff_offer(w->pools, spec);
 	const struct conf_pool *conf = slot->pool->conf;
 
-	id_random(&rec->id);
+	rec->id = w->lease_id;
+	if (id_is_null(&rec->id))
+		id_random(&rec->id);
 	memcpy(rec->slot, slot->rec.name, sizeof(rec->slot));
 	memcpy(rec->pool, slot->rec.pool, sizeof(rec->pool));
 	rec->token = slot->rec.token;
@@ -107,7 +109,7 @@ static void fill_record(struct lease_record *rec, const struct waiter *w, const 
 }
 
 /* above every token that this slot ever had, and above the floor that a rebuilt ledger sets */
-static uint64_t next_token(const struct slot *slot)
+uint64_t lease_next_token(const struct slot *slot)
 {
 	uint64_t floor = ledger_generation(slot->pool->pools->ledger)->token_floor;
 	uint64_t last = slot->rec.token > floor ? slot->rec.token : floor;
@@ -134,7 +136,7 @@ struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head,
 
 	slot_edit(slot);
 	batch_save(p->batch, &slot->lease, sizeof(slot->lease));
-	slot->rec.token = token.token = next_token(slot);
+	slot->rec.token = token.token = lease_next_token(slot);
 	fill_record(&rec, w, slot, head, branch);
 	lease = lease_new(slot, &rec);
 	if (!lease)
@@ -258,6 +260,7 @@ uint64_t lease_finish(struct lease *lease, enum lease_end how, bool discard, uin
 	if (lease->key)
 		key_end(p, lease->key, how);
 	slot->rec.forget = discard;
+	slot->rec.hook_due = slot->pool->conf->release.run.n > 0;
 	slot_clean(slot, discard, how == LEASE_END_EXPIRED ? "its lease expired" : NULL);
 	p->n_recovered += how == LEASE_END_EXPIRED;
 	batch_after(p->batch, after_end, lease);

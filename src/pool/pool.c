@@ -431,9 +431,11 @@ static void bring_up_to_date(struct pool *pool)
 	    pool->rec.head[0] == '\0')
 		return;
 	list_for_each(slot, &pool->slots[SLOT_STATE_READY], link) {
-		if (slot->gone || strcmp(slot->rec.head, pool->rec.head) == 0)
+		bool moved = strcmp(slot->rec.head, pool->rec.head) != 0;
+
+		if (slot->gone || (!moved && !slot_is_cold(slot)))
 			continue;
-		slot_recover(slot, false, "its pool has moved");
+		slot_recover(slot, false, moved ? "its pool has moved" : "it is to be warmed up");
 		return;
 	}
 }

@@ -353,6 +353,7 @@ unsigned pools_stop(struct pools *p)
 	sd_event_source_set_enabled(p->copy_timer, SD_EVENT_OFF);
 	list_for_each(pool, &p->pools, link) {
 		watch_free(TAKE(pool->watch));
+		pool_stop_warming(pool);
 		list_for_each_safe(w, wt, &pool->waiters, link) {
 			waiter_refuse(w, "ShuttingDown", "slotd is stopping; ask again in a moment");
 			n++;

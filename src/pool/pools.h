@@ -188,6 +188,8 @@ typedef void (*slot_settled_fn)(const char *slot, enum slot_state state, const c
 int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);
 
 int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal *ret_refusal);
+/* warmup.run once more, or now instead of later */
+int slot_warm(struct slot *slot, uint32_t uid, struct refusal *ret_refusal);
 int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *ret_refusal);
 
 /* --- a lease --- */

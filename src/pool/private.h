@@ -73,7 +73,9 @@ struct pools {
 };
 
 /* what is due between a clean tree and a ready slot */
-enum furnish { FURNISH_NONE, FURNISH_PORTS, FURNISH_SEED };
+enum furnish { FURNISH_NONE, FURNISH_PORTS, FURNISH_SEED, FURNISH_WARM };
+
+#define POOL_HOMES "homes" /* below the state directory: HOME of the operator's commands, by pool */
 
 enum ask { ASK_OPEN, ASK_FETCH };
 
@@ -100,6 +102,7 @@ struct pool {
 	unsigned n_waiting;
 	struct list askers; /* pool_waiter: until the job under way on the store ends */
 	struct job_site *site;
+	struct job_site *run_site; /* of the operator's commands; there when site is */
 	struct job *store_job; /* opening, fetching, resolving: one at a time */
 	unsigned store_attempts; /* of that job; workers were lost over it */
 	struct watch *watch;
@@ -171,6 +174,11 @@ struct slot {
 	bool gone;		/* removed, in this batch */
 	uint64_t retry_after_usec; /* CLOCK_BOOTTIME; a failed job is not repeated before */
 	enum furnish furnish; /* its tree is clean, and this is due; in no state but on the way to ready */
+	unsigned put_offs; /* how often it could not be made ready, since it last was */
+	bool stamped; /* what its holder left of warmup.when_changed has been looked at, before it is cleaned */
+	bool warming; /* warmup.run runs */
+	uint64_t run_since_usec; /* CLOCK_BOOTTIME; the operator's command */
+	char ran[REASON_SIZE];	 /* what became of warmup.run */
 };
 
 struct lease {
@@ -224,6 +232,7 @@ struct waiter {
 	struct lease *lease; /* granted; told after the commit */
 	uint64_t number;     /* of its ticket: the lower was first */
 	bool has_ticket;     /* in the ledger */
+	struct id lease_id;  /* that it will have, as acquire.run was told; null: any */
 	uint64_t away_until_usec; /* CLOCK_BOOTTIME; its asker is gone, and may come back with its key; 0: it is there */
 	uint64_t fetch_until_usec; /* CLOCK_BOOTTIME; it waits for a fetch, no longer than that; 0: it does not */
 	int64_t behind; /* of the slot that it gets; as in struct lease */
@@ -319,9 +328,44 @@ void slot_repeat_later(struct slot *slot, uint64_t usec);
 /* its tree has just been made or cleaned, in this batch after slot_edit(): ready, or what is due first */
 void slot_furnish(struct slot *slot);
 void slot_furnish_work(struct slot *slot); /* starts the job that is due, if none runs */
-/* nobody will have it: it is ready as it is; false: nothing was due, or a job is at it */
+/* nobody will have it: ready as it is, and what is in it is nobody's; false: nothing was due, or a job is at it */
 bool slot_stop_furnishing(struct slot *slot);
-void pool_stop_furnishing(struct pool *pool); /* likewise, all that are on their way */
+void pool_stop_furnishing(struct pool *pool); /* those that wait are removed; a warm-up ends */
+
+void slot_furnished(struct slot *slot); /* it is ready */
+/* it is not, says why, and is tried again after @first, then twice that, ... */
+void slot_put_off(struct slot *slot, const char *event, const char *what, const char *why,
+		  uint64_t first, uint64_t most);
+void pool_furnish_at_once(struct pool *pool); /* what was put off: the reason may be gone */
+
+/* run.c */
+struct run_wish {
+	const struct conf_list *run;
+	uint64_t timeout_usec;
+	bool low; /* others first */
+};
+json_object *slot_run_environment(const struct slot *slot); /* {"SLOT_PATH": ...}, to be added to */
+/* @env: taken over; 0 or -ENOMEM. For pool.run_site alone is it that commands run. */
+int slot_start_run(struct slot *slot, const struct run_wish *wish, json_object *env, job_done_fn done);
+bool run_is_ok(const struct job_result *r);
+/* "npm exited with 1: the last line" */
+void slot_describe_run(const struct slot *slot, const struct job_result *r, char *ret, size_t size);
+void slot_note_output(struct slot *slot, const struct job_result *r); /* what it said, into the history */
+json_object *conf_list_to_json(const struct conf_list *list);
+
+/* warm.c */
+bool slot_wants_warmup(const struct slot *slot);
+bool slot_is_cold(const struct slot *slot); /* it has not been warmed up, and should have been */
+void slot_warm_work(struct slot *slot); /* FURNISH_WARM is due */
+bool slot_stamp_before_clean(struct slot *slot); /* true: a job looks at what the holder left, first */
+void slot_stop_warming(struct slot *slot); /* if it is at it */
+void pool_stop_warming(struct pool *pool);
+
+/* hooks.c */
+bool pool_has_acquire_run(const struct pool *pool);
+/* true: it runs, and then the waiter is answered */
+bool slot_start_acquire_run(struct slot *slot, struct waiter *w);
+bool slot_start_release_run(struct slot *slot); /* true: it runs, and then the slot is cleaned */
 
 /* ports.c */
 /* it has the block that the configuration asks for, and nobody else listens there; false: there is none */
@@ -330,6 +374,7 @@ bool slot_take_ports(struct slot *slot);
 /* lease.c */
 struct lease *lease_new(struct slot *slot, const struct lease_record *rec);
 void lease_free(struct lease *lease);
+uint64_t lease_next_token(const struct slot *slot); /* of its next grant */
 struct lease *lease_grant(struct slot *slot, struct waiter *w, const char *head, const char *branch);
 
 /* lease-term.c */

@@ -312,6 +312,16 @@ static void delete_half_clone(struct pool *pool)
 		log_warning("an unfinished clone stays path=%s", clone);
 }
 
+/* caches of commands that nobody runs any more; one that the configuration names is the operator's */
+static void delete_home(struct pool *pool)
+{
+	_cleanup_(freep) char *home = text_printf("%s/" POOL_HOMES "/%s", pool->pools->conf->state_dir,
+						  pool->rec.name);
+
+	if (home && access(home, F_OK) == 0 && tree_delete_start(pool->pools, home, NULL, NULL) < 0)
+		log_warning("the home of a pool's commands stays path=%s", home);
+}
+
 static void finish(struct pool *pool)
 {
 	bool adopted = pool_is_adopted(pool);
@@ -325,6 +335,7 @@ static void finish(struct pool *pool)
 	}
 	if (!adopted)
 		delete_half_clone(pool);
+	delete_home(pool);
 	if (pool_drop_slots_dir(pool) < 0 && errno != ENOENT)
 		log_warning("the directory of slots is not empty and stays path=%s", pool->slots_dir);
 	pool->removal->over = true;

@@ -209,7 +209,7 @@ static void give(struct waiter *w, struct slot *slot)
 {
 	struct pool *pool = w->spec.pool;
 
-	if (!w->spec.branch[0] && wants_pool_ref(w) && !pool->head_is_stale &&
+	if (!w->spec.branch[0] && wants_pool_ref(w) && !pool->head_is_stale && !pool_has_acquire_run(pool) &&
 	    strcmp(slot->rec.head, pool->rec.head) == 0) {
 		w->behind = 0;
 		waiter_grant(w, slot, slot->rec.head, "");
@@ -405,6 +405,11 @@ static bool is_answer(const char *error)
 	return false;
 }
 
+static bool is_of_hook(const struct job_result *r)
+{
+	return r->error && strcmp(r->error, "HookFailed") == 0;
+}
+
 static void refuse_as_answered(struct waiter *w, const struct job_result *r)
 {
 	const char *path = json_get_string(r->params, "path");
@@ -438,7 +443,8 @@ void waiter_prepared(struct waiter *w, const struct job_result *r)
 	if (is_answer(r->error)) {
 		refuse_as_answered(w, r);
 	} else if (++w->attempts >= pool_retry_attempts(w->spec.pool)) {
-		waiter_refuse(w, "GitFailed", "no slot could be prepared: %s", r->message);
+		waiter_refuse(w, is_of_hook(r) ? "HookFailed" : "GitFailed",
+			      "no slot could be prepared: %s", r->message);
 	} else {
 		log_warning("cannot prepare a slot, another one is tried: %s slot=%s", r->message,
 			    slot->rec.name);

@@ -304,15 +304,6 @@ static json_object *save_params(const struct slot *slot)
 	return o;
 }
 
-static json_object *list_to_json(const struct conf_list *list)
-{
-	json_object *o = json_object_new_array();
-
-	for (size_t i = 0; i < list->n; i++)
-		json_object_array_add(o, json_object_new_string(list->items[i]));
-	return o;
-}
-
 /* of both jobs that discard what is in a slot */
 static json_object *discarding_params(const struct slot *slot)
 {
@@ -323,9 +314,9 @@ static json_object *discarding_params(const struct slot *slot)
 	json_set_string(params, "commit", to);
 	json_set_bool(params, "discard", slot->rec.discard);
 	json_set(params, "save", slot->rec.discard ? NULL : save_params(slot));
-	json_set(params, "keep", list_to_json(&conf->clean.keep));
-	json_set(params, "wipe", list_to_json(&conf->clean.wipe));
-	json_set(params, "precious", list_to_json(&conf->clean.precious));
+	json_set(params, "keep", conf_list_to_json(&conf->clean.keep));
+	json_set(params, "wipe", conf_list_to_json(&conf->clean.wipe));
+	json_set(params, "precious", conf_list_to_json(&conf->clean.precious));
 	return params;
 }
 
@@ -392,6 +383,8 @@ static void on_prepared(const struct job_result *r, void *userdata)
 		copy_text(slot->rec.branch, sizeof(slot->rec.branch),
 			  json_get_string(r->params, "branch"));
 	}
+	if (w && r->outcome == JOB_DONE && slot_start_acquire_run(slot, w))
+		return;
 	if (w) {
 		waiter_prepared(w, r);
 	} else if (r->outcome == JOB_STUCK) {
@@ -452,13 +445,19 @@ void slot_work(struct slot *slot)
 	}
 	switch ((enum slot_state)slot->rec.state) {
 	case SLOT_STATE_CREATING:
-		start_create(slot);
+		/* made, and then something else was missing: it is enough to clean it */
+		slot->rec.ino ? start_clean(slot) : start_create(slot);
 		break;
 	case SLOT_STATE_PREPARING:
 		start_prepare(slot);
 		break;
 	case SLOT_STATE_CLEANING:
+		if (slot_start_release_run(slot))
+			break;
+		/* fall through */
 	case SLOT_STATE_RECOVERING:
+		if (slot_stamp_before_clean(slot))
+			break;
 		start_clean(slot);
 		break;
 	case SLOT_STATE_REMOVING:

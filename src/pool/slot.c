@@ -252,6 +252,12 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 		batch_save(p->batch, &slot->furnish, sizeof(slot->furnish));
 		slot->furnish = FURNISH_NONE;
 	}
+	if (slot->stamped || slot->put_offs) {
+		batch_save(p->batch, &slot->stamped, sizeof(slot->stamped));
+		batch_save(p->batch, &slot->put_offs, sizeof(slot->put_offs));
+		slot->stamped = false;
+		slot->put_offs = 0;
+	}
 	slot_relist(slot);
 	slot_put(slot);
 	if (event)
@@ -349,7 +355,7 @@ int slot_remove(struct slot *slot, bool discard, uint32_t uid, struct refusal *r
 {
 	enum slot_state state;
 
-	slot_stop_furnishing(slot);
+	discard |= slot_stop_furnishing(slot);
 	state = slot->rec.state;
 	if (state == SLOT_STATE_REMOVING && slot->rec.discard >= discard)
 		return 0; /* asked again: who asks waits for the same end */

@@ -338,6 +338,7 @@ int pools_reload(struct pools *p, struct conf *conf, struct fault *f)
 		return r;
 	list_for_each(pool, &p->pools, link) {
 		pool->fetch_after_usec = 0;
+		pool_furnish_at_once(pool);
 		pool_run_store_jobs(pool);
 		pool_kick(pool);
 	}

@@ -31,18 +31,27 @@ static int clone_dir(struct pool *pool, char **ret, struct fault *f)
 	return *ret ? fs_mkdir_all(*ret, 0755, f) : fault_oom(f);
 }
 
+/* what it has left is not known: a slot that was not ready yet begins with its tree again */
+static void forget_job(struct slot *slot)
+{
+	slot->job = NULL;
+	slot->warming = false;
+	slot->furnish = FURNISH_NONE;
+}
+
 /* the jobs of a site end with it, without a call; they are due again */
 static void close_site(struct pool *pool)
 {
 	struct slot *slot;
 
 	job_site_free(TAKE(pool->site));
+	job_site_free(TAKE(pool->run_site));
 	inquiries_lose_jobs(pool);
 	salvages_lose_jobs(pool);
 	pool->store_job = NULL;
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each(slot, &pool->slots[i], link)
-			slot->job = NULL;
+			forget_job(slot);
 }
 
 static int open_site(struct pool *pool, const char *store, struct fault *f)
@@ -53,8 +62,10 @@ static int open_site(struct pool *pool, const char *store, struct fault *f)
 		return r;
 	close_site(pool);
 	pool->cloning = strcmp(store, pool->store) != 0;
-	return job_site_new(pool->pools->jobs, pool->rec.name, store, pool_is_adopted(pool),
-			    pool->slots_dir, &pool->site, f);
+	r = job_site_new_for_commands(pool->pools->jobs, pool->rec.name, store, pool->slots_dir,
+				      &pool->run_site, f);
+	return r < 0 ? r : job_site_new(pool->pools->jobs, pool->rec.name, store, pool_is_adopted(pool),
+					pool->slots_dir, &pool->site, f);
 }
 
 int pool_open_site(struct pool *pool, struct fault *f)

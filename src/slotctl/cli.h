@@ -142,6 +142,7 @@ enum exit_status cmd_pool_drain(struct cli *cli);
 enum exit_status cmd_pool_fetch(struct cli *cli);
 enum exit_status cmd_slot_add(struct cli *cli);
 enum exit_status cmd_slot_remove(struct cli *cli);
+enum exit_status cmd_slot_warm(struct cli *cli);
 enum exit_status cmd_ping(struct cli *cli);
 enum exit_status cmd_ping_health(struct cli *cli);
 enum exit_status cmd_ping_cleanup(struct cli *cli);

@@ -201,6 +201,13 @@ static const char *words_of(const char *kind)
 		{ "slot_creating", "its making began" },
 		{ "slot_ready", "it is ready" },
 		{ "slot_isolated", "it was isolated" },
+		{ "seed_failed", "its seed files could not be copied" },
+		{ "ports_failed", "there were no ports for it" },
+		{ "ports_moved", "it got other ports" },
+		{ "warmed", "it was warmed up" },
+		{ "warmup_failed", "it could not be warmed up" },
+		{ "slot_warm_asked", "an operator wants it warmed up" },
+		{ "hook_failed", "a hook failed" },
 		{ "slot_removed", "it was removed" },
 		{ "lease_created", "it was leased" },
 		{ "lease_renewed", "the lease was renewed" },
@@ -239,6 +246,9 @@ static int tell_event(const struct event_record *e, void *userdata)
 	char when[32] = "";
 	struct tm tm;
 
+	/* slotctl events has that */
+	if (strcmp(e->kind, "command_output") == 0)
+		return 0;
 	if (strcmp(e->slot, s->slot_name) != 0 || (s->lease_id[0] && strcmp(e->lease, s->lease_id) != 0))
 		return 0;
 	if (gmtime_r(&at, &tm))

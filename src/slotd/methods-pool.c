@@ -285,23 +285,66 @@ static void on_slot_removed(const char *name, enum slot_state state, const char 
 	slot_call_free(sc);
 }
 
-METHOD(slot_remove)
+/* NULL: there is none, or the caller may not operate it, and that has been answered */
+static struct slot *find_slot_to_operate(struct slotd *d, struct rpc_call *call, json_object *params)
 {
 	const char *name = json_get_string(params, "slot");
-	struct slotd *d = userdata;
 	struct slot *slot = pools_find_slot(d->pools, name);
-	struct refusal no = { 0 };
 
 	if (!slot) {
 		rpc_error(call, "io.slotd.pool.NotFound",
 			  json_set_string(json_object_new_object(), "what", "slot"),
 			  "there is no slot %s; slotctl slots shows them", name);
-		return 0;
+		return NULL;
 	}
 	if (!caller_may(d, call, slot_pool(slot), CONF_ACCESS_OPERATE)) {
 		answer_not_permitted(call, slot_pool(slot), "operate");
+		return NULL;
+	}
+	return slot;
+}
+
+static void on_warmed(const char *name, enum slot_state state, const char *reason,
+		      const struct refusal *refusal, void *userdata)
+{
+	struct slot_call *sc = userdata;
+	struct slot *slot = pools_find_slot(sc->d->pools, name);
+
+	if (refusal)
+		answer_refusal(sc->call, refusal);
+	else if (state == SLOT_STATE_READY && slot)
+		rpc_reply(sc->call, json_set(json_object_new_object(), "slot",
+					     slot_info(sc->d, sc->call, slot)));
+	else
+		rpc_error(sc->call, state == SLOT_STATE_ISOLATED ? "io.slotd.pool.Isolated" :
+								   "io.slotd.pool.Unavailable",
+			  NULL, "slot %s is not warm: %s", name, reason);
+	slot_call_free(sc);
+}
+
+METHOD(slot_warm)
+{
+	struct slotd *d = userdata;
+	struct slot *slot = find_slot_to_operate(d, call, params);
+	struct refusal no = { 0 };
+
+	if (!slot)
+		return 0;
+	if (slot_warm(slot, rpc_call_peer(call)->uid, &no) < 0) {
+		answer_refusal(call, &no);
 		return 0;
 	}
+	return wait_for_slot(d, call, slot, on_warmed, f);
+}
+
+METHOD(slot_remove)
+{
+	struct slotd *d = userdata;
+	struct slot *slot = find_slot_to_operate(d, call, params);
+	struct refusal no = { 0 };
+
+	if (!slot)
+		return 0;
 	if (slot_remove(slot, json_get_bool(params, "discard", false), rpc_call_peer(call)->uid,
 			&no) < 0) {
 		answer_refusal(call, &no);

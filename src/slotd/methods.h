@@ -54,6 +54,7 @@ METHOD(salvage_list);
 METHOD(salvage_show);
 METHOD(salvage_drop);
 METHOD(salvage_branch);
+METHOD(slot_warm);
 METHOD(ping);
 METHOD(ping_health);
 METHOD(ping_cleanup);

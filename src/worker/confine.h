@@ -19,6 +19,9 @@
  */
 int limits_set(pid_t parent, struct fault *f);
 
+/* the same for a worker whose children are the operator's: no limits but that on cores, they are inherited */
+int limits_set_for_commands(pid_t parent, struct fault *f);
+
 /**
  * landlock_restrict - from now on nothing is written but beneath these directories
  * @store, @slots: absolute paths of directories that exist
@@ -28,5 +31,10 @@ int limits_set(pid_t parent, struct fault *f);
  * For this thread and those it starts: call it before there are others. /dev/null stays writable.
  */
 int landlock_restrict(const char *store, const char *slots, bool *ret_active, struct fault *f);
+
+bool landlock_is_there(void); /* else the two do nothing */
+
+/* the same for any directories */
+int landlock_restrict_to(const char *const *places, size_t n, bool *ret_active, struct fault *f);
 
 #endif

@@ -48,25 +48,14 @@ static void clean_deinit(struct clean *c)
 
 /* --- parameters --- */
 
-static int read_patterns(struct work *work, const char *key, struct ignore **ret)
-{
-	_cleanup_(freep) const char **lines = NULL;
-	size_t n = 0;
-	int r = site_read_words(work, key, &lines, &n);
-
-	if (r < 0)
-		return r;
-	return ignore_from_lines(lines, n, ret) < 0 ? fault_oom(&work->fault) : 0;
-}
-
 static int read_policy(struct clean *c)
 {
-	int r = read_patterns(c->work, "keep", &c->keep);
+	int r = site_read_patterns(c->work, "keep", &c->keep);
 
 	if (r == 0)
-		r = read_patterns(c->work, "wipe", &c->wipe);
+		r = site_read_patterns(c->work, "wipe", &c->wipe);
 	if (r == 0)
-		r = read_patterns(c->work, "precious", &c->precious);
+		r = site_read_patterns(c->work, "precious", &c->precious);
 	c->policy = (struct tree_policy){
 		.wipe_ignored = json_get_bool(c->work->params, "wipeIgnored", false),
 		.keep = c->keep,

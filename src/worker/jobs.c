@@ -40,7 +40,10 @@ static const struct {
 	{ "SlotClean", job_slot_clean },
 	{ "SlotRemove", job_slot_remove },
 	{ "SlotObserve", job_slot_observe },
+	{ "SlotProve", job_slot_prove },
+	{ "SlotRun", job_slot_run },
 	{ "SlotSeed", job_slot_seed },
+	{ "SlotStamp", job_slot_stamp },
 };
 
 work_fn work_find(const char *method)

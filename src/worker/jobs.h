@@ -18,7 +18,10 @@ int job_slot_prepare(struct work *work);
 int job_slot_clean(struct work *work);
 int job_slot_remove(struct work *work);
 int job_slot_observe(struct work *work);
+int job_slot_prove(struct work *work);
+int job_slot_run(struct work *work);
 int job_slot_seed(struct work *work);
+int job_slot_stamp(struct work *work);
 
 /* a slot's directory for temporary files: empty, and for its owner alone; gone */
 int job_reset_tmp(struct work *work, const char *slot);

@@ -1,4 +1,4 @@
-/* Writes beneath two directories, and nowhere else. */
+/* Writes beneath a few directories, and nowhere else. */
 #include "worker/confine.h"
 
 #include <errno.h>
@@ -36,6 +36,11 @@ static uint64_t handled_writes(void)
 	if (abi < 2)
 		return 0;
 	return WRITES | (abi >= 3 ? LANDLOCK_ACCESS_FS_TRUNCATE : 0);
+}
+
+bool landlock_is_there(void)
+{
+	return handled_writes() != 0;
 }
 
 static int allow(int ruleset, const char *path, uint64_t access, struct fault *f)
@@ -77,19 +82,19 @@ static int allow_reports(int ruleset, uint64_t access, struct fault *f)
 }
 #endif
 
-static int add_rules(int ruleset, uint64_t handled, const char *store, const char *slots,
+static int add_rules(int ruleset, uint64_t handled, const char *const *places, size_t n,
 		     struct fault *f)
 {
-	int r = allow(ruleset, store, handled, f);
+	int r = 0;
 
-	if (r == 0)
-		r = allow(ruleset, slots, handled, f);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = allow(ruleset, places[i], handled, f);
 	if (r == 0)
 		r = allow(ruleset, "/dev/null", handled & FILE_WRITES, f);
 	return r == 0 ? allow_reports(ruleset, handled, f) : r;
 }
 
-int landlock_restrict(const char *store, const char *slots, bool *ret_active, struct fault *f)
+int landlock_restrict_to(const char *const *places, size_t n, bool *ret_active, struct fault *f)
 {
 	struct landlock_ruleset_attr attr = { .handled_access_fs = handled_writes() };
 	_cleanup_(closep) int ruleset = -1;
@@ -101,7 +106,7 @@ int landlock_restrict(const char *store, const char *slots, bool *ret_active, st
 	ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 	if (ruleset < 0)
 		return fault_errno(f, -errno, "cannot make a Landlock ruleset");
-	r = add_rules(ruleset, attr.handled_access_fs, store, slots, f);
+	r = add_rules(ruleset, attr.handled_access_fs, places, n, f);
 	if (r < 0)
 		return r;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
@@ -109,4 +114,11 @@ int landlock_restrict(const char *store, const char *slots, bool *ret_active, st
 		return fault_errno(f, -errno, "cannot enter Landlock");
 	*ret_active = true;
 	return 0;
+}
+
+int landlock_restrict(const char *store, const char *slots, bool *ret_active, struct fault *f)
+{
+	const char *const places[] = { store, slots };
+
+	return landlock_restrict_to(places, ARRAY_SIZE(places), ret_active, f);
 }

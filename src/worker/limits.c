@@ -50,7 +50,8 @@ static int limit(int resource, rlim_t want, struct fault *f)
 	return 0;
 }
 
-int limits_set(pid_t parent, struct fault *f)
+/* what has nothing to do with limits */
+static int set_up(pid_t parent, struct fault *f)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return fault_errno(f, -errno, "cannot ask to die with the parent");
@@ -59,15 +60,25 @@ int limits_set(pid_t parent, struct fault *f)
 		return fault(f, -ESRCH, "the parent %d is gone", (int)parent);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return fault_errno(f, -errno, "cannot give up new privileges");
-	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
-		int r = limit(limits[i].resource, limits[i].limit, f);
-
-		if (r < 0)
-			return r;
-	}
 	umask(022);
 	signal(SIGPIPE, SIG_IGN);
 	/* past RLIMIT_FSIZE a write shall fail, as on a full disk */
 	signal(SIGXFSZ, SIG_IGN);
 	return 0;
+}
+
+int limits_set(pid_t parent, struct fault *f)
+{
+	int r = set_up(parent, f);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(limits); i++)
+		r = limit(limits[i].resource, limits[i].limit, f);
+	return r;
+}
+
+int limits_set_for_commands(pid_t parent, struct fault *f)
+{
+	int r = set_up(parent, f);
+
+	return r < 0 ? r : limit(RLIMIT_CORE, 0, f);
 }

@@ -48,6 +48,7 @@ enum {
 	OPT_FD,
 	OPT_PARENT,
 	OPT_PATH_STORE,
+	OPT_COMMANDS,
 	OPT_VERSION,
 };
 
@@ -59,6 +60,7 @@ static const struct option options[] = {
 	{ "fd", required_argument, NULL, OPT_FD },
 	{ "parent", required_argument, NULL, OPT_PARENT },
 	{ "path-store", no_argument, NULL, OPT_PATH_STORE },
+	{ "commands", no_argument, NULL, OPT_COMMANDS },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
 };
@@ -84,6 +86,9 @@ static bool take_option(struct arguments *a, int option)
 		return parse_int(optarg, &a->parent) == 0;
 	case OPT_PATH_STORE:
 		a->worker.adopted = true;
+		return true;
+	case OPT_COMMANDS:
+		a->worker.commands = true;
 		return true;
 	case OPT_VERSION:
 		puts("slotd-worker " SLOTD_VERSION);
@@ -113,7 +118,8 @@ static int serve(struct arguments *a, struct fault *f)
 	if (fcntl((int)a->fd, F_SETFD, FD_CLOEXEC) < 0)
 		return fault_errno(f, -errno, "descriptor %d is not open", (int)a->fd);
 	w->fd = (int)a->fd;
-	r = limits_set((pid_t)a->parent, f);
+	r = w->commands ? limits_set_for_commands((pid_t)a->parent, f) :
+			  limits_set((pid_t)a->parent, f);
 	if (r < 0)
 		return r;
 	/* opens the file of a crash test while it still may */
@@ -137,7 +143,7 @@ int main(int argc, char **argv)
 	if (!parse_arguments(argc, argv, &a)) {
 		fputs("slotd-worker is started by slotd, not by hand\n"
 		      "usage: slotd-worker --protocol 1 --pool NAME --store PATH --slots PATH --fd N"
-		      " [--parent PID] [--path-store]\n",
+		      " [--parent PID] [--path-store] [--commands]\n",
 		      stderr);
 		return EXIT_USAGE;
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/cleanup.h"
 #include "util/json.h"
 #include "util/parse.h"
 
@@ -69,6 +70,17 @@ int site_read_words(struct work *work, const char *key, const char ***ret, size_
 	*ret = words;
 	*ret_n = n;
 	return 0;
+}
+
+int site_read_patterns(struct work *work, const char *key, struct ignore **ret)
+{
+	_cleanup_(freep) const char **lines = NULL;
+	size_t n = 0;
+	int r = site_read_words(work, key, &lines, &n);
+
+	if (r < 0)
+		return r;
+	return ignore_from_lines(lines, n, ret) < 0 ? fault_oom(&work->fault) : 0;
 }
 
 void site_set_head(struct work *work, const git_oid *commit, const char *branch)

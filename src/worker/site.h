@@ -2,6 +2,7 @@
 #ifndef WORKER_SITE_H
 #define WORKER_SITE_H
 
+#include "git/ignore.h"
 #include "git/worktree.h"
 #include "worker/jobs.h"
 
@@ -31,6 +32,9 @@ int site_open_slot(struct work *work, struct site *s);
 
 /* an array of strings, borrowed; @ret is allocated, NULL at the end; -ENOMEM */
 int site_read_words(struct work *work, const char *key, const char ***ret, size_t *ret_n);
+
+/* an array of patterns as in gitignore(5); NULL: none. The caller frees it */
+int site_read_patterns(struct work *work, const char *key, struct ignore **ret);
 
 /* "head" and "branch" of the reply; zero, NULL: null */
 void site_set_head(struct work *work, const git_oid *commit, const char *branch);

@@ -160,6 +160,12 @@ static int do_locked(struct work *work, const char *method, work_fn fn, int lock
 	return fn(work);
 }
 
+/* one that may write wherever the operator says touches no repository, and the other way round */
+static bool is_for(const struct worker *w, const char *method)
+{
+	return strcmp(method, "Hello") == 0 || w->commands == (strcmp(method, "SlotRun") == 0);
+}
+
 static int do_work(struct work *work, const char *method, int lock_fd)
 {
 	_cleanup_(freep) char *field = NULL;
@@ -169,7 +175,7 @@ static int do_work(struct work *work, const char *method, int lock_fd)
 	r = idl_check_call(work->worker->idl, method, work->params, &field, &work->fault);
 	if (r == IDL_E_INVALID)
 		return work_invalid(work, field);
-	if (r == IDL_E_NO_METHOD || !fn) {
+	if (r == IDL_E_NO_METHOD || !fn || !is_for(work->worker, method)) {
 		work->error = "org.varlink.service.MethodNotFound";
 		json_set_string(work->reply, "method", method);
 		return 0;

@@ -28,6 +28,7 @@ struct worker {
 	const char *store; /* as the operator or the daemon named it */
 	const char *slots; /* <slots_dir>/<pool> */
 	bool adopted;	   /* the store is somebody's repository */
+	bool commands;	   /* for the operator's commands, and for nothing else */
 	int fd;		   /* the socket; borrowed */
 	char *common_dir;  /* NULL until it was found */
 	int slots_fd;

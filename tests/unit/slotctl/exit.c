@@ -26,6 +26,7 @@ Test(exit, each_answer_has_its_status)
 		{ "io.slotd.pool.Conflict", 1 },
 		{ "io.slotd.pool.BranchInUse", 1 },
 		{ "io.slotd.pool.GitFailed", 1 },
+		{ "io.slotd.pool.HookFailed", 1 },
 		{ "io.slotd.pool.LedgerFailed", 1 },
 		{ "io.slotd.pool.LimitReached", 1 },
 		{ "io.slotd.pool.Internal", 1 },

@@ -73,6 +73,16 @@ Test(jobs, a_job_without_its_lock_is_not_done)
 	cr_assert(strstr(w.message, "lock") != NULL, "%s", w.message);
 }
 
+Test(jobs, one_that_touches_repositories_runs_no_commands)
+{
+	assert_error(worker_call(&w, "SlotRun",
+				 "{'slot': 'a-1', 'dev': 0, 'ino': 0, 'run': ['true'], 'environment': [], "
+				 "'home': '%s', 'writable': [], 'timeoutUsec': 1000000, 'low': true}",
+				 in_dir("home")),
+		     "MethodNotFound");
+	cr_assert(sh("test ! -e home"));
+}
+
 Test(jobs, a_store_is_cloned_opened_fetched_and_resolved)
 {
 	json_object *o = must(worker_call(&w, "StoreOpen", "{'url': '%s/o', 'fresh': true}", fixture_dir));
