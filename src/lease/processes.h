@@ -1,22 +1,50 @@
 /**
  * DOC: processes - who is in a directory, and who is who
+ *
+ * A process is in a directory that has its working directory, or an open file, at or below it. Not seen
+ * are processes of other users, those that hide (PR_SET_DUMPABLE), those of another PID namespace, and who
+ * has nothing there but a mapping. All of /proc is read: with many processes that takes some milliseconds.
+ * Not for a process that Landlock confines: it sees nobody.
  */
 #ifndef LEASE_PROCESSES_H
 #define LEASE_PROCESSES_H
 
 #include <stddef.h>
-#include <sys/types.h>
+#include <stdint.h>
+
+#include "util/process.h"
+
+/* what it has there, the worst last */
+enum process_use { PROCESS_STANDS = 1, PROCESS_READS, PROCESS_WRITES };
+
+#define PROCESS_NAME_SIZE 24
+
+struct process_found {
+	struct process_id id;
+	uint8_t use; /* enum process_use */
+	char name[PROCESS_NAME_SIZE]; /* as the kernel has it, fit to be printed */
+};
+
+#define PROCESSES_MOST 32
+
+struct processes_place {
+	const char *path; /* absolute, without links */
+	const struct process_id *but; /* these and their ancestors do not count */
+	size_t n_but;
+	size_t n; /* how many are in it; filled in */
+	struct process_found *found; /* room for PROCESSES_MOST, the first of them; NULL: not wanted */
+};
 
 /**
- * processes_in - the processes that have their working directory, or an open file, at or below a path
- * @path: absolute, without links
+ * processes_look - the processes in each of several places, in one look
  * @but_children_of: it, its children and the caller do not count; 0: only the caller does not
- * @ret, @max: filled with pids; no more than @max are looked for
  *
- * Returns how many, or a negative errno: /proc cannot be read. A process of another user, one that hides
- * (PR_SET_DUMPABLE) and one of another PID namespace are not seen. Not for a process that Landlock
- * confines: it sees nobody.
+ * Returns 0, or a negative errno: /proc cannot be read.
  */
-ssize_t processes_in(const char *path, pid_t but_children_of, pid_t *ret, size_t max);
+int processes_look(struct processes_place *places, size_t n_places, pid_t but_children_of);
+
+/* "vim (4711)", "bash (4711, only its working directory)", "less (4711, only reads)" */
+#define PROCESS_TEXT_SIZE (PROCESS_NAME_SIZE + 48)
+char *process_found_to_string(const struct process_found *p, char ret[PROCESS_TEXT_SIZE]);
 
 #endif

@@ -135,16 +135,15 @@ static void ask_worker(struct inquiry *q)
 
 static _Noreturn void look_for_processes(const char *slot, pid_t parent)
 {
-	pid_t pids[MOST_PIDS];
-	char *path;
-	ssize_t n;
+	struct processes_place place = { 0 };
+	int n;
 
 	child_begin(parent);
 	/* if it hangs, it must hold no connection open, and no lock that the next slotd needs */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
-	path = realpath(slot, NULL);
-	n = path ? processes_in(path, parent, pids, MOST_PIDS) : errno == ENOENT ? 0 : -errno;
-	_exit(n < 0 ? EXIT_UNKNOWN : (int)n);
+	place.path = realpath(slot, NULL);
+	n = place.path ? processes_look(&place, 1, parent) : errno == ENOENT ? 0 : -errno;
+	_exit(n < 0 ? EXIT_UNKNOWN : place.n < MOST_PIDS ? (int)place.n : MOST_PIDS);
 }
 
 static int on_looked(sd_event_source *s, const siginfo_t *si, void *userdata)

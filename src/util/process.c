@@ -55,6 +55,11 @@ bool process_lives(pid_t pid)
 	return read_stat(pid, &s) && s.state != 'Z' && s.state != 'X';
 }
 
+bool process_is(const struct process_id *id)
+{
+	return id->start && process_start_time(id->pid) == id->start;
+}
+
 pid_t process_parent(pid_t pid)
 {
 	struct stat_line s;
@@ -74,4 +79,14 @@ bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start)
 		pid = s.parent;
 	}
 	return false;
+}
+
+size_t process_line(pid_t pid, struct process_id *ret, size_t max)
+{
+	struct stat_line s;
+	size_t n = 0;
+
+	for (; n < max && pid > 1 && read_stat(pid, &s); pid = s.parent)
+		ret[n++] = (struct process_id){ pid, s.start };
+	return n;
 }

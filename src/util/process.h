@@ -8,8 +8,14 @@
 #define UTIL_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+struct process_id {
+	pid_t pid;
+	uint64_t start; /* process_start_time() */
+};
 
 /* clock ticks since boot, as /proc/PID/stat says; 0: no such process */
 uint64_t process_start_time(pid_t pid);
@@ -17,10 +23,16 @@ uint64_t process_start_time(pid_t pid);
 /* false: it is gone, or has ended and only waits for its parent */
 bool process_lives(pid_t pid);
 
+/* it is there, though it may have ended and wait for its parent */
+bool process_is(const struct process_id *id);
+
 /* 0: no such process */
 pid_t process_parent(pid_t pid);
 
 /* is pid that process or one of its descendants? false when either is gone */
 bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start);
+
+/* a process, its parent, its parent's parent, ..., but not process 1; returns how many, at most @max */
+size_t process_line(pid_t pid, struct process_id *ret, size_t max);
 
 #endif

@@ -84,3 +84,23 @@ Test(holder, process_that_only_waits_for_its_parent_lives_no_more)
 	cr_expect_not(process_lives(child));
 	cr_expect_not(process_lives(0));
 }
+
+Test(holder, the_line_of_a_process_leads_up_to_the_first_and_no_further_than_asked)
+{
+	struct process_id line[64];
+	size_t n = process_line(getpid(), line, 64);
+
+	cr_assert_geq(n, 1);
+	cr_expect_eq(line[0].pid, getpid());
+	cr_expect_eq(line[0].start, process_start_time(getpid()));
+	for (size_t i = 0; i + 1 < n; i++) {
+		cr_expect_eq(process_parent(line[i].pid), line[i + 1].pid);
+		cr_expect(process_is(&line[i]));
+	}
+	cr_expect_neq(line[n - 1].pid, 1, "which is everybody's ancestor");
+	cr_expect_eq(process_line(getpid(), line, 1), 1);
+	cr_expect_eq(process_line(0, line, 64), 0);
+	line[0].start++;
+	cr_expect_not(process_is(&line[0]), "somebody else had that pid");
+	cr_expect_not(process_is(&(struct process_id){ getpid(), 0 }));
+}
