@@ -40,6 +40,7 @@ static const struct field slot_fields[] = {
 	INT_SINCE(2, slot_record, left_since_usec),
 	INT_SINCE(2, slot_record, left_usec),
 	BOOL_SINCE(2, slot_record, unsure),
+	STRING_SINCE(2, slot_record, left_by),
 	STRING_SINCE(2, slot_record, warmed),
 	INT_SINCE(2, slot_record, port_base),
 	INT_SINCE(2, slot_record, port_count),

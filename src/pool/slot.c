@@ -217,6 +217,7 @@ void slot_forget_holder(struct slot *slot)
 	r->left_task[0] = r->left_base[0] = '\0';
 	r->left_since_usec = r->left_usec = 0;
 	r->unsure = false;
+	r->left_by[0] = '\0';
 }
 
 void slot_move(struct slot *slot, enum slot_state to, const char *reason)

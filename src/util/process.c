@@ -90,3 +90,33 @@ size_t process_line(pid_t pid, struct process_id *ret, size_t max)
 		ret[n++] = (struct process_id){ pid, s.start };
 	return n;
 }
+
+void process_line_to_string(const struct process_id *line, size_t n, char *ret, size_t size)
+{
+	size_t at = 0;
+
+	ret[0] = '\0';
+	for (size_t i = 0; i < n; i++) {
+		int len = snprintf(ret + at, size - at, "%s%d:%llx", i ? " " : "", (int)line[i].pid,
+				   (unsigned long long)line[i].start);
+
+		if (len < 0 || (size_t)len >= size - at) {
+			ret[at] = '\0'; /* not half of one: that would be somebody else */
+			return;
+		}
+		at += (size_t)len;
+	}
+}
+
+size_t process_line_from_string(const char *text, struct process_id *ret, size_t max)
+{
+	unsigned long long start;
+	size_t n = 0;
+	int pid, len;
+
+	while (n < max && sscanf(text, "%9d:%16llx%n", &pid, &start, &len) == 2) {
+		ret[n++] = (struct process_id){ pid, start };
+		text += len;
+	}
+	return n;
+}

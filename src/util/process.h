@@ -35,4 +35,8 @@ bool process_descends_from(pid_t pid, pid_t ancestor, uint64_t ancestor_start);
 /* a process, its parent, its parent's parent, ..., but not process 1; returns how many, at most @max */
 size_t process_line(pid_t pid, struct process_id *ret, size_t max);
 
+/* as text, the nearest first, and no more of them than there is room for; back: how many, at most @max */
+void process_line_to_string(const struct process_id *line, size_t n, char *ret, size_t size);
+size_t process_line_from_string(const char *text, struct process_id *ret, size_t max);
+
 #endif

@@ -174,6 +174,8 @@ struct slot_record slot_full(void)
 	FILL(r.warmed);
 	r.port_base = r.port_count = UINT32_MAX;
 	r.hook_due = true;
+	r.unsure = true;
+	FILL(r.left_by);
 	return r;
 }
 

@@ -104,3 +104,32 @@ Test(holder, the_line_of_a_process_leads_up_to_the_first_and_no_further_than_ask
 	cr_expect_not(process_is(&line[0]), "somebody else had that pid");
 	cr_expect_not(process_is(&(struct process_id){ getpid(), 0 }));
 }
+
+Test(holder, a_line_is_the_same_after_it_was_a_text)
+{
+	struct process_id line[] = { { 4711, 0x123456789abcdef }, { 1, 1 }, { 4194303, UINT64_MAX } }, back[4];
+	char text[80], all[] = "4711:123456789abcdef 1:1 4194303:ffffffffffffffff";
+
+	process_line_to_string(line, 3, text, sizeof(text));
+	cr_expect_str_eq(text, all);
+	for (size_t max = 0; max <= 4; max++) {
+		size_t n = process_line_from_string(text, back, max);
+
+		cr_assert_eq(n, max < 3 ? max : 3);
+		for (size_t i = 0; i < n; i++)
+			cr_expect(back[i].pid == line[i].pid && back[i].start == line[i].start);
+	}
+	for (size_t size = 1; size <= sizeof(all); size++) {
+		char *tight = malloc(size); /* so that a sanitizer sees a step beyond it */
+		size_t n;
+
+		process_line_to_string(line, 3, tight, size);
+		n = process_line_from_string(tight, back, 4);
+		cr_expect_eq(n, size > 49 ? 3 : size > 24 ? 2 : size > 20 ? 1 : 0, "%zu: %s", size, tight);
+		for (size_t i = 0; i < n; i++)
+			cr_expect(back[i].pid == line[i].pid && back[i].start == line[i].start);
+		free(tight);
+	}
+	cr_expect_eq(process_line_from_string("", back, 4), 0);
+	cr_expect_eq(process_line_from_string("nonsense 1:1", back, 4), 0);
+}
