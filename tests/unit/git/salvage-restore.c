@@ -78,8 +78,8 @@ static void restore_each(size_t first, size_t step)
 
 		slot_make("r-1");
 		silence(what);
-		remember("slots/r-1", false);
-		remember("slots/r-1", true);
+		remember_slot("slots/r-1", false);
+		remember_slot("slots/r-1", true);
 		commit = slot_capture("r-1");
 
 		cr_assert_eq(dir_restore(commit), 0, "%s: %s", what, salvage_fault.text);
@@ -120,8 +120,8 @@ Test(salvage_restore, a_slot_at_another_commit_takes_it)
 	silence("git switch -qc agent/x side && echo x > new && git add new && rm a && chmod 600 "
 		"id.c && "
 		"git mv deep/y moved");
-	remember("slots/r-1", false);
-	remember("slots/r-1", true);
+	remember_slot("slots/r-1", false);
+	remember_slot("slots/r-1", true);
 	commit = slot_capture("r-1");
 	slot_clean("r-1");
 	cr_assert(sh(
@@ -244,8 +244,8 @@ Test(salvage_restore, nothing_is_lost_in_a_slot_that_is_not_clean)
 	for (size_t i = 0; i < sizeof(obstacles) / sizeof(obstacles[0]); i++) {
 		slot_make("r-1");
 		silence(obstacles[i].script);
-		remember("slots/r-1", false);
-		remember("slots/r-1", true);
+		remember_slot("slots/r-1", false);
+		remember_slot("slots/r-1", true);
 		cr_assert_eq(slot_restore("r-1", commit), -EBUSY, "%s", obstacles[i].script);
 		cr_assert(strstr(salvage_fault.text, obstacles[i].says), "%s: %s",
 			  obstacles[i].script, salvage_fault.text);

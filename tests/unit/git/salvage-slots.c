@@ -120,7 +120,7 @@ int dir_restore(git_oid commit)
 	return r;
 }
 
-void remember(const char *dir, bool is_slot)
+void remember_slot(const char *dir, bool is_slot)
 {
 	cr_assert(sh("python3 '" SOURCE_ROOT "/tests/support/salvage.py' %s %s > %s",
 		     is_slot ? "state" : "look", dir, is_slot ? "was.state" : "was.look"));

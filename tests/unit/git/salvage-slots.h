@@ -34,7 +34,7 @@ extern struct salvage_restored slot_restored;
 int dir_restore(git_oid commit);
 
 /* "salvage.py look" and "state" of a directory below the fixture's, kept in a file; the same later? */
-void remember(const char *dir, bool is_slot);
+void remember_slot(const char *dir, bool is_slot);
 void assert_is_as_remembered(const char *dir, bool is_slot, const char *what);
 
 #endif
