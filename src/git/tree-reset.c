@@ -179,10 +179,9 @@ static int put(struct reset *x, const struct tree_reset_options *o, struct tree_
 /* all may go */
 static int apply(struct reset *x, const struct tree_reset_options *options, struct tree_worker *w)
 {
-	struct tree_clear clear = { .worker = w,
-				    .walk = &x->walk,
-				    .commit = &x->commit,
-				    .policy = &options->policy };
+	struct tree_clear clear = {
+		.worker = w, .walk = &x->walk, .commit = &x->commit, .policy = &options->policy
+	};
 	int r = tree_clear(&clear);
 
 	prune_directories(x, w);

@@ -187,7 +187,8 @@ static int prepare(struct tree_trash *t, int dir_fd, const char *name, const cha
 	return r;
 }
 
-static int move(struct tree_trash *t, int dir_fd, const char *name, const char *path, size_t dir_len)
+static int move(struct tree_trash *t, int dir_fd, const char *name, const char *path,
+		size_t dir_len)
 {
 	int to_fd, r = prepare(t, dir_fd, name, path);
 

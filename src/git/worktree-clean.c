@@ -81,7 +81,7 @@ static int clear_name(int dirfd, const char *name, void *userdata)
  */
 static int clear_admin(struct worktree *w, bool forget, struct fault *f)
 {
-	static const char *const kept[] = { "HEAD",   "index", "commondir", "gitdir",
+	static const char *const kept[] = { "HEAD",   "index", "commondir",   "gitdir",
 					    "locked", "logs",  WORKTREE_MARK, "modules" };
 	static const char *const logs[] = { "HEAD" };
 	struct clearing admin = { kept, ARRAY_SIZE(kept) - forget, f };
@@ -93,8 +93,8 @@ static int clear_admin(struct worktree *w, bool forget, struct fault *f)
 
 static int forget_log(struct worktree *w, struct fault *f)
 {
-	_cleanup_(closep) int logs = openat(w->tree.admin_fd, "logs",
-					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(closep) int logs =
+		openat(w->tree.admin_fd, "logs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
 	/* a slot without a log has nothing to forget; git begins a new one */
 	return logs < 0 ? 0 : admin_remove_at(logs, "HEAD", f);

@@ -36,7 +36,7 @@ static int encode_saved(const struct tree_saved *saved, struct text *out)
 }
 
 int worktree_mark(struct worktree *w, const git_oid *commit, const struct tree_saved *saved,
-		struct fault *f)
+		  struct fault *f)
 {
 	_cleanup_(text_deinit) struct text t = { 0 };
 	char hex[GIT_OID_HEXSZ + 1];

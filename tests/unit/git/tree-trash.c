@@ -59,8 +59,8 @@ Test(tree_trash, what_was_saved_goes_whatever_it_is)
 		cr_assert(sh("cd s && { %s; }", changes[i]), "%s", changes[i]);
 		forget_saved();
 		save_all();
-		cr_assert_eq(reset_saved(head, &(struct tree_reset_options){
-						       .policy.wipe_ignored = true }),
+		cr_assert_eq(reset_saved(head, &(struct tree_reset_options){ .policy.wipe_ignored =
+										     true }),
 			     0, "%s: %s", changes[i], slot_fault.text);
 		assert_victim_is_safe(changes[i]);
 		assert_no_trash(changes[i]);
@@ -242,7 +242,8 @@ Test(tree_trash, a_precious_file_is_saved_before_it_goes_with_the_ignored)
 	options.policy.precious = precious;
 	cr_assert(sh("cd s && mkdir -p build/d && touch build/d/x.keepme build/d/y build/z x.o"));
 	cr_assert_eq(reset_saved("HEAD", &options), TREE_E_LEFT);
-	cr_expect_str_eq(sh_text("cd s && ls | grep -F x.o; find build"), "build\nbuild/d\nbuild/d/x.keepme");
+	cr_expect_str_eq(sh_text("cd s && ls | grep -F x.o; find build"),
+			 "build\nbuild/d\nbuild/d/x.keepme");
 	save("build/d/x.keepme");
 	cr_assert_eq(reset_saved("HEAD", &options), 0, "%s", slot_fault.text);
 	assert_slot_is_clean_at("HEAD");
