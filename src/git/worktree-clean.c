@@ -27,18 +27,20 @@ int worktree_remove_locks(struct worktree *w, struct fault *f)
 
 /* --- the administration --- */
 
-/* is a file of it still the one that was saved? One that the set does not know does not count */
+/* is a file of it still the one that was saved, or still absent? What the set does not know is fine */
 static int check_file(struct worktree *w, const struct tree_saved *saved, const char *name,
 		      struct fault *f)
 {
 	char path[32] = ".git/";
-	struct stat st;
+	struct stat st = { 0 };
 
 	strncat(path, name, sizeof(path) - strlen(path) - 1);
 	if (!tree_saved_knows(saved, path))
 		return 0;
-	if (fstatat(w->tree.admin_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    tree_saved_has(saved, path, &st))
+	if (fstatat(w->tree.admin_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT &&
+	    errno != ENOTDIR)
+		return fault_errno(f, -errno, "cannot look at %s", path);
+	if (tree_saved_has(saved, path, &st))
 		return 0;
 	return fault(f, WORKTREE_E_UNSAVED, "%s is not what was saved", path);
 }
