@@ -91,6 +91,15 @@ static void alternates_add(struct odb *odb, const char *base, char *list, unsign
 	}
 }
 
+static bool rescan(struct odb *odb)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < odb->n_dirs; i++)
+		changed |= odb_dir_rescan(odb->dirs[i]);
+	return changed;
+}
+
 static int odb_on_read(void **ret_data, size_t *ret_size, git_object_t *ret_type,
 		       git_odb_backend *backend, const git_oid *oid)
 {
@@ -100,8 +109,6 @@ static int odb_on_read(void **ret_data, size_t *ret_size, git_object_t *ret_type
 
 	/* twice: a pack may have been replaced by another while we looked into it */
 	for (int tries = 0; tries < 2; tries++) {
-		bool changed = false;
-
 		for (size_t i = 0; i < odb->n_dirs; i++) {
 			int one = odb_dir_read(odb->dirs[i], oid, ret_type, ret_data, ret_size, &f);
 
@@ -112,12 +119,26 @@ static int odb_on_read(void **ret_data, size_t *ret_size, git_object_t *ret_type
 		}
 		if (r == -ENOENT)
 			break; /* libgit2 calls odb_on_refresh() and comes again */
-		for (size_t i = 0; i < odb->n_dirs; i++)
-			changed |= odb_dir_rescan(odb->dirs[i]);
-		if (!changed)
+		if (!rescan(odb))
 			break;
 	}
 	return odb_error(r, &f);
+}
+
+static int read_header(struct odb *odb, size_t *ret_size, git_object_t *ret_type, const git_oid *oid,
+		       struct fault *f)
+{
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < odb->n_dirs; i++) {
+		int one = odb_dir_read_header(odb->dirs[i], oid, ret_type, ret_size, f);
+
+		if (one == 0)
+			return 0;
+		if (one != -ENOENT)
+			r = one;
+	}
+	return r;
 }
 
 static int odb_on_read_header(size_t *ret_size, git_object_t *ret_type, git_odb_backend *backend,
@@ -125,17 +146,12 @@ static int odb_on_read_header(size_t *ret_size, git_object_t *ret_type, git_odb_
 {
 	struct odb *odb = odb_from(backend);
 	struct fault f = FAULT_NONE;
-	int r = -ENOENT;
+	int r = read_header(odb, ret_size, ret_type, oid, &f);
 
-	for (size_t i = 0; i < odb->n_dirs; i++) {
-		int one = odb_dir_read_header(odb->dirs[i], oid, ret_type, ret_size, &f);
-
-		if (one == 0)
-			return 0;
-		if (one != -ENOENT)
-			r = one;
-	}
-	return odb_error(r, &f);
+	/* as in odb_on_read(): its pack may have been replaced by another */
+	if (r < 0 && r != -ENOENT && rescan(odb))
+		r = read_header(odb, ret_size, ret_type, oid, &f);
+	return r < 0 ? odb_error(r, &f) : 0;
 }
 
 static int odb_on_exists(git_odb_backend *backend, const git_oid *oid)
