@@ -19,7 +19,8 @@ struct jobs {
 	int locks_fd;	/* <state_dir>/locks */
 	unsigned max_workers;
 	unsigned n_workers; /* alive, stuck ones not counted */
-	unsigned n_background; /* background jobs running */
+	unsigned n_background; /* background jobs running, but for idle ones */
+	unsigned n_idle; /* idle jobs running: 0 or 1 */
 	unsigned n_waiting;
 	bool stopping;
 	struct list waiting[2]; /* jobs: foreground, background */

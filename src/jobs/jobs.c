@@ -310,6 +310,14 @@ int job_start(struct job_site *site, const struct job_spec *spec, struct job **r
 	return 0;
 }
 
+static void count_running(struct jobs *j, const struct job *job, int change)
+{
+	if (job->spec.idle)
+		j->n_idle += (unsigned)change;
+	else if (job->spec.background)
+		j->n_background += (unsigned)change;
+}
+
 /* takes the job out of everything, then tells */
 void job_finish(struct job *job, enum job_outcome outcome, const char *error, const char *message,
 		json_object *params)
@@ -325,8 +333,7 @@ void job_finish(struct job *job, enum job_outcome outcome, const char *error, co
 
 	if (job->worker) {
 		job->worker->job = NULL;
-		if (job->spec.background)
-			j->n_background--;
+		count_running(j, job, -1);
 	} else {
 		list_del(&job->link);
 		j->n_waiting--;
@@ -401,9 +408,11 @@ static bool has_room(struct jobs *j, const struct job *job)
 
 	if (job->site->commands)
 		return true;
+	if (job->spec.idle)
+		return j->n_idle == 0 && (j->n_workers <= j->max_workers || find_idle(j, job->site, true));
 	if (job->spec.background && j->n_background + 1 >= j->max_workers)
 		return false;
-	if (j->n_workers < j->max_workers || find_idle(j, job->site, true))
+	if (j->n_workers < j->max_workers + j->n_idle || find_idle(j, job->site, true))
 		return true;
 	other = find_idle(j, job->site, false);
 	if (other)
@@ -424,8 +433,7 @@ static void job_give(struct jobs *j, struct job *job, struct worker *w, int lock
 
 	list_del(&job->link);
 	j->n_waiting--;
-	if (job->spec.background)
-		j->n_background++;
+	count_running(j, job, 1);
 	if (worker_run(w, job, lock_fd, &f) < 0) {
 		log_error("cannot hand a job to a worker: %s lock=%s", f.text, job->lock);
 		worker_kill(w); /* the job ends when it was reaped */
@@ -521,7 +529,7 @@ static void end_surplus(struct jobs *j)
 		n += !w->site->commands && (w->state == WORKER_STARTING || w->state == WORKER_BUSY ||
 					    w->state == WORKER_IDLE);
 	list_for_each_safe(w, wt, &j->workers, link) {
-		if (n <= j->max_workers)
+		if (n <= j->max_workers + j->n_idle)
 			return;
 		if (w->state == WORKER_IDLE && !w->site->commands) {
 			worker_end(w);

@@ -8,8 +8,9 @@
  * open-file-description lock on <state_dir>/locks/<name>, taken here, handed to the worker
  * with the job, and gone with it.
  *
- * At least two workers may run; one place is never given to background jobs. Workers that run the
- * operator's commands come on top.
+ * At least two workers may run; one place is never given to background jobs. A background job that is
+ * marked idle has a place of its own, beside all others: whoever else comes need not wait for it,
+ * and of such jobs one runs at a time. Workers that run the operator's commands come on top.
  *
  * Calling sequence
  * ----------------
@@ -71,6 +72,7 @@ struct job_spec {
 	json_object *params;	/* taken over */
 	const char *lock;	/* name of the slot or the pool; copied */
 	bool background;
+	bool idle; /* with background: only beside others, see above */
 	uint64_t deadline_usec; /* from the start of the work, or, with @progress, from the last
 				 * progress; 0: none */
 	job_done_fn done;

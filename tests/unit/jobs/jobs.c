@@ -270,6 +270,45 @@ Test(jobs, one_place_is_never_given_to_background_jobs)
 	world_close(&w);
 }
 
+static struct job *start_idle(struct job_site *site, const char *lock, struct outcome *o)
+{
+	struct job *job = start(site, lock, true, 0, o);
+
+	job->spec.idle = true;
+	return job;
+}
+
+Test(jobs, idle_job_runs_beside_all_others_and_one_at_a_time)
+{
+	struct outcome idle = { 0 }, second = { 0 }, a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
+	struct job *maintenance, *background;
+	struct world w;
+
+	world_open(&w, 2);
+	maintenance = start_idle(w.site, "i", &idle);
+	kill(worker_of(&w, maintenance)->pid, SIGSTOP);
+	start_idle(w.other, "j", &second);
+	/* both places are there for the others as ever */
+	background = start(w.site, "a", true, 0, &a);
+	kill(worker_of(&w, background)->pid, SIGSTOP);
+	start(w.site, "b", true, 0, &b);
+	start(w.site, "c", false, 0, &c);
+	cr_assert(run_until(&w, &c.told, 1, 20 * USEC_PER_SEC), "foreground work passes");
+	cr_expect_eq(b.told + second.told, 0);
+	cr_expect_eq(jobs_count_workers(w.jobs), 3);
+	kill(background->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &b.told, 1, 20 * USEC_PER_SEC));
+	cr_expect_eq(second.told, 0, "there is an idle job already");
+	kill(maintenance->worker->pid, SIGCONT);
+	cr_assert(run_until(&w, &second.told, 1, 20 * USEC_PER_SEC));
+	start(w.other, "d", false, 0, &d);
+	cr_assert(run_until(&w, &d.told, 1, 20 * USEC_PER_SEC));
+	for (int i = 0; i < 200 && jobs_count_workers(w.jobs) > 2; i++)
+		sd_event_run(w.event, 20000);
+	cr_expect_leq(jobs_count_workers(w.jobs), 2, "its place is gone with it");
+	world_close(&w);
+}
+
 Test(jobs, number_of_workers_may_change_and_ends_no_job)
 {
 	struct outcome o[4] = { 0 }, p = { 0 };
