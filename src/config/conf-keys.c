@@ -128,6 +128,8 @@ static const struct conf_key pool_keys[] = {
 	  "an acquire fetches first when the last fetch is older; 0: it never does; a pool with path only when it says so itself" },
 	{ "fetch.timeout", CONF_DURATION, 0, POOL(fetch.timeout_usec), "30s", SEC, HOUR, NULL,
 	  "how long a clone or fetch may stand still before it is given up" },
+	{ "maintenance.every", CONF_DURATION, CONF_OR_ZERO, POOL(maintenance.every_usec), "24h", SEC, YEAR, NULL,
+	  "how often a store that was cloned is packed anew, and rid of what nothing reaches; 0: never" },
 	{ "clean.ignored", CONF_ENUM, 0, POOL(clean.ignored), "keep", 0, 0, "keep|remove",
 	  "what becomes of ignored files when a slot is cleaned" },
 	{ "clean.wipe", CONF_LIST, 0, POOL(clean.wipe), NULL, 0, 0, NULL,

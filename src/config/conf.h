@@ -67,6 +67,9 @@ struct conf_pool {
 		uint64_t max_age_usec, timeout_usec;
 	} fetch;
 	struct {
+		uint64_t every_usec;
+	} maintenance;
+	struct {
 		enum conf_ignored ignored;
 		enum conf_processes processes;
 		struct conf_list wipe, keep, precious;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/maintain.h"
 #include "git/pulse.h"
 #include "git/store-private.h"
 #include "util/cleanup.h"
@@ -424,6 +425,7 @@ int store_fetch(struct repo *repo, const struct store_remote *remote, struct fau
 	_cleanup_(closep) int common_fd = open(repo_common_dir(repo),
 					       O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	_cleanup_(closep) int slotd_fd = -1;
+	_cleanup_(closep) int lock_fd = -1;
 	int r;
 
 	if (common_fd < 0)
@@ -431,6 +433,10 @@ int store_fetch(struct repo *repo, const struct store_remote *remote, struct fau
 	slotd_fd = admin_open_dir_at(common_fd, "slotd", f);
 	if (slotd_fd < 0)
 		return slotd_fd;
+	/* what is there already is not fetched, and until a ref names it nothing else holds it */
+	lock_fd = store_lock_prune(common_fd, f);
+	if (lock_fd < 0)
+		return lock_fd;
 	r = clear_killed_fetch(common_fd, slotd_fd, f);
 	/* the mark of the killed one stays as old as it is: locks too young today go tomorrow */
 	if (r == 0 && faccessat(slotd_fd, FETCHING, F_OK, AT_SYMLINK_NOFOLLOW) < 0)

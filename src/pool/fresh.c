@@ -94,7 +94,7 @@ void fresh_look(struct pool *pool)
 	bool stale = pool->n_waiting > 0 && is_stale(pool);
 	struct waiter *w;
 
-	list_for_each(w, &pool->waiters, link) {
+	list_for_each (w, &pool->waiters, link) {
 		/* who has no time to wait is not made to, and the next one may find it done */
 		if (stale && !w->slot && !w->away_until_usec && now < w->deadline_usec)
 			hold(w, now);

@@ -223,6 +223,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 	list_for_each(pool, &p->pools, link) {
 		pool_look_at_slots(pool);
 		pool_run_store_jobs(pool);
+		maintain_look(pool);
 		pool_kick(pool);
 	}
 	pools_look_later(p, USEC_PER_MIN);

@@ -132,6 +132,10 @@ struct pool {
 	uint64_t fetch_after_usec; /* CLOCK_BOOTTIME; next periodic fetch */
 	uint64_t granted_usec;	   /* CLOCK_BOOTTIME; the last grant */
 	uint64_t burst_since_usec; /* CLOCK_BOOTTIME; the first of those that came close together */
+	struct job *maintain_job;
+	uint64_t maintain_after_usec; /* CLOCK_BOOTTIME; its store is looked after then; 0: not known yet */
+	unsigned maintain_failures;   /* in a row */
+	char maintain_said[REASON_SIZE]; /* why it is not; told once */
 	bool kicked; /* pool_serve() is due at the end of the turn */
 	bool salvages_known; /* the store was asked what it has, or is just being asked */
 	unsigned salvage_look;	/* the number of the last look, by pools.salvage_looks */
@@ -286,6 +290,10 @@ bool fresh_is_waited_for(const struct waiter *w);
 void fresh_gives_up(struct waiter *w); /* its time for that has passed */
 void fresh_fetch_tried(struct pool *pool, bool done); /* a fetch is over, and may be tried again */
 void fresh_fetch_ended(struct pool *pool, bool done); /* it will not */
+
+/* maintain.c */
+void maintain_look(struct pool *pool); /* is it time, and quiet enough? */
+bool maintain_is_over(struct pool *pool); /* it is ended, where it runs, and the pool kicked when it is over */
 
 /* store-open.c */
 int pool_open_site(struct pool *pool, struct fault *f);

@@ -369,7 +369,8 @@ void pool_removal_step(struct pool *pool)
 		if (pool->removal)
 			pool->removal->recorded = true;
 	}
-	if (!pool->removal || !pool->removal->recorded || pool->removal->over || pool->store_job)
+	if (!pool->removal || !pool->removal->recorded || pool->removal->over || pool->store_job ||
+	    !maintain_is_over(pool))
 		return;
 	if (!send_slots_away(pool))
 		take_back(pool);

@@ -337,9 +337,10 @@ int pools_reload(struct pools *p, struct conf *conf, struct fault *f)
 	if (r < 0)
 		return r;
 	list_for_each(pool, &p->pools, link) {
-		pool->fetch_after_usec = 0;
+		pool->fetch_after_usec = pool->maintain_after_usec = 0;
 		pool_furnish_at_once(pool);
 		pool_run_store_jobs(pool);
+		maintain_look(pool);
 		pool_kick(pool);
 	}
 	return 0;

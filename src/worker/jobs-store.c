@@ -7,6 +7,7 @@
 
 #include "git/owner.h"
 #include "git/feature.h"
+#include "git/maintain.h"
 #include "git/store.h"
 #include "util/cleanup.h"
 #include "util/json.h"
@@ -117,6 +118,8 @@ int job_store_open(struct work *work)
 		r = job_open_repo(work, &repo);
 	if (r == 0)
 		r = store_ready(repo, &work->fault);
+	if (r == 0 && !work->worker->adopted)
+		r = store_maintain_undo(repo, &work->fault);
 	if (r == 0 && work->worker->adopted && owner)
 		r = owner_claim(repo, owner, &work->fault);
 	if (r == 0)

@@ -35,6 +35,7 @@ static const struct {
 	{ "StoreResolve", job_store_resolve },
 	{ "StoreUnpushed", job_store_unpushed },
 	{ "StoreRelease", job_store_release },
+	{ "StoreMaintain", job_store_maintain },
 	{ "SlotCreate", job_slot_create },
 	{ "SlotPrepare", job_slot_prepare },
 	{ "SlotClean", job_slot_clean },

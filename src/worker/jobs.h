@@ -12,6 +12,7 @@ int job_store_fetch(struct work *work);
 int job_store_resolve(struct work *work);
 int job_store_unpushed(struct work *work);
 int job_store_release(struct work *work);
+int job_store_maintain(struct work *work);
 
 int job_slot_create(struct work *work);
 int job_slot_prepare(struct work *work);

@@ -345,6 +345,74 @@ class Fetch(Scenario):
         self.expect(lease["head"] == self.tip, "the slot is not at the fetched commit")
 
 
+class Maintain(Scenario):
+    """The store is packed anew, what is on nothing goes: and at no time is anything else gone."""
+
+    pool = "u"
+    wanted = ("rev-list", "--objects", "--all", "--reflog", "--indexed-objects", "--no-object-names")
+
+    def prepare(self):
+        self.lease = self.w.acquire(self.pool, branch=self.w.fresh("branch"))
+        self.path, self.store = self.lease["path"], self.lease["commonDir"]
+        for n in range(3):
+            git.commit(self.path, "work %d" % n, **{"f%d" % n: self.w.fresh("content") * 300})
+            git.run(self.path, "repack", "-q", "-d")
+        git.commit(self.path, "last", last=self.w.fresh("content"))
+        git.write(self.path, "staged", self.w.fresh("content"))
+        git.run(self.path, "add", "staged")
+        self.litter = git.text(self.store, "hash-object", "-w", "--stdin", data=self.w.fresh("litter").encode())
+        self.garbage = self.make_garbage_pack()
+        self.make_old()
+        self.before = set(git.lines(self.path, *self.wanted))
+
+    def make_garbage_pack(self):
+        """One that slotd has known to be on nothing for long; what is in it."""
+        blob = git.text(self.store, "hash-object", "-w", "--stdin", data=self.w.fresh("garbage").encode())
+        name = git.text(self.store, "pack-objects", "-q", "objects/pack/pack", data=blob.encode())
+        git.run(self.store, "prune-packed")
+        git.write(self.store, "slotd/garbage/pack-" + name)
+        return blob
+
+    def make_old(self):
+        for directory in ("objects", "slotd/garbage"):
+            for where, _, names in os.walk(os.path.join(self.store, directory)):
+                for name in names:
+                    os.utime(os.path.join(where, name), (1600000000, 1600000000))
+        git.write(self.store, "slotd/maintained")
+        os.utime(os.path.join(self.store, "slotd/maintained"), (1600000000, 1600000000))
+
+    def set_every(self, every):
+        self.w.slotd.pools[self.pool]["maintenance"]["every"] = every
+        self.w.slotd.write_config()
+
+    def is_over(self):
+        """In whatever state it is now, all is there."""
+        self.expect_all_there()
+        self.w.revive()
+        return os.stat(os.path.join(self.store, "slotd/maintained")).st_mtime > 1600000000
+
+    def expect_all_there(self):
+        missing = self.before - set(git.lines(self.path, *self.wanted))
+        self.expect(not missing, "lost: %s" % sorted(missing))
+
+    def act(self):
+        self.set_every("1s")
+        wait.until(self.is_over, "the store is maintained", 60, 0.02)
+        self.set_every("0s")
+
+    def verify(self):
+        self.expect_all_there()
+        for path in (self.store, self.path):
+            out = git.run(path, "fsck", "--full", "--no-dangling", check=False)
+            self.expect((out.returncode, out.stdout) == (0, b""), "fsck: %s %s" % (out.stdout, out.stderr))
+        self.expect(git.text(self.path, "status", "--porcelain") == "A  staged", "what is staged is not")
+        for oid in (self.litter, self.garbage):
+            self.expect(git.run(self.store, "cat-file", "-e", oid, check=False).returncode, oid + " is still there")
+        self.expect(not [n for n in os.listdir(os.path.join(self.store, "objects/pack")) if n.endswith(".pack") and
+                         not os.path.exists(os.path.join(self.store, "objects/pack", n[:-5] + ".idx"))],
+                    "half a pack is left")
+
+
 class SlotAdd(Scenario):
     def prepare(self):
         self.before = set(self.w.slotd.slots("p"))
@@ -475,7 +543,7 @@ SCENARIOS = {cls.__name__: cls for cls in (
     Start, AcquirePlain, AcquireRef, AcquireFewerFiles, AcquireBranchOfClone, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
     ReleaseClean, ReleaseAtOnce, ReleaseDiscard, ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
     ExpiryUnsaved, PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
-    Fetch, SlotAdd, SlotRemove, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
+    Fetch, Maintain, SlotAdd, SlotRemove, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
     RebuildMissing)}
 
 __all__ = ["SCENARIOS", "Error"]

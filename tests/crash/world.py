@@ -33,7 +33,8 @@ class World:
             "p": {"path": self.repository, "slots": {"ready": 2, "max": 12}},
             "brief": {"path": self.brief, "slots": {"ready": 1, "max": 4}, "lease": SHORT},
             "one": {"path": self.one, "slots": {"ready": 1, "max": 1}, "lease": PATIENT},
-            "u": {"url": "file://" + self.origin, "slots": {"ready": 1, "max": 4}},
+            "u": {"url": "file://" + self.origin, "slots": {"ready": 1, "max": 4},
+                  "maintenance": {"every": "0s"}},
         }, {"workers": 2, "shutdown_timeout": "10s"}, {"SLOTD_CRASH_FILE": self.crash.path})
         self.slotd.start()
         for pool, count in (("p", 2), ("brief", 1), ("one", 1), ("u", 1)):

@@ -102,7 +102,8 @@ class Checker:
             for name in sorted(records - found - damaged):
                 self._say("record of %s without a %s", name, what)
         # who next works on a slot clears what a killed worker left of a branch being made
-        known = {"owner"} | {name + end for name in records for end in (".ref", ".ref-name")}
+        # and when the store was maintained last, what is found to be garbage, what is about to be moved
+        known = {"owner", "maintained", "garbage", "maintain"} | {name + end for name in records for end in (".ref", ".ref-name")}
         for name in set(listdir(os.path.join(pool["store"], "slotd"))) - known:
             self._say("%s/slotd/%s was left behind", pool["store"], name)
 
