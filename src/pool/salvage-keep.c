@@ -34,6 +34,11 @@ struct salvage_call {
 	char pool[NAME_SIZE];
 	char name[SALVAGE_NAME_SIZE]; /* of the salvage */
 	bool drops;
+	const char *method;
+	json_object *params; /* kept for another try */
+	char lock[NAME_SIZE + 8];
+	job_done_fn done;
+	unsigned attempts;
 	struct job *job;
 	salvage_done_fn fn; /* NULL: nobody waits */
 	void *userdata;
@@ -57,6 +62,7 @@ static void call_end(struct salvage_call *call, json_object *reply, const struct
 	call->pools->n_salvage_drops -= call->drops;
 	if (call->fn)
 		call->fn(reply, refusal, call->userdata);
+	json_object_put(call->params);
 	free(call);
 }
 
@@ -98,37 +104,50 @@ static struct pool *open_pool(struct pools *p, const char *name)
 	return pool && pool->site && !pool->cloning && !p->stopping ? pool : NULL;
 }
 
-static int call_start(struct salvage_call *call, const char *lock, const char *method, json_object *params,
-		      job_done_fn done)
+/* also for another try; -ENOTCONN: the pool's store is not open */
+static int call_start(struct salvage_call *call)
 {
 	struct pool *pool = open_pool(call->pools, call->pool);
 	struct job_spec spec = {
-		.method = method,
-		.params = params,
-		.lock = lock,
+		.method = call->method,
+		.lock = call->lock,
 		.background = call->drops && !call->fn,
 		.deadline_usec = DEADLINE_SLOT,
-		.done = done,
+		.done = call->done,
 		.userdata = call,
 	};
 
-	if (!pool) {
-		json_object_put(params);
+	if (!pool)
 		return -ENOTCONN;
-	}
+	spec.params = json_object_get(call->params);
 	if (job_start(pool->site, &spec, &call->job) < 0)
 		return -ENOMEM;
 	list_append(&call->pools->salvage_calls, &call->link);
 	return 0;
 }
 
-/* why there is no answer; false: there is one */
+/* a worker that was lost says nothing about the salvage: a fresh one is asked, as often as the strategy says */
+static bool is_tried_again(struct salvage_call *call, const struct job_result *r)
+{
+	const struct pool *pool = pools_find(call->pools, call->pool);
+
+	if ((r->outcome != JOB_LOST && r->outcome != JOB_LATE) || !pool ||
+	    ++call->attempts >= pool_retry_attempts(pool))
+		return false;
+	log_info("%s; tried again with a fresh worker salvage=%s attempts=%u", r->message, call->name,
+		 call->attempts);
+	return call_start(call) == 0;
+}
+
+/* there is no answer, or not yet: who waits is told, or it is tried again; false: there is one */
 static bool has_failed(struct salvage_call *call, const struct job_result *r)
 {
 	call->job = NULL;
 	list_del(&call->link);
 	if (r->outcome == JOB_DONE)
 		return false;
+	if (is_tried_again(call, r))
+		return true;
 	if (r->outcome == JOB_CANCELED)
 		call_refuse(call, "ShuttingDown", "slotd is stopping; ask again in a moment");
 	else if (r->outcome == JOB_REFUSED)
@@ -151,18 +170,19 @@ int salvage_ask(struct salvage *s, const char *method, json_object *params, salv
 		void *userdata, struct refusal *ret_refusal)
 {
 	struct salvage_call *call = call_new(s, false, fn, userdata);
-	char lock[NAME_SIZE + 8];
-	int r;
 
 	if (!call) {
 		json_object_put(params);
 		return refuse(ret_refusal, "Internal", "out of memory");
 	}
+	call->method = method;
+	call->params = params;
+	call->done = on_answered;
 	/* it changes nothing that a slot's own job does */
-	snprintf(lock, sizeof(lock), "%s.look", s->rec.slot);
-	r = call_start(call, lock, method, params, on_answered);
-	if (r == 0)
+	snprintf(call->lock, sizeof(call->lock), "%s.look", s->rec.slot);
+	if (call_start(call) == 0)
 		return 0;
+	json_object_put(call->params);
 	free(call);
 	return refuse(ret_refusal, "Unavailable", "the store of pool %s cannot be read just now; see: slotctl "
 		      "status", s->rec.pool);
@@ -238,20 +258,22 @@ static void on_dropped(const struct job_result *r, void *userdata)
 static void start_drop(struct salvage_call *call)
 {
 	struct salvage *s = salvage_of(call);
-	json_object *params = json_object_new_object();
 	_cleanup_(freep) char *ref = s ? salvage_ref(s) : NULL;
 
-	json_set_string(params, "ref", ref);
-	json_set_string(params, "commit", s ? s->rec.commit : NULL);
-	CRASH_POINT("pool.salvage.before-drop");
-	/* under the slot's lock: no job of the slot counts its salvages meanwhile */
 	if (!ref) {
-		json_object_put(params);
 		call_refuse(call, "NotFound", "it is gone already");
-	} else if (call_start(call, s->rec.slot, "SalvageDrop", params, on_dropped) < 0) {
+		return;
+	}
+	call->method = "SalvageDrop";
+	call->params = json_set_string(json_object_new_object(), "ref", ref);
+	json_set_string(call->params, "commit", s->rec.commit);
+	call->done = on_dropped;
+	/* under the slot's lock: no job of the slot counts its salvages meanwhile */
+	snprintf(call->lock, sizeof(call->lock), "%s", s->rec.slot);
+	CRASH_POINT("pool.salvage.before-drop");
+	if (call_start(call) < 0)
 		call_refuse(call, "Unavailable", "the store of pool %s cannot be written just now; it goes "
 			    "as soon as that is possible", call->pool);
-	}
 }
 
 static void drop_recorded(void *arg, int error, const struct fault *why)

@@ -290,6 +290,23 @@ static void sign(struct salvage_record *rec, const struct slot_record *slot)
 	memcpy(rec->task, slot->left_task, sizeof(rec->task));
 }
 
+/*
+ * The store was asked what it has before the job that saved it was over, or repeated: then it is known
+ * already, and whose it is was not.
+ */
+static void sign_found(struct salvage *s, const struct salvage_record *rec)
+{
+	if (rec->uid == s->rec.uid)
+		return;
+	batch_save(s->pools->batch, &s->rec, sizeof(s->rec));
+	s->rec.uid = rec->uid;
+	memcpy(s->rec.agent, rec->agent, sizeof(s->rec.agent));
+	memcpy(s->rec.task, rec->task, sizeof(s->rec.task));
+	s->rec.known = rec->known;
+	batch_put_salvage(s->pools->batch, &s->rec);
+	pools_changed(s->pools);
+}
+
 static void take_one(struct slot *slot, json_object *from)
 {
 	struct salvage_record rec;
@@ -303,8 +320,12 @@ static void take_one(struct slot *slot, json_object *from)
 	}
 	sign(&rec, &slot->rec);
 	s = salvage_enter(slot->pool->pools, &rec, &is_new);
-	if (!s || !is_new)
+	if (!s)
 		return;
+	if (!is_new) {
+		sign_found(s, &rec);
+		return;
+	}
 	salvage_event(s, "salvaged", UID_SLOTD, "%s: %s", s->id, s->rec.summary);
 	log_info("unsaved work was saved: %s salvage=%s slot=%s agent=%s", s->rec.summary, s->id,
 		 s->rec.slot, s->rec.agent);

@@ -251,6 +251,34 @@ Test(salvage, work_that_is_given_back_is_saved_and_the_slot_is_ready)
 	cr_expect_eq(slot_of("p-1")->rec.left_usec, 0);
 }
 
+Test(salvage, one_that_the_store_told_of_first_belongs_to_its_holder_all_the_same)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct salvage_record found;
+	struct answer a;
+	bool is_new;
+
+	spec.uid = 7;
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	leave_work(&a);
+	give_back(&a, false);
+	RUN_UNTIL(slot_of("p-1")->job != NULL);
+	memset(&found, 0, sizeof(found));
+	strcpy(found.slot, "p-1");
+	strcpy(found.pool, "p");
+	strcpy(found.commit, COMMIT);
+	cr_assert_eq(id_from_string(a.lease, &found.lease), 0);
+	found.n = 1;
+	found.uid = found.drop_uid = UINT32_MAX;
+	cr_assert_not_null(salvage_enter(world.pools, &found, &is_new));
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	world_settle();
+	cr_expect_eq(only_one()->uid, 7);
+	cr_expect_str_eq(only_one()->agent, "anna");
+	cr_expect(is_in_store(salvage_next(world.pools, NULL)), "its commit is the store's");
+}
+
 Test(salvage, work_that_may_go_is_not_saved)
 {
 	struct acquire_spec spec = spec_of("anna");
