@@ -273,7 +273,7 @@ class Capture:
             return f.read().strip()
 
 
-def capture(slot, ref=None, base=None, **meta):
+def capture(slot, /, ref=None, base=None, **meta):
     """A salvage of a slot as it is now; returns its commit."""
     c = Capture(slot)
     unborn = git.run(slot, "rev-parse", "--verify", "-q", "HEAD^{commit}", check=False)
