@@ -3,7 +3,7 @@
  *
  * acquire.run runs in a slot that is prepared for somebody and not his yet: when it fails, the slot is cleaned and
  * another one is tried. release.run runs when the lease has ended, before anything is looked at in the slot; that it is
- * due is in the ledger with the end of the lease, so it runs once, or twice after a crash. Its failure is told,
+ * due is in the ledger with the end of the lease, so it runs once, or again after a crash. Its failure is told,
  * and keeps nobody.
  */
 #include <stdio.h>
@@ -12,6 +12,8 @@
 #include "util/crash.h"
 #include "util/json.h"
 #include "util/log.h"
+
+#define RETRY_USEC (500 * USEC_PER_MSEC)
 
 static void set_optional(json_object *env, const char *name, const char *value)
 {
@@ -108,6 +110,19 @@ bool slot_start_acquire_run(struct slot *slot, struct waiter *w)
 
 /* --- release.run --- */
 
+/* lost before it could say how it ended: that says nothing about the command */
+static bool try_again(struct slot *slot, const struct job_result *r)
+{
+	if (r->outcome == JOB_DONE || slot->rec.attempts + 1 >= pool_retry_attempts(slot->pool))
+		return false;
+	log_info("release.run: %s; run again slot=%s", r->message, slot->rec.name);
+	slot_edit(slot);
+	slot->rec.attempts++;
+	slot_put(slot);
+	slot_repeat_later(slot, RETRY_USEC);
+	return true;
+}
+
 static void on_release_run(const struct job_result *r, void *userdata)
 {
 	struct slot *slot = userdata;
@@ -117,10 +132,13 @@ static void on_release_run(const struct job_result *r, void *userdata)
 	CRASH_POINT("pool.hook.release");
 	if (r->outcome == JOB_CANCELED)
 		return; /* stopping: it is due at the next start */
+	if (try_again(slot, r))
+		return;
 	if (!run_is_ok(r))
 		note_failure(slot, "release.run", r, why, sizeof(why));
 	slot_edit(slot);
 	slot->rec.hook_due = false;
+	slot->rec.attempts = 0;
 	slot_put(slot);
 	batch_after(slot->pool->pools->batch, slot_work_after, slot);
 }

@@ -18,6 +18,7 @@
 #include "util/json.h"
 #include "util/text.h"
 
+#define LOST_FIRST  USEC_PER_SEC /* nothing is known against the command */
 #define RETRY_FIRST (10 * USEC_PER_SEC)
 #define RETRY_MOST  (10 * USEC_PER_MIN)
 #define ROOM_RETRY  (10 * USEC_PER_SEC)
@@ -137,10 +138,10 @@ static void begin_again(struct slot *slot)
 	slot->furnish = FURNISH_NONE;
 }
 
-static void fail(struct slot *slot, const char *why)
+static void fail(struct slot *slot, const char *why, uint64_t first)
 {
 	begin_again(slot);
-	slot_put_off(slot, "warmup_failed", "warm-up failed", why, RETRY_FIRST, RETRY_MOST);
+	slot_put_off(slot, "warmup_failed", "warm-up failed", why, first, RETRY_MOST);
 }
 
 /* "it left untracked files: a, b; ..." */
@@ -154,7 +155,7 @@ static void fail_unclean(struct slot *slot, json_object *left)
 		text_addf(&why, "%s%.80s", i ? "; " : "",
 			  json_object_get_string(json_object_array_get_idx(left, i)));
 	text_add_string(&why, " (have git ignore them, or name them in clean.keep)");
-	fail(slot, why.data ? why.data : "out of memory");
+	fail(slot, why.data ? why.data : "out of memory", RETRY_FIRST);
 }
 
 static void on_proved(const struct job_result *r, void *userdata)
@@ -213,7 +214,7 @@ static void on_ran(const struct job_result *r, void *userdata)
 		begin_again(slot);
 		slot_job_failed(slot, "cannot warm up", r);
 	} else {
-		fail(slot, slot->ran);
+		fail(slot, slot->ran, r->outcome == JOB_DONE ? RETRY_FIRST : LOST_FIRST);
 	}
 	start_next(pool);
 }

@@ -609,12 +609,64 @@ class RebuildMissing(Rebuild):
         shutil.rmtree(os.path.join(self.w.slotd.state_dir, "ledger"))
 
 
+class Furnished:
+    """What a slot of the pool w has in it."""
+
+    def expect_furnished(self, slot):
+        path = self.w.slotd.slot(slot)["path"]
+        self.expect(git.read(path, ".env") == b"seeded\n", "the seed is not there")
+        self.expect(git.read(path, "node_modules/made-for") == git.read(path, "lock"), "it is not warm")
+        self.expect(not any(name.startswith(".slotd") for name in os.listdir(path)), "something was left beside")
+
+
+class AcquireFurnished(AcquirePlain, Furnished):
+    pool = "w"
+
+    def verify(self):
+        super().verify()
+        self.expect_furnished(self.lease["slot"])
+        self.expect(git.read(self.lease["tmpDir"], "acquired").decode().strip() == self.lease["lease"],
+                    "acquire.run was told of another lease, or did not run")
+
+
+class ReleaseFurnished(Scenario, Furnished):
+    """Of a slot whose holder had other dependencies."""
+
+    def prepare(self):
+        self.lease = self.w.acquire("w", branch=self.w.fresh("branch"))
+        git.commit(self.lease["path"], "other dependencies", lock=self.w.fresh("lock"))
+        shutil.rmtree(os.path.join(self.lease["path"], "node_modules"))
+
+    def act(self):
+        self.w.call_or(("LeaseGone",), "Release", lease=self.lease["lease"])
+
+    def verify(self):
+        slot = self.w.slotd.slot(self.lease["slot"])
+        self.expect(slot["state"] == "ready", "the slot is " + slot["state"])
+        self.expect_furnished(slot["slot"])
+        told = git.read(self.w.slotd.state_dir, "homes/w/released").decode().split()
+        self.expect(self.lease["lease"] in told, "release.run did not run")
+
+
+class SlotWarm(Scenario, Furnished):
+    def prepare(self):
+        self.slot = next(name for name, slot in self.w.slotd.slots("w").items() if slot["state"] == "ready")
+        shutil.rmtree(os.path.join(self.w.slotd.slot(self.slot)["path"], "node_modules"))
+
+    def act(self):
+        # Unavailable: its worker was killed, and it is tried again
+        self.w.call_or(("Unavailable",), "SlotWarm", slot=self.slot)
+
+    def verify(self):
+        self.expect_furnished(self.slot)
+
+
 SCENARIOS = {cls.__name__: cls for cls in (
     Start, AcquirePlain, AcquireRef, AcquireFewerFiles, AcquireBranchOfClone, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
     ReleaseClean, ReleaseAtOnce, ReleaseDiscard, ReleaseSaved, SalvageDrop,
     ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
     ExpiryUnsaved, PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
     Fetch, Maintain, SlotAdd, SlotRemove, SlotRemoveSaved, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
-    RebuildMissing)}
+    RebuildMissing, AcquireFurnished, ReleaseFurnished, SlotWarm)}
 
 __all__ = ["SCENARIOS", "Error"]

@@ -27,6 +27,9 @@ class World:
         self.brief = git.make(os.path.join(root, "brief"))
         self.one = git.make(os.path.join(root, "one"))
         self.origin = git.make(os.path.join(root, "origin"))
+        self.furnished = git.make(os.path.join(root, "furnished"))
+        git.commit(self.furnished, "files", lock="1\n", **{".gitignore": "node_modules/\n.env\n"})
+        git.write(root, "seeds/.env", "seeded\n")
         self.counter = 0
         self.crash = CrashFile(os.path.join(root, "crash"))
         self.slotd = Slotd(os.path.join(root, "slotd"), {
@@ -35,9 +38,15 @@ class World:
             "one": {"path": self.one, "slots": {"ready": 1, "max": 1}, "lease": PATIENT},
             "u": {"url": "file://" + self.origin, "slots": {"ready": 1, "max": 4},
                   "maintenance": {"every": "0s"}},
+            "w": {"path": self.furnished, "slots": {"ready": 1, "max": 4},
+                  "seed": {"from": os.path.join(root, "seeds"), "files": [".env"]},
+                  "warmup": {"run": ["sh", "-c", "mkdir -p node_modules && cp lock node_modules/made-for"],
+                             "when_changed": ["lock"]},
+                  "acquire": {"run": ["sh", "-c", "echo $SLOT_LEASE >$SLOT_TMPDIR/acquired"]},
+                  "release": {"run": ["sh", "-c", "echo $SLOT_LEASE >>$HOME/released"]}},
         }, {"workers": 2, "shutdown_timeout": "10s"}, {"SLOTD_CRASH_FILE": self.crash.path})
         self.slotd.start()
-        for pool, count in (("p", 2), ("brief", 1), ("one", 1), ("u", 1)):
+        for pool, count in (("p", 2), ("brief", 1), ("one", 1), ("u", 1), ("w", 1)):
             self.slotd.wait_ready(pool, count)
         self.checker = Checker(self.slotd)
         self.deaths = 0

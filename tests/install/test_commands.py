@@ -134,18 +134,22 @@ class Commands(test_units.UserManager):
         url = self.serve(package).url("remote-1.0.0.tgz")
         integrity = "sha512-" + base64.b64encode(hashlib.sha512(package).digest()).decode()
         wanted = {"dep": "file:dep", "remote": url}
+        dep = {"name": "dep", "version": "1.0.0", "scripts": {"install": "node install.js"}}
         lock = {"name": "app", "version": "1.0.0", "lockfileVersion": 3, "requires": True, "packages": {
             "": {"name": "app", "version": "1.0.0", "dependencies": wanted},
-            "dep": {"version": "1.0.0"}, "node_modules/dep": {"resolved": "dep", "link": True},
+            "dep": {"version": "1.0.0", "hasInstallScript": True}, "node_modules/dep": {"resolved": "dep", "link": True},
             "node_modules/remote": {"version": "1.0.0", "resolved": url, "integrity": integrity}}}
         repository = self.repository_with(**{
             "package.json": json.dumps({"name": "app", "version": "1.0.0", "dependencies": wanted}),
-            "package-lock.json": json.dumps(lock), "dep__package.json": '{"name":"dep","version":"1.0.0"}'})
+            "package-lock.json": json.dumps(lock), "dep__package.json": json.dumps(dep),
+            "dep__install.js": "require('fs').writeFileSync('../node_modules/by-script', process.env.SLOT_ID)"})
         path = self.warm_slot(repository, seconds=300, run=["npm", "ci", "--no-audit", "--no-fund"],
                               when_changed=["package-lock.json"],
                               env={"npm_config_cafile": self.certificate[0]})
         for name in ("dep", "remote"):
             self.assertEqual(json.loads(git.read(path, "node_modules/%s/package.json" % name))["name"], name)
+        self.assertEqual(git.read(path, "node_modules/by-script"), b"p-1",
+                         "an install script of what the repository names was run, as the manual says")
         self.assertTrue(git.is_clean(path))
 
 

@@ -1,7 +1,6 @@
 """warmup.run: the operator's command makes slots usable, is contained, and says why when it cannot."""
 
 import os
-import shutil
 import signal
 import time
 
@@ -16,7 +15,9 @@ def landlock():
     return ctypes.CDLL(None, use_errno=True).syscall(444, None, 0, 1) >= 2
 
 
-class WarmCase(Case):
+class Warmup(Case):
+    COUNT = "mkdir -p node_modules; cat lock >>node_modules/runs"
+
     def repository_with(self, **files):
         """A small repository that ignores node_modules/ and has these files."""
         repository = git.make(self.path("repository"))
@@ -26,12 +27,10 @@ class WarmCase(Case):
     def script(self, text):
         return ["sh", "-c", text]
 
-    def pool(self, run, ready=1, maximum=2, wait_ready=True, settings=None, repository=None, slots=None,
-             **warmup):
+    def pool(self, run, ready=1, maximum=2, wait_ready=True, settings=None, **warmup):
         return self.one_pool(ready=ready, maximum=maximum, wait_ready=wait_ready, settings=settings,
-                             repository=repository or self.repository_with(),
-                             warmup={"run": run, "when_changed": ["lock"], **warmup},
-                             **({"slots": slots} if slots else {}))
+                             repository=self.repository_with(),
+                             warmup={"run": run, "when_changed": ["lock"], **warmup})
 
     def text(self, *names):
         with open(os.path.join(*names), encoding="utf-8") as f:
@@ -53,9 +52,6 @@ class WarmCase(Case):
         return "\n".join(e["detail"] for e in slotd.events()
                          if e["slot"] == slot and e["kind"] == "command_output")
 
-
-class Warmup(WarmCase):
-    COUNT = "mkdir -p node_modules; cat lock >>node_modules/runs"
 
     def runs(self, slotd, slot="p-1"):
         return self.text(slotd.slot(slot)["path"], "node_modules", "runs")
@@ -268,11 +264,11 @@ mv node_modules/p node_modules/pids
         self.until(lambda: not any(is_alive(pid) for pid in pids), "all of them end: %s" % pids)
 
     def test_at_its_time_limit_all_of_it_ends(self):
-        slotd = self.pool(self.script(self.FAMILY + "sleep 1000"), timeout="1s", wait_ready=False)
-        pids = self.pids(slotd)
+        slotd = self.pool(self.script(self.FAMILY + "sleep 1000"), timeout="5s", wait_ready=False)
+        pids = self.pids(slotd, 90)  # where others leave little to it, not at its first try
         self.assertEqual(len(pids), 5)
-        self.failure(slotd, "sh did not end within 1s")
-        self.assertFalse([pid for pid in pids if is_alive(pid)])
+        self.failure(slotd, "sh did not end within 5s")
+        self.all_end(pids)
 
     def test_what_it_leaves_behind_ends_with_it(self):
         slotd = self.pool(self.script(self.FAMILY))
@@ -351,41 +347,3 @@ mv node_modules/p node_modules/pids
         self.failure(slotd, "exited with 1")
         self.ok(slotd, "slot", "remove", "p-1")
         self.assertNotIn("p-1", slotd.slots())
-
-
-class Npm(WarmCase):
-    """The command that operators name most often."""
-
-    def setUp(self):
-        super().setUp()
-        if not shutil.which("npm"):
-            self.skipTest("npm is not installed")
-
-    def test_npm_ci_installs_a_file_dependency_and_runs_its_script(self):
-        marker = "require('fs').writeFileSync('made-by-script', process.env.SLOT_ID)"
-        repository = self.repository_with(**{
-            "package.json": '{"name":"app","version":"1.0.0","dependencies":{"dep":"file:dep"}}',
-            "dep__package.json": '{"name":"dep","version":"1.0.0","scripts":{"install":"node install.js"}}',
-            "dep__install.js": marker, "package-lock.json": LOCK,
-            ".gitignore": "node_modules/\nmade-by-script\n"})
-        slotd = self.one_pool(ready=1, maximum=1, repository=repository, wait_ready=False,
-                              warmup={"run": ["npm", "ci"], "when_changed": ["package-lock.json"],
-                                      "timeout": "100s"})
-        slotd.wait_ready("p", seconds=100)
-        path = slotd.slot("p-1")["path"]
-        self.assertTrue(os.path.exists(os.path.join(path, "node_modules", "dep", "package.json")))
-        self.assertEqual(self.text(path, "dep", "made-by-script"), "p-1",
-                         "the install script of what the repository names was run")
-        self.assertTrue(git.is_clean(path))
-
-
-LOCK = """{
-  "name": "app", "version": "1.0.0", "lockfileVersion": 3, "requires": true,
-  "packages": {
-    "": { "name": "app", "version": "1.0.0", "dependencies": { "dep": "file:dep" } },
-    "dep": { "version": "1.0.0", "hasInstallScript": true },
-    "node_modules/dep": { "resolved": "dep", "link": true }
-  }
-}
-"""
-
