@@ -60,8 +60,16 @@ int salvage_tree_count(struct salvage_tree *t, enum salvage_kind kind, const cha
 
 int salvage_tree_special(struct salvage_tree *t, const char *path)
 {
-	int r = salvage_paths_add(&t->special, path);
+	_cleanup_(closep) int fd = fs_open_beneath(t->w->tree.slot_fd, path, O_PATH | O_NOFOLLOW, 0);
+	struct stat st;
+	int r;
 
+	/* there is no content that could be lost */
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return 0; /* gone meanwhile */
+	r = tree_saved_add(t->saved, path, &st);
+	if (r == 0)
+		r = salvage_paths_add(&t->special, path);
 	return r < 0 ? r : salvage_tree_count(t, SALVAGE_KIND_SPECIAL, path);
 }
 

@@ -333,14 +333,14 @@ static int look_at_files(struct salvage_tree *t, struct worktree *w, const struc
 static const char *const admin_names[] = { "HEAD", "index", "logs/HEAD" };
 
 struct admin_stats {
-	struct stat st[ARRAY_SIZE(admin_names)];
-	bool is_there[ARRAY_SIZE(admin_names)];
+	struct stat st[ARRAY_SIZE(admin_names)]; /* all zero: it is not there */
 };
 
 static void look_at_admin(const struct worktree *w, struct admin_stats *ret)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++)
-		ret->is_there[i] = fstatat(w->tree.admin_fd, admin_names[i], &ret->st[i], AT_SYMLINK_NOFOLLOW) == 0;
+		if (fstatat(w->tree.admin_fd, admin_names[i], &ret->st[i], AT_SYMLINK_NOFOLLOW) < 0)
+			ret->st[i] = (struct stat){ 0 };
 }
 
 static int note_admin(const struct admin_stats *stats, struct tree_saved *saved, struct fault *f)
@@ -349,7 +349,7 @@ static int note_admin(const struct admin_stats *stats, struct tree_saved *saved,
 		char path[32];
 
 		snprintf(path, sizeof(path), ".git/%s", admin_names[i]);
-		if (stats->is_there[i] && tree_saved_add(saved, path, &stats->st[i]) < 0)
+		if (tree_saved_add(saved, path, &stats->st[i]) < 0)
 			return fault_oom(f);
 	}
 	return 0;

@@ -221,8 +221,11 @@ static int clean_once(struct clean *c, struct tree_stats *ret)
 		.saved = c->saved,
 	};
 
+	/* what salvage compares with: files that equal it are held by it */
 	if (worktree_head(c->site->worktree, &branch, &head, NULL) == 0 && !git_oid_is_zero(&head))
 		options.held = &head;
+	else if (!git_oid_is_zero(&c->spec.fallback))
+		options.held = &c->spec.fallback;
 	return worktree_clean(c->site->worktree, &c->target, &options, ret, &c->work->fault);
 }
 
