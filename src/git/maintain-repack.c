@@ -31,19 +31,6 @@
 
 /* --- which --- */
 
-struct counting {
-	struct maintenance *m;
-	struct store_pack *pack;
-};
-
-static int count_reached(const git_oid *oid, void *userdata)
-{
-	struct counting *c = userdata;
-
-	c->pack->reached += oid_set_has(&c->m->walk.reached, oid);
-	return 0;
-}
-
 static int by_size(const void *a, const void *b)
 {
 	const struct store_pack *x = *(const struct store_pack *const *)a;
@@ -364,13 +351,6 @@ int maintain_repack(struct maintenance *m)
 	uint64_t bytes, free_bytes;
 	int r;
 
-	for (size_t i = 0; i < m->listing.n_packs; i++) {
-		struct counting c = { .m = m, .pack = &m->listing.packs[i] };
-
-		r = store_pack_each(c.pack, count_reached, &c);
-		if (r < 0)
-			return git_fault(m->f, r, "cannot read %s", c.pack->name);
-	}
 	r = choose(m, &bytes);
 	if (r < 0 || bytes == 0)
 		return r;

@@ -208,40 +208,6 @@ static int is_due(struct maintenance *m)
 	return 0;
 }
 
-/* --- salvage that a crash came into --- */
-
-static bool ref_exists(struct maintenance *m, const char *name)
-{
-	git_oid oid;
-
-	return git_reference_name_to_id(&oid, repo_git(m->repo), name) == 0;
-}
-
-/*
- * "slotd salvage <ref>": the ref stands, so it holds what is in the pack; or it was never made, and the
- * slot was saved anew, or is isolated with all that is in it.
- */
-static int look_at_keep(int dirfd, const char *name, void *userdata)
-{
-	static const char word[] = "slotd salvage ";
-	struct maintenance *m = userdata;
-	_cleanup_(freep) char *text = NULL;
-	struct fault f = FAULT_NONE;
-	char pack[PACK_NAME_SIZE];
-	struct stat st;
-
-	if (!text_has_suffix(name, ".keep") ||
-	    strlen(name) != PACK_NAME_SIZE - 1 + strlen(".keep") ||
-	    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	    admin_read_at(dirfd, name, &text, &f) < 0 || !text_has_prefix(text, word))
-		return 0;
-	if (!ref_exists(m, text + strlen(word)) &&
-	    (uint64_t)st.st_mtime + KEEP_SEC > clock_wall_usec() / USEC_PER_SEC)
-		return 0;
-	snprintf(pack, sizeof(pack), "%.*s", (int)PACK_NAME_SIZE - 1, name);
-	return pack_drop_keep(m->objects_fd, pack, m->f);
-}
-
 /* --- what is reachable --- */
 
 static time_t find_cutoff(const struct maintain_options *o)
@@ -264,6 +230,67 @@ static int find_reachable(struct maintenance *m)
 		r = object_walk_add(&m->walk, oid_set_at(&mentioned, i, NULL), m->f);
 	oid_set_deinit(&mentioned);
 	return r == 0 ? object_walk_run(&m->walk, m->f) : r;
+}
+
+struct counting {
+	struct maintenance *m;
+	struct store_pack *pack;
+};
+
+static int count_reached(const git_oid *oid, void *userdata)
+{
+	struct counting *c = userdata;
+
+	c->pack->reached += oid_set_has(&c->m->walk.reached, oid);
+	return 0;
+}
+
+static int count_in_packs(struct maintenance *m)
+{
+	int r;
+
+	for (size_t i = 0; i < m->listing.n_packs; i++) {
+		struct counting c = { .m = m, .pack = &m->listing.packs[i] };
+
+		r = store_pack_each(c.pack, count_reached, &c);
+		if (r < 0)
+			return git_fault(m->f, r, "cannot read %s", c.pack->name);
+	}
+	return 0;
+}
+
+/* --- salvage that a crash came into --- */
+
+/*
+ * Its ref stands when all in the pack is reachable. When it was never made, the slot was saved anew by
+ * now, or is isolated with all that is in it; then the pack is as any other that nothing reaches.
+ */
+static int look_at_keep(struct maintenance *m, const struct store_pack *pack)
+{
+	_cleanup_(freep) char *text = NULL;
+	char name[PACK_NAME_SIZE + 8];
+	struct fault f = FAULT_NONE;
+	struct stat st;
+
+	snprintf(name, sizeof(name), "%s.keep", pack->name);
+	if (fstatat(m->pack_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	    admin_read_at(m->pack_fd, name, &text, &f) < 0 ||
+	    !text_has_prefix(text, "slotd salvage "))
+		return 0;
+	if (pack->reached < pack->count &&
+	    (uint64_t)st.st_mtime + KEEP_SEC > clock_wall_usec() / USEC_PER_SEC)
+		return 0;
+	return pack_drop_keep(m->objects_fd, pack->name, m->f);
+}
+
+static int look_at_keeps(struct maintenance *m)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < m->listing.n_packs; i++)
+		if (m->listing.packs[i].kept)
+			r = look_at_keep(m, &m->listing.packs[i]);
+	return r;
 }
 
 /* --- all of it --- */
@@ -293,10 +320,8 @@ static int take_stock(struct maintenance *m)
 
 static int maintain(struct maintenance *m)
 {
-	int r = admin_foreach_at(m->objects_fd, "pack", look_at_keep, m, m->f);
+	int r = store_list(m, &m->listing);
 
-	if (r == 0)
-		r = store_list(m, &m->listing);
 	if (r < 0)
 		return r;
 	m->out->packs_before = m->listing.n_packs;
@@ -310,6 +335,10 @@ static int maintain(struct maintenance *m)
 		return note_done(m);
 	}
 	CRASH_POINT("maintain.walked");
+	if (r == 0)
+		r = count_in_packs(m);
+	if (r == 0)
+		r = look_at_keeps(m);
 	if (r == 0)
 		r = maintain_repack(m);
 	if (r == 0)

@@ -360,16 +360,25 @@ Test(maintain, garbage_that_is_named_again_stays)
 
 /* --- keeps of salvage --- */
 
+/* a kept pack with a commit of its own; prints the commit */
+static char *make_salvage_pack(const char *name, const char *age)
+{
+	return sh_text("cd w && b=$(echo %s | git hash-object -w --stdin) && "
+		       "t=$(printf '100644 blob %%s\\tx\\n' $b | git mktree) && c=$(git commit-tree -m %s $t) && "
+		       "p=../s.git/objects/pack/pack && n=$(printf '%%s\\n' $b $t $c | git pack-objects -q $p) && "
+		       "git prune-packed && echo 'slotd salvage refs/slotd/salvage/%s' >$p-$n.keep && "
+		       "touch -d '%s' $p-$n.keep && echo $c", name, name, name, age);
+}
+
 Test(maintain, keep_of_a_salvage_goes_when_its_ref_stands_or_never_came)
 {
-	make_history();
-	cr_assert(sh("cd s.git/objects/pack && set -- *.pack && echo 'slotd salvage refs/slotd/salvage/p-1/0/1' "
-		     ">${1%%.pack}.keep && echo 'slotd salvage refs/slotd/salvage/p-2/0/1' >${2%%.pack}.keep && "
-		     "echo 'slotd salvage refs/slotd/salvage/p-3/0/1' >${3%%.pack}.keep && "
-		     "touch -d '2 days ago' ${2%%.pack}.keep && "
-		     "git -C ../.. update-ref refs/slotd/salvage/p-1/0/1 main"));
+	char *stands = make_salvage_pack("p-1", "now"), *never = make_salvage_pack("p-2", "2 days ago");
+	char *under_way = make_salvage_pack("p-3", "now");
+
+	cr_assert(sh("git -C s.git update-ref refs/slotd/salvage/p-1/0/1 %s", stands));
 	maintain();
-	cr_expect_str_eq(sh_text("cat s.git/objects/pack/*.keep"), "slotd salvage refs/slotd/salvage/p-3/0/1");
+	cr_expect_str_eq(sh_text("cat s.git/objects/pack/*.keep"), "slotd salvage refs/slotd/salvage/p-3");
+	cr_expect(has(stands) && has(never) && has(under_way));
 	expect_whole("keeps were dropped");
 }
 
