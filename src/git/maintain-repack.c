@@ -348,7 +348,7 @@ static int repack(struct maintenance *m)
 
 int maintain_repack(struct maintenance *m)
 {
-	uint64_t bytes, free_bytes;
+	uint64_t bytes = 0, free_bytes = 0;
 	int r;
 
 	r = choose(m, &bytes);
