@@ -131,8 +131,8 @@ int reflog_put_right(int dirfd, const char *path, struct fault *f)
 	return fd < 0 ? fd : 0;
 }
 
-int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
-		  const char *why, struct fault *f)
+int reflog_append_as(int dirfd, const char *path, const char *who, const git_oid *from,
+		     const git_oid *to, const char *why, struct fault *f)
 {
 	_cleanup_(closep) int fd = open_path(dirfd, path, f);
 	_cleanup_(freep) char *line = NULL;
@@ -141,13 +141,19 @@ int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oi
 
 	if (fd < 0)
 		return fd;
-	line = text_printf("%s %s " IDENTITY " %llu +0000\t%s\n",
-			   git_oid_tostr(a, sizeof(a), from), git_oid_tostr(b, sizeof(b), to),
+	line = text_printf("%s %s %s %llu +0000\t%s\n", git_oid_tostr(a, sizeof(a), from),
+			   git_oid_tostr(b, sizeof(b), to), who,
 			   (unsigned long long)(clock_wall_usec() / USEC_PER_SEC), why);
 	if (!line)
 		return fault_oom(f);
 	r = fs_write_all(fd, line, strlen(line));
 	return r < 0 ? fault_errno(f, r, "cannot write the log %s", path) : 0;
+}
+
+int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
+		  const char *why, struct fault *f)
+{
+	return reflog_append_as(dirfd, path, IDENTITY, from, to, why, f);
 }
 
 static int open_for_reading(int dirfd, const char *path, struct fault *f)

@@ -25,6 +25,10 @@
 int reflog_append(int dirfd, const char *path, const git_oid *from, const git_oid *to,
 		  const char *why, struct fault *f);
 
+/* the same by somebody else, "name <address>", so that it does not count as ours */
+int reflog_append_as(int dirfd, const char *path, const char *who, const git_oid *from,
+		     const git_oid *to, const char *why, struct fault *f);
+
 /* the log is a regular file of its own name only, made if there is none, as reflog_append() leaves it */
 int reflog_put_right(int dirfd, const char *path, struct fault *f);
 

@@ -11,6 +11,7 @@
 #include "git/admin.h"
 #include "git/blob-stream.h"
 #include "git/salvage-apply.h"
+#include "git/salvage-module.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
 #include "util/fs.h"
@@ -26,13 +27,15 @@ static const char *const names[] = {
 };
 
 static const char *const dirs[] = {
-	"NOTES_MERGE_WORKTREE/", "logs/",	    "rebase-apply/",  "rebase-merge/",
-	"refs/bisect/",		 "refs/rewritten/", "refs/worktree/", "sequencer/",
+	"NOTES_MERGE_WORKTREE/", "modules/",	   "logs/",
+	"rebase-apply/",	 "rebase-merge/",  "refs/bisect/",
+	"refs/rewritten/",	 "refs/worktree/", "sequencer/",
 };
 
 struct state {
 	struct salvage *s;
 	int admin_fd;
+	const char *slot;
 	struct text *notes;
 };
 
@@ -78,8 +81,18 @@ static int open_dir(int admin_fd, const char *path, const char **ret_name, struc
 	return TAKE_FD(fd);
 }
 
+static bool is_same(int dir_fd, const char *name, const git_oid *oid)
+{
+	_cleanup_(closep) int fd =
+		openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+	       blob_is_fd(oid, fd, (uint64_t)st.st_size) > 0;
+}
+
 static int put_file(struct state *st, const char *path, uint32_t mode, const git_oid *oid,
-		    struct fault *f)
+		    bool replace, struct fault *f)
 {
 	struct fault why = FAULT_NONE;
 	_cleanup_(closep) int fd = -1;
@@ -93,7 +106,14 @@ static int put_file(struct state *st, const char *path, uint32_t mode, const git
 	/* what is in its place is no file of git's */
 	if (fstatat(fd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(now.st_mode))
 		return fault(f, -EBUSY, "a directory is in the place of %s", path);
-	r = salvage_put_file(st->s->repo, fd, name, mode, 0, oid, true, &now, &why);
+	r = salvage_put_file(st->s->repo, fd, name, mode, 0, oid, replace, &now, &why);
+	if (r == -EEXIST)
+		return is_same(fd, name, oid)
+			       ? 0
+			       : fault(f, -EBUSY,
+				       "%s is there in the slot's administration, and is "
+				       "not the salvage's",
+				       path);
 	CRASH_POINT("salvage.state.file");
 	if (r < 0)
 		return why.text[0] ? fault(f, r, "%s", why.text)
@@ -172,6 +192,15 @@ static int put_log(struct state *st, const git_oid *oid, struct fault *f)
 	return r < 0 ? fault_errno(f, r, "cannot write logs/HEAD") : 0;
 }
 
+static int put_module(struct state *st, const char *path, uint32_t mode, const git_oid *oid,
+		      struct fault *f)
+{
+	git_oid moved = *oid;
+	int r = salvage_module_file(st->s, path, st->slot, &moved, f);
+
+	return r == 0 ? put_file(st, path, mode, &moved, false, f) : r;
+}
+
 static int put_state(const char *path, uint32_t mode, const git_oid *oid, void *userdata,
 		     struct fault *f)
 {
@@ -190,12 +219,15 @@ static int put_state(const char *path, uint32_t mode, const git_oid *oid, void *
 		return put_log(st, oid, f);
 	if (strcmp(path, "config.worktree") == 0)
 		note(st, path, "was put back: it can name programs that git runs");
-	return put_file(st, path, mode, oid, f);
+	if (text_has_prefix(path, "modules/"))
+		return put_module(st, path, mode, oid, f);
+	return put_file(st, path, mode, oid, true, f);
 }
 
-int salvage_admin_restore(struct salvage *s, int admin_fd, struct text *notes, struct fault *f)
+int salvage_admin_restore(struct salvage *s, int admin_fd, const char *slot, struct text *notes,
+			  struct fault *f)
 {
-	struct state st = { s, admin_fd, notes };
+	struct state st = { s, admin_fd, slot, notes };
 
 	return salvage_foreach(s, "state", put_state, &st, f);
 }

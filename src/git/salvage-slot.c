@@ -11,9 +11,11 @@
 #include "git/branch.h"
 #include "git/index-write.h"
 #include "git/op-state.h"
+#include "git/reflog.h"
 #include "git/salvage-apply.h"
 #include "git/salvage-restore.h"
 #include "git/salvage-admin.h"
+#include "git/salvage-module.h"
 #include "git/tree-file.h"
 #include "git/tree-walk.h"
 #include "util/cleanup.h"
@@ -21,7 +23,8 @@
 #include "util/fs.h"
 #include "util/json.h"
 
-#define WHY "slotd: restored a salvage"
+#define WHY	  "restored a salvage"
+#define LOGGED_BY "slotd-salvage <slotd@localhost>"
 
 struct restore {
 	struct worktree *w;
@@ -56,25 +59,37 @@ static int on_change(enum tree_change change, const char *path, void *userdata)
 		     tree_change_to_string(change));
 }
 
+/* a lock of git's; ours are gone with whoever held them */
+static int check_locks(struct worktree *w, struct fault *f)
+{
+	static const char *const locks[] = { "index.lock", "HEAD.lock" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(locks); i++)
+		if (faccessat(w->tree.admin_fd, locks[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return fault(f, -EBUSY, "%s is there: is git at work in the slot?",
+				     locks[i]);
+	return 0;
+}
+
 /* -EBUSY or 0; the commit that it is clean at */
 static int prove_clean(struct worktree *w, unsigned threads, git_oid *ret, struct fault *f)
 {
+	struct tree_sweep_options sweep = { .threads = threads };
 	_cleanup_(freep) char *branch = NULL;
 	int r = worktree_head(w, &branch, ret, f);
 
 	if (r == 0 && git_oid_is_zero(ret))
 		return fault(f, -EBUSY, "the slot is not clean: its branch %s has no commit",
 			     branch);
-	if (r == 0 && faccessat(w->tree.admin_fd, "index.lock", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		return fault(f, -EBUSY,
-			     "the index is locked (index.lock): is git at work in the slot?");
+	if (r == 0)
+		r = check_locks(w, f);
 	if (r == 0)
 		r = op_state_find(w->tree.admin_fd, f);
 	if (r > 0)
 		return fault(f, -EBUSY, "the slot is not clean: a %s is in progress",
 			     op_state_to_string((enum op_state)(r & -r)));
 	if (r == 0)
-		r = tree_sweep(&w->tree, ret, NULL, on_change, f, NULL, f);
+		r = tree_sweep(&w->tree, ret, &sweep, on_change, f, NULL, f);
 	return r == -EUCLEAN ? -EBUSY : r;
 }
 
@@ -155,6 +170,8 @@ static int prepare(struct restore *r, unsigned threads, struct fault *f)
 
 	if (rc == 0)
 		rc = salvage_goal_load(r->s, &r->goal, f);
+	if (rc == 0)
+		rc = salvage_module_gitfiles(r->s, &r->goal, r->w->name, f);
 	r->apply = (struct salvage_apply){
 		.slot = &r->w->tree,
 		.repo = r->w->repo,
@@ -286,12 +303,29 @@ static int take_unborn(struct restore *r, const char *branch, struct fault *f)
 	return rc < 0 ? rc : 0;
 }
 
-static int set_unborn(struct restore *r, const char *branch, struct fault *f)
+/*
+ * The line in the log is not slotd's: commits that slotd put HEAD on are safe elsewhere, and these are
+ * not, once the salvage has been dropped.
+ */
+static int set_head(struct restore *r, const char *branch, bool unborn, struct fault *f)
 {
-	_cleanup_(freep) char *text = text_printf("ref: refs/heads/%s\n", branch);
-	int rc = text ? admin_write_at(r->w->tree.admin_fd, "HEAD", text, f) : fault_oom(f);
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *is = NULL;
+	char hex[GIT_OID_HEXSZ + 1];
+	int fd = r->w->tree.admin_fd, rc;
 
-	return rc == 0 ? admin_sync(r->w->tree.admin_fd, f) : rc;
+	text = branch ? text_printf("ref: refs/heads/%s\n", branch)
+		      : text_printf("%s\n", git_oid_tostr(hex, sizeof(hex), &r->s->base));
+	if (!text)
+		return fault_oom(f);
+	if (admin_read_at(fd, "HEAD", &is, NULL) == 0 && strncmp(is, text, strlen(text) - 1) == 0 &&
+	    strlen(is) == strlen(text) - 1)
+		return 0;
+	rc = admin_write_at(fd, "HEAD", text, f);
+	CRASH_POINT("salvage.slot.head-set");
+	if (rc == 0 && !unborn)
+		rc = reflog_append_as(fd, "logs/HEAD", LOGGED_BY, &r->before, &r->s->base, WHY, f);
+	return rc == 0 ? admin_sync(fd, f) : rc;
 }
 
 static int restore_head(struct restore *r, struct fault *f)
@@ -304,8 +338,7 @@ static int restore_head(struct restore *r, struct fault *f)
 		return rc;
 	branch = rc > 0 ? branch : NULL;
 	unborn = unborn && branch;
-	rc = unborn ? set_unborn(r, branch, f)
-		    : worktree_set_head(r->w, branch, &r->s->base, WHY, f);
+	rc = set_head(r, branch, unborn, f);
 	if (rc < 0)
 		return rc;
 	if (!unborn)
@@ -388,7 +421,8 @@ static int run(struct restore *r, struct fault *f)
 	if (rc == 0)
 		rc = salvage_apply_run(&r->apply, &stats, f);
 	if (rc == 0)
-		rc = salvage_admin_restore(r->s, r->w->tree.admin_fd, &r->done.notes, f);
+		rc = salvage_admin_restore(r->s, r->w->tree.admin_fd, r->w->name, &r->done.notes,
+					   f);
 	CRASH_POINT("salvage.slot.state");
 	if (rc == 0)
 		rc = restore_head(r, f);

@@ -6,6 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "git/salvage.h"
+#include "util/cleanup.h"
+
 struct salvage_restored slot_restored;
 
 static int slots_fd = -1;
@@ -17,7 +20,8 @@ void salvage_slots_init(void)
 	cr_assert(
 		sh("cd r && git config user.name A && git config user.email a@example.org && "
 		   "printf '*.bat text eol=crlf\\n*.c ident\\n*.txt text\\n' > .gitattributes && "
-		   "printf '*.log\\n/build/\\n' > .gitignore && printf 'one\\r\\ntwo\\r\\n' > dos.bat && "
+		   "printf '*.log\\n/build/\\n' > .gitignore && printf 'one\\r\\ntwo\\r\\n' > "
+		   "dos.bat && "
 		   "printf '/* $Id$ */\\n' > id.c && echo note > n.txt && mkdir -p deep/er && "
 		   "echo x > deep/er/x && echo 1 > deep/y && git add . && git commit -qm third && "
 		   "git checkout -qb side && echo side > a && echo s > side-file && git add . && "
@@ -75,10 +79,13 @@ struct worktree *slot_open_at(const char *name)
 void slot_clean(const char *name)
 {
 	struct worktree *w = slot_open_at(name);
+	struct worktree_clean_options how = { .policy.wipe_ignored = true,
+					      .forget = true,
+					      .threads = 2 };
 	git_oid commit = main_commit();
 	struct tree_stats stats;
 
-	cr_assert_eq(worktree_clean(w, &commit, &(struct worktree_clean_options){ 0 }, &stats, &salvage_fault), 0, "%s",
+	cr_assert_eq(worktree_clean(w, &commit, &how, &stats, &salvage_fault), 0, "%s",
 		     salvage_fault.text);
 	worktree_close(w);
 }
@@ -91,6 +98,34 @@ git_oid slot_capture(const char *name)
 
 	cr_assert_eq(git_oid_fromstr(&oid, hex), 0, "\"%s\"", hex);
 	salvage_fixture_open();
+	return oid;
+}
+
+static int ignore_note(enum salvage_note note, const char *text, void *userdata)
+{
+	return 0;
+}
+
+git_oid slot_save(const char *name)
+{
+	_cleanup_(tree_saved_freep) struct tree_saved *saved = tree_saved_new();
+	struct salvage_taken taken = { 0 };
+	struct worktree *w = slot_open_at(name);
+	struct salvage_spec spec = { .lease = "0123456789abcdef0123456789abcdef",
+				     .agent = "agent-7",
+				     .target = main_commit(),
+				     .held = main_commit(),
+				     .fallback = main_commit(),
+				     .at_usec = 1700000000000000,
+				     .threads = 2 };
+	git_oid oid = { 0 };
+	int r = salvage_take(w, &spec, saved, ignore_note, NULL, &taken, &salvage_fault);
+
+	if (r == 0)
+		oid = taken.commit;
+	cr_assert(r == 0 || r == SALVAGE_E_CANNOT, "%d: %s", r, salvage_fault.text);
+	salvage_taken_deinit(&taken);
+	worktree_close(w);
 	return oid;
 }
 

@@ -26,6 +26,9 @@ void slot_clean(const char *name);
 /* a salvage of it as it is */
 git_oid slot_capture(const char *name);
 
+/* the same by slotd itself; zero: it cannot be saved */
+git_oid slot_save(const char *name);
+
 /* the result of salvage_restore_slot(); the notes and HEAD's branch are in slot_restored */
 int slot_restore(const char *name, git_oid commit);
 extern struct salvage_restored slot_restored;
