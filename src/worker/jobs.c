@@ -45,6 +45,12 @@ static const struct {
 	{ "SlotRun", job_slot_run },
 	{ "SlotSeed", job_slot_seed },
 	{ "SlotStamp", job_slot_stamp },
+	{ "SalvageList", job_salvage_list },
+	{ "SalvageShow", job_salvage_show },
+	{ "SalvageDrop", job_salvage_drop },
+	{ "SalvageBranch", job_salvage_branch },
+	{ "SalvageRestoreDir", job_salvage_restore_dir },
+	{ "SalvageRestoreSlot", job_salvage_restore_slot },
 };
 
 work_fn work_find(const char *method)

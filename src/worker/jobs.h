@@ -28,6 +28,13 @@ int job_slot_stamp(struct work *work);
 int job_reset_tmp(struct work *work, const char *slot);
 int job_remove_tmp(struct work *work, const char *slot);
 
+int job_salvage_list(struct work *work);
+int job_salvage_show(struct work *work);
+int job_salvage_drop(struct work *work);
+int job_salvage_branch(struct work *work);
+int job_salvage_restore_dir(struct work *work);
+int job_salvage_restore_slot(struct work *work);
+
 /**
  * job_open_repo - the pool's store, opened for one job
  *
