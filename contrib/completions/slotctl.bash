@@ -24,6 +24,8 @@ _slotctl_options() {
 	'pool remove') echo '--delete-store --yes' ;;
 	'pool resize') echo '--ready --max' ;;
 	'slot remove') echo '--discard' ;;
+	'salvage list') echo '--slot --lease' ;;
+	'salvage restore') echo '--to --branch' ;;
 	'ping cleanup') echo '--agent --all' ;;
 	'ping reset') echo '--yes' ;;
 	'daemon log') echo '--lines' ;;
@@ -32,23 +34,25 @@ _slotctl_options() {
 
 _slotctl_operands() {
 	case $1 in
-	acquire | run | slots | leases | queue | 'slot add') _slotctl_names name pool list ;;
+	acquire | run | slots | leases | queue | 'slot add' | 'salvage list') _slotctl_names name pool list ;;
 	'pool show' | 'pool remove' | 'pool resize' | 'pool pause' | 'pool resume' | \
 		'pool drain' | 'pool fetch') _slotctl_names name pool list ;;
 	release) _slotctl_names slot slots --state leased ;;
 	renew | touch | finish) _slotctl_names lease leases ;;
 	explain | handoff | 'slot warm' | 'slot remove') _slotctl_names slot slots ;;
+	'salvage show' | 'salvage restore' | 'salvage drop') _slotctl_names id salvage list ;;
 	help) _slotctl_commands ;;
 	esac
 }
 
 _slotctl_commands() {
 	case $1 in
-	'') echo 'acquire release renew touch finish run hook pool slot daemon config status slots
+	'') echo 'acquire release renew touch finish salvage run hook pool slot daemon config status slots
 		leases explain handoff queue events ping stats help version' ;;
 	hook) echo 'claude-worktree-create claude-worktree-remove' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
 	slot) echo 'add warm remove' ;;
+	salvage) echo 'list show restore drop' ;;
 	daemon) echo 'start stop status log' ;;
 	config) echo 'check show' ;;
 	ping) echo 'health cleanup reset' ;;
@@ -61,6 +65,7 @@ _slotctl_value() {
 	--bind) echo 'ttl process manual' ;;
 	--label) echo 'simple complex research epic' ;;
 	--slot) _slotctl_names slot slots ;;
+	--lease) _slotctl_names lease salvage list ;;
 	--state)
 		case $2 in
 		finish) echo 'done failed blocked' ;;
@@ -92,10 +97,10 @@ _slotctl() {
 	done
 
 	case $prev in
-	--socket | --path)
+	--socket | --path | --to)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return ;;
-	--priority | --bind | --label | --slot | --state)
+	--priority | --bind | --label | --slot | --lease | --state)
 		COMPREPLY=($(compgen -W "$(_slotctl_value "$prev" "$command")" -- "$cur"))
 		return ;;
 	esac

@@ -35,6 +35,7 @@ complete -c slotctl -n __slotctl_needs_command -a release -d 'give a slot back'
 complete -c slotctl -n __slotctl_needs_command -a renew -d 'prolong a lease, report progress'
 complete -c slotctl -n __slotctl_needs_command -a touch -d 'give a sign of life'
 complete -c slotctl -n __slotctl_needs_command -a finish -d 'declare the end, give the slot back'
+complete -c slotctl -n __slotctl_needs_command -a salvage -d 'what was saved'
 complete -c slotctl -n __slotctl_needs_command -a run -d 'run a command in a slot'
 complete -c slotctl -n __slotctl_needs_command -a hook -d 'what Claude Code runs'
 complete -c slotctl -n __slotctl_needs_command -a pool -d 'look after pools'
@@ -54,6 +55,7 @@ complete -c slotctl -n __slotctl_needs_command -a help -d 'explain a command'
 complete -c slotctl -n __slotctl_needs_command -a version -d 'versions of slotctl and slotd'
 
 complete -c slotctl -n '__slotctl_needs_second hook' -a 'claude-worktree-create claude-worktree-remove'
+complete -c slotctl -n '__slotctl_needs_second salvage' -a 'list show restore drop'
 complete -c slotctl -n '__slotctl_needs_second pool' -a 'list show add remove resize pause resume drain fetch'
 complete -c slotctl -n '__slotctl_needs_second slot' -a 'add warm remove'
 complete -c slotctl -n '__slotctl_needs_second daemon' -a 'start stop status log'
@@ -114,6 +116,14 @@ complete -c slotctl -n '__slotctl_is pool remove' -l yes -d 'yes, delete it'
 for command in 'pool show' 'pool remove' 'pool resize' 'pool pause' 'pool resume' 'pool drain' 'pool fetch' 'slot add' slots leases queue
     complete -c slotctl -n "__slotctl_is $command" -a '(__slotctl_names name pool list)'
 end
+complete -c slotctl -n '__slotctl_is salvage list' -l slot -xa '(__slotctl_names slot slots)' -d 'of this slot'
+complete -c slotctl -n '__slotctl_is salvage list' -l lease -xa '(__slotctl_names lease salvage list)' -d 'of this lease'
+complete -c slotctl -n '__slotctl_is salvage list' -a '(__slotctl_names name pool list)'
+complete -c slotctl -n '__slotctl_is salvage restore' -l to -rF -d 'into this directory'
+complete -c slotctl -n '__slotctl_is salvage restore' -l branch -x -d 'on a new branch'
+for command in show restore drop
+    complete -c slotctl -n "__slotctl_is salvage $command" -a '(__slotctl_names id salvage list)'
+end
 complete -c slotctl -n '__slotctl_is handoff' -a '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is explain' -a '(__slotctl_names slot slots)'
 complete -c slotctl -n '__slotctl_is slot remove' -a '(__slotctl_names slot slots)'
@@ -127,4 +137,4 @@ complete -c slotctl -n '__slotctl_is ping cleanup' -l agent -x -d 'under this na
 complete -c slotctl -n '__slotctl_is ping cleanup' -l all -d 'for everyone'
 complete -c slotctl -n '__slotctl_is ping reset' -l yes -d 'do not ask'
 complete -c slotctl -n '__slotctl_is config check' -F
-complete -c slotctl -n '__slotctl_is help' -a 'acquire release renew touch finish run hook pool slot daemon config status slots leases explain handoff queue events ping stats version'
+complete -c slotctl -n '__slotctl_is help' -a 'acquire release renew touch finish salvage run hook pool slot daemon config status slots leases explain handoff queue events ping stats version'

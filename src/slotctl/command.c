@@ -141,6 +141,18 @@ static const struct option reset_options[] = {
 	END,
 };
 
+static const struct option salvage_list_options[] = {
+	{ "slot", 0, "SLOT", OPTION_STRING, "slot", "only what was saved of this slot" },
+	{ "lease", 0, "LEASE", OPTION_STRING, "lease", "only what was saved of this lease" },
+	END,
+};
+
+static const struct option salvage_restore_options[] = {
+	{ "to", 0, "DIR", OPTION_STRING, NULL, "into this directory, which is new or empty" },
+	{ "branch", 0, "NAME", OPTION_STRING, NULL, "as a commit on a new branch" },
+	END,
+};
+
 static const struct option log_options[] = {
 	{ "lines", 'n', "N", OPTION_INT, NULL, "so many lines; default: 20" },
 	END,
@@ -220,6 +232,51 @@ const struct command commands[] = {
 	  "Says what the last holder of a slot, a task or a branch left, and how to go on with it; of a slot "
 	  "that is leased, what its holder was given. Also takes a lease or a path. Without an argument: "
 	  "SLOT_LEASE, else the slot of the working directory.",
+	  { NULL } },
+	{ "salvage list",
+	  AGENTS,
+	  cmd_salvage_list,
+	  "[POOL]",
+	  0,
+	  1,
+	  false,
+	  "what was saved",
+	  "Lists what was saved of slots when their leases ended, oldest first: changes, untracked files, what was "
+	  "staged, commits that no branch has, merges and the like in progress.",
+	  { salvage_list_options } },
+	{ "salvage show",
+	  AGENTS,
+	  cmd_salvage_show,
+	  "ID",
+	  1,
+	  1,
+	  false,
+	  "what is in it",
+	  "Says whose it was, what it stands on and what changed, and how to get it back. ID is as 'salvage list' "
+	  "shows it, or the whole ref, or the beginning of the commit.",
+	  { NULL } },
+	{ "salvage restore",
+	  AGENTS,
+	  cmd_salvage_restore,
+	  "ID",
+	  1,
+	  1,
+	  false,
+	  "get it back",
+	  "Puts everything back as it was left: into the slot of SLOT_LEASE, else of the working directory, with "
+	  "HEAD, index and what was in progress, if that slot is clean; or into a directory of yours, which may be "
+	  "anywhere; or as one commit on a new branch. Nothing is overwritten. It stays saved.",
+	  { salvage_restore_options } },
+	{ "salvage drop",
+	  AGENTS,
+	  cmd_salvage_drop,
+	  "ID",
+	  1,
+	  1,
+	  false,
+	  "throw it away",
+	  "For who held the lease, and for operators. What is saved goes by itself, too, when it is older or more "
+	  "than the configuration's salvage section says.",
 	  { NULL } },
 	{ "run",
 	  AGENTS,
