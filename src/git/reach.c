@@ -288,7 +288,7 @@ int reach_add_refs(struct reach *r, const char *only, struct fault *f)
 		const char *name = git_reference_name(ref);
 		const git_oid *oid = git_reference_target(ref); /* NULL: symbolic, listed itself */
 
-		if (oid && !text_has_prefix(name, "refs/slotd/pin/") &&
+		if (oid && !text_has_prefix(name, "refs/slotd/") &&
 		    (!only || text_has_prefix(name, only)))
 			rc = reach_add_held(r, oid, f);
 		git_reference_free(ref);

@@ -41,7 +41,8 @@ int reach_add_held(struct reach *r, const git_oid *oid, struct fault *f);
  * reach_add_refs - all refs of the store hold, but for those below a prefix
  * @only: NULL, or the one prefix that holds ("refs/remotes/origin/")
  *
- * refs/slotd/pin/ never holds: pins end with their slot.
+ * refs/slotd/ never holds: pins end with their slot, and salvages are dropped in their time. Nor may the
+ * salvage of a try that was killed make the next one save less.
  */
 int reach_add_refs(struct reach *r, const char *only, struct fault *f);
 

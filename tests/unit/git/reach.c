@@ -66,10 +66,11 @@ Test(reach, what_a_branch_or_tag_holds_is_not_counted)
 	cr_assert_eq(count("HEAD", NULL), 0);
 }
 
-Test(reach, pins_do_not_hold_and_prefixes_limit_what_does)
+Test(reach, pins_and_salvages_do_not_hold_and_prefixes_limit_what_does)
 {
 	commit("c one && git update-ref refs/remotes/origin/main HEAD && c two && "
-	       "git checkout -q --detach && c three && git update-ref refs/slotd/pin/a-1 HEAD");
+	       "git checkout -q --detach && c three && git update-ref refs/slotd/pin/a-1 HEAD && "
+	       "git update-ref refs/slotd/salvage/a-1/0/1 HEAD");
 	cr_assert_eq(count("HEAD", NULL), 1);
 	cr_assert_eq(count("HEAD", "refs/remotes/origin/"), 2);
 }

@@ -309,7 +309,7 @@ Test(salvage, the_same_state_is_saved_once)
 {
 	char *first;
 
-	cr_assert(sh("cd slots/p-1; echo b > a; echo n > n"));
+	cr_assert(sh("cd slots/p-1; git commit -q --allow-empty -m off; echo b > a; echo n > n; echo s > x; git add x"));
 	cr_assert_eq(take(), 0, "%s", fault_text.text);
 	first = sh_text("git -C r for-each-ref refs/slotd/salvage; ls r/.git/objects/pack");
 	cr_assert_eq(take(), 0, "%s", fault_text.text);
