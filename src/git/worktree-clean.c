@@ -8,11 +8,15 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/index-read.h"
+#include "git/reflog.h"
 #include "git/tree-saved.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
 #include "util/fs.h"
 #include "util/text.h"
+
+#define CLEANED "slotd: cleaned" /* in the log of HEAD */
 
 /* every lock in the administration is stale by now: nobody works in the slot */
 static int remove_lock(int dirfd, const char *name, void *userdata)
@@ -25,11 +29,85 @@ int worktree_remove_locks(struct worktree *w, struct fault *f)
 	return admin_foreach_at(w->tree.admin_fd, ".", remove_lock, f, f);
 }
 
+/* --- what a try that was killed has done --- */
+
+static bool is_of_commit(const struct tree_list *index, const struct tree_list *tree)
+{
+	if (index->n != tree->n)
+		return false;
+	for (size_t i = 0; i < index->n; i++) {
+		const struct tree_entry *a = &index->entries[i], *b = &tree->entries[i];
+
+		if (a->flags != 0 || a->mode != b->mode || !git_oid_equal(&a->oid, &b->oid) ||
+		    strcmp(a->path, b->path) != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool is_our_index(struct worktree *w, const git_oid *commit)
+{
+	_cleanup_(index_deinit) struct index index = { 0 };
+	_cleanup_(tree_list_deinit) struct tree_list tree = { 0 };
+
+	return index_read(w->tree.admin_fd, &index, NULL) == 0 &&
+	       tree_list_load(w->repo, commit, &tree, NULL) == 0 && is_of_commit(&index.list, &tree);
+}
+
+static bool is_our_head(struct worktree *w, const git_oid *commit)
+{
+	_cleanup_(freep) char *branch = NULL;
+	git_oid head;
+
+	return worktree_head(w, &branch, &head, NULL) == 0 && !branch && git_oid_equal(&head, commit);
+}
+
+struct last_line {
+	const git_oid *commit;
+	bool is_ours;
+};
+
+static int read_line(const struct reflog_entry *e, void *userdata)
+{
+	struct last_line *l = userdata;
+
+	l->is_ours = e->is_ours && git_oid_equal(&e->to, l->commit) && strcmp(e->message, CLEANED) == 0;
+	return 0;
+}
+
+/* forgotten, or nobody has moved HEAD since we did */
+static bool is_our_log(struct worktree *w, const git_oid *commit)
+{
+	struct last_line l = { commit, true };
+
+	return reflog_foreach_entry(w->tree.admin_fd, "logs/HEAD", read_line, &l, NULL) == 0 && l.is_ours;
+}
+
+static const struct {
+	const char *name;
+	bool (*is_ours)(struct worktree *w, const git_oid *commit);
+} admin_files[] = {
+	{ "index", is_our_index },
+	{ "HEAD", is_our_head },
+	{ "logs/HEAD", is_our_log },
+};
+
+static bool is_ours(struct worktree *w, const char *name, const git_oid *commit)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(admin_files); i++)
+		if (strcmp(admin_files[i].name, name) == 0)
+			return admin_files[i].is_ours(w, commit);
+	return false;
+}
+
 /* --- the administration --- */
 
-/* is a file of it still the one that was saved, or still absent? What the set does not know is fine */
+/*
+ * Is a file of it still the one that was saved, or still absent? What the set does not know is fine, and
+ * so is what an earlier try has made of it on the way to a commit: @tried, NULL when there was none.
+ */
 static int check_file(struct worktree *w, const struct tree_saved *saved, const char *name,
-		      struct fault *f)
+		      const git_oid *tried, struct fault *f)
 {
 	char path[32] = ".git/";
 	struct stat st = { 0 };
@@ -40,24 +118,26 @@ static int check_file(struct worktree *w, const struct tree_saved *saved, const 
 	if (fstatat(w->tree.admin_fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT &&
 	    errno != ENOTDIR)
 		return fault_errno(f, -errno, "cannot look at %s", path);
-	if (tree_saved_has(saved, path, &st))
+	if (tree_saved_has(saved, path, &st) || (tried && is_ours(w, name, tried)))
 		return 0;
 	return fault(f, WORKTREE_E_UNSAVED, "%s is not what was saved", path);
 }
 
 /* whoever commits, stages or checks out something changes one of these */
-static int check_head(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+static int check_head(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
+		      struct fault *f)
 {
-	int r = check_file(w, saved, "HEAD", f);
+	int r = check_file(w, saved, "HEAD", tried, f);
 
-	return r == 0 ? check_file(w, saved, "logs/HEAD", f) : r;
+	return r == 0 ? check_file(w, saved, "logs/HEAD", tried, f) : r;
 }
 
-static int check_admin(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+static int check_admin(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
+		       struct fault *f)
 {
-	int r = check_file(w, saved, "index", f);
+	int r = check_file(w, saved, "index", tried, f);
 
-	return r == 0 ? check_head(w, saved, f) : r;
+	return r == 0 ? check_head(w, saved, tried, f) : r;
 }
 
 struct clearing {
@@ -134,7 +214,7 @@ static int settle_admin(struct worktree *w, const git_oid *commit, bool forget, 
 
 	CRASH_POINT("worktree.clean.cleared");
 	if (r == 0)
-		r = worktree_set_head(w, NULL, commit, "slotd: cleaned", f);
+		r = worktree_set_head(w, NULL, commit, CLEANED, f);
 	if (r == 0 && forget)
 		r = forget_log(w, f);
 	CRASH_POINT("worktree.clean.forgotten");
@@ -172,7 +252,7 @@ int worktree_clean(struct worktree *w, const git_oid *commit,
 	int again, moved, r;
 
 	again = worktree_is_switching(w, f);
-	r = again < 0 ? again : check_admin(w, options->saved, f);
+	r = again < 0 ? again : check_admin(w, options->saved, again ? commit : NULL, f);
 	if (r == 0)
 		r = worktree_mark(w, commit, options->saved, f);
 	if (r == 0)
@@ -188,7 +268,7 @@ int worktree_clean(struct worktree *w, const git_oid *commit,
 		return moved;
 	if (f)
 		why = *f;
-	r = check_head(w, options->saved, f);
+	r = check_head(w, options->saved, again ? commit : NULL, f);
 	if (r == 0)
 		r = settle_admin(w, commit, forget, f);
 	if (r == 0 && moved == TREE_E_LEFT)
