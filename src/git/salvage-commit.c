@@ -270,18 +270,18 @@ static int add_meta(struct salvage_writer *x, const char *summary)
 	return add_blob(x, "meta", text, strlen(text));
 }
 
-static int add_dirs(struct salvage_writer *x)
+/* one path a record, a directory without its slash */
+static int add_paths(struct salvage_writer *x, const char *name, const struct salvage_paths *paths)
 {
 	_cleanup_(text_deinit) struct text t = { 0 };
-	const struct salvage_paths *dirs = &x->tree->dirs;
 
-	for (size_t i = 0; i < dirs->n; i++) {
-		text_add(&t, dirs->v[i], strlen(dirs->v[i]) - 1); /* without its slash */
+	for (size_t i = 0; i < paths->n; i++) {
+		text_add(&t, paths->v[i], strlen(paths->v[i]) - text_has_suffix(paths->v[i], "/"));
 		text_add(&t, "", 1);
 	}
 	if (t.failed)
 		return fault_oom(x->f);
-	return dirs->n > 0 ? add_blob(x, "dirs", t.data, t.len) : 0;
+	return paths->n > 0 ? add_blob(x, name, t.data, t.len) : 0;
 }
 
 static int write_state_tree(struct salvage_writer *x, const char *summary, git_oid *ret)
@@ -296,7 +296,9 @@ static int write_state_tree(struct salvage_writer *x, const char *summary, git_o
 	if (r == 0)
 		r = add_state_files(x);
 	if (r == 0)
-		r = add_dirs(x);
+		r = add_paths(x, "dirs", &x->tree->dirs);
+	if (r == 0)
+		r = add_paths(x, "absent", &x->tree->absent);
 	if (r == 0 && x->modes.failed)
 		r = fault_oom(x->f);
 	if (r == 0 && x->modes.len > 0)

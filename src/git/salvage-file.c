@@ -214,7 +214,9 @@ static int add_file(struct salvage_writer *x, const char *path, uint32_t mode, c
 
 static void note_mode(struct salvage_writer *x, const char *path, const struct stat *st)
 {
-	if ((st->st_mode & 07777) == 0644 || (st->st_mode & 07777) == 0755)
+	mode_t usual = S_ISDIR(st->st_mode) || st->st_mode & S_IXUSR ? 0755 : 0644;
+
+	if ((st->st_mode & 07777) == usual)
 		return;
 	text_addf(&x->modes, "%06o ", (unsigned)st->st_mode);
 	text_add(&x->modes, path, strlen(path) + 1);
@@ -286,13 +288,41 @@ static int save_at(struct salvage_writer *x, int dir_fd, const char *name, const
 	return S_ISREG(st.st_mode) ? save_regular(x, fd, path) : -ENOENT;
 }
 
+/* of the directories above a file that were not noted with the file before */
+static int note_dirs(struct salvage_writer *x, const char *path, size_t dir_len)
+{
+	struct text *noted = &x->noted_dir;
+
+	for (size_t len = 1; len <= dir_len; len++) {
+		_cleanup_(freep) char *dir = NULL;
+		_cleanup_(closep) int fd = -1;
+		struct stat st;
+
+		if (path[len] != '/')
+			continue;
+		if (noted->len >= len && memcmp(noted->data, path, len) == 0 && (noted->len == len || noted->data[len] == '/'))
+			continue;
+		dir = strndup(path, len);
+		if (!dir)
+			return -ENOMEM;
+		fd = fs_open_beneath(x->w->tree.slot_fd, dir, O_PATH | O_DIRECTORY, 0);
+		if (fd >= 0 && fstat(fd, &st) == 0)
+			note_mode(x, dir, &st);
+	}
+	noted->len = 0;
+	text_add(noted, path, dir_len);
+	return noted->failed ? -ENOMEM : 0;
+}
+
 int salvage_file_save(struct salvage_writer *x, const char *path)
 {
 	size_t dir_len = tree_path_dir(path, strlen(path));
 	int dir_fd = tree_worker_dir(&x->dir, path, dir_len);
 	int r;
 
-	r = dir_fd < 0 ? dir_fd : save_at(x, dir_fd, path + dir_len + (dir_len > 0), path);
+	r = dir_fd < 0 ? dir_fd : note_dirs(x, path, dir_len);
+	if (r == 0)
+		r = save_at(x, dir_fd, path + dir_len + (dir_len > 0), path);
 	if (is_gone(r))
 		r = add_gone(x, path);
 	if (r == -ENOMEM)

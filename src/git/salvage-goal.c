@@ -167,6 +167,24 @@ static int load_files(struct salvage *s, struct salvage_goal *goal, struct fault
 	return r == 0 ? check_bytes(&goal->files, &bytes, f) : r;
 }
 
+/* what a sparse checkout had left out is left out again */
+static int drop_absent(struct salvage *s, struct tree_list *files, struct fault *f)
+{
+	_cleanup_(tree_list_deinit) struct tree_list absent = { 0 };
+	size_t kept = 0;
+	int r = salvage_foreach_record(s, "absent", add_record, &absent, f);
+
+	if (r == 0)
+		r = sort(&absent, "is in it twice", f);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < files->n; i++)
+		if (!tree_list_find(&absent, files->entries[i].path, files->entries[i].path_len))
+			files->entries[kept++] = files->entries[i];
+	files->n = kept;
+	return 0;
+}
+
 int salvage_goal_load(struct salvage *s, struct salvage_goal *ret, struct fault *f)
 {
 	int r = tree_list_load(s->repo, &s->base, &ret->base, f);
@@ -175,6 +193,8 @@ int salvage_goal_load(struct salvage *s, struct salvage_goal *ret, struct fault 
 		r = convert_load(s->repo, &ret->base, &ret->convert, f);
 	if (r == 0)
 		r = load_files(s, ret, f);
+	if (r == 0)
+		r = drop_absent(s, &ret->files, f);
 	if (r == 0)
 		r = salvage_foreach_record(s, "modes", add_record, &ret->modes, f);
 	if (r == 0)

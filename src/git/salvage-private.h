@@ -78,6 +78,7 @@ struct salvage_tree {
 	struct salvage_paths paths;   /* to be read; one that is not there is gone */
 	struct salvage_paths verbatim; /* of nested repositories */
 	struct salvage_paths dirs;     /* empty ones of these; "a/b/" */
+	struct salvage_paths absent;   /* what a sparse checkout leaves out */
 	struct salvage_paths modules;  /* stores of submodules that are saved: "modules/<name>" */
 	struct salvage_paths safe_modules;
 	struct tree_saved *known;      /* while files are gathered that are safe elsewhere */
@@ -157,6 +158,7 @@ struct salvage_writer {
 	struct salvage_edits extras; /* the tree of X */
 	struct salvage_paths unstable;
 	bool verbatim; /* the file at hand */
+	struct text noted_dir; /* directories down to it have their modes noted */
 	struct text modes;
 	uint64_t bytes;
 	struct fault *f;

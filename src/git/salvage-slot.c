@@ -270,6 +270,10 @@ static int take_branch(struct restore *r, const char *branch, struct fault *f)
 	if (rc < 0)
 		return rc;
 	rc = branch_find(repo, branch, &at, f);
+	if (rc == -EUCLEAN) {
+		note(r, branch, "is damaged: HEAD is detached", NULL);
+		return 0;
+	}
 	if (rc == 0 && !git_oid_equal(&at, &r->s->base)) {
 		note(r, branch, "has moved on: HEAD is detached where it was, the branch is at ",
 		     &at);
@@ -298,6 +302,10 @@ static int take_unborn(struct restore *r, const char *branch, struct fault *f)
 		rc = branch_find(r->w->repo, branch, &at, f);
 	if (rc == BRANCH_E_ABSENT)
 		return 1;
+	if (rc == -EUCLEAN) {
+		note(r, branch, "is damaged: HEAD is detached", NULL);
+		return 0;
+	}
 	if (rc >= 0)
 		note(r, branch, "had no commit and has one now: HEAD is detached", NULL);
 	return rc < 0 ? rc : 0;

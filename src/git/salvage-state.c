@@ -196,6 +196,47 @@ static int add_head(const git_oid *oid, void *userdata)
 	return salvage_oids_append(userdata, oid);
 }
 
+/* "<slot>/n/.git": a worktree of the same store below this slot, whose files go with it */
+static bool is_inside(const struct look *l, const char *gitdir)
+{
+	size_t len = strlen(l->w->path);
+
+	return strncmp(gitdir, l->w->path, len) == 0 && gitdir[len] == '/' && strcmp(gitdir + len, "/.git") != 0;
+}
+
+static int on_worktree_log(const struct reflog_entry *e, void *userdata)
+{
+	struct look *l = userdata;
+
+	return reach_add_tip(l->s->reach, &e->to, l->f);
+}
+
+/* without its files git prunes a worktree, and with it the only name of its commits */
+static int on_worktree(int dirfd, const char *name, void *userdata)
+{
+	struct look *l = userdata;
+	_cleanup_(closep) int fd = fs_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	_cleanup_(freep) char *gitdir = NULL;
+	_cleanup_(freep) char *head = NULL;
+	git_oid oid;
+	int r;
+
+	if (fd < 0 || admin_read_at(fd, "gitdir", &gitdir, NULL) < 0 || !is_inside(l, gitdir))
+		return 0;
+	r = reflog_foreach_entry(fd, "logs/HEAD", on_worktree_log, l, l->f);
+	if (r < 0 || admin_read_at(fd, "HEAD", &head, NULL) < 0 || strlen(head) != GIT_OID_HEXSZ ||
+	    git_oid_fromstr(&oid, head) < 0)
+		return r;
+	return reach_add_tip(l->s->reach, &oid, l->f);
+}
+
+static int look_at_worktrees(struct look *l)
+{
+	_cleanup_(closep) int common = worktree_open_common(l->w->repo, l->f);
+
+	return common < 0 ? common : admin_foreach_at(common, "worktrees", on_worktree, l, l->f);
+}
+
 static int look_at_commits(struct look *l)
 {
 	struct salvage_state *s = l->s;
@@ -207,6 +248,8 @@ static int look_at_commits(struct look *l)
 		r = reach_add_tip(s->reach, &s->head, l->f);
 	for (size_t i = 0; r == 0 && i < s->named.n; i++)
 		r = reach_add_tip(s->reach, &s->named.v[i], l->f);
+	if (r == 0)
+		r = look_at_worktrees(l);
 	if (r == 0 && !git_oid_is_zero(&l->spec->held))
 		r = reach_add_held(s->reach, &l->spec->held, l->f);
 	if (r == 0)
@@ -243,7 +286,9 @@ static bool is_stash_of_lease(const struct look *l, const git_oid *parent, const
 		return false;
 	if (salvage_oids_have(&l->made, parent) || reach_has(l->s->reach, parent))
 		return true;
-	return since > 0 && salvage_oids_have(&l->logged, parent) &&
+	return since > 0 &&
+	       (salvage_oids_have(&l->logged, parent) || git_oid_equal(parent, &l->s->head) ||
+		git_oid_equal(parent, &l->spec->held)) &&
 	       names_branch(e->message, l->s->branch ? l->s->branch : "(no branch)");
 }
 

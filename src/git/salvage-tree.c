@@ -43,7 +43,7 @@ static int found_hidden(struct salvage_tree *t, const struct tree_found *found)
 	_cleanup_(closep) int fd = fs_open_beneath(t->w->tree.slot_fd, found->path, O_PATH | O_NOFOLLOW, 0);
 
 	if (fd == -ENOENT && found->entry->flags & TREE_ENTRY_SKIP_WORKTREE)
-		return 0;
+		return salvage_paths_add(&t->absent, found->path);
 	if (salvage_paths_add(&t->hidden, found->path) < 0)
 		return -ENOMEM;
 	return salvage_tree_file(t, SALVAGE_KIND_CHANGED, found->path);
@@ -134,7 +134,12 @@ static int count_staged(const char *path, const struct tree_entry *e, void *user
 {
 	struct salvage_tree *t = userdata;
 
-	return e && e->flags & TREE_ENTRY_STAGE ? 0 : salvage_tree_count(t, SALVAGE_KIND_STAGED, path);
+	if (e && e->flags & TREE_ENTRY_STAGE)
+		return 0; /* counted as a conflict */
+	/* what the slot has is not what is staged, byte for byte */
+	if (e && e->mode != TREE_MODE_GITLINK && !convert_is_plain(t->convert, path) && salvage_paths_add(&t->paths, path) < 0)
+		return -ENOMEM;
+	return salvage_tree_count(t, SALVAGE_KIND_STAGED, path);
 }
 
 static int add_staged(const char *path, const struct tree_entry *e, void *userdata)
@@ -251,6 +256,7 @@ void salvage_tree_deinit(struct salvage_tree *t)
 	salvage_paths_deinit(&t->paths);
 	salvage_paths_deinit(&t->verbatim);
 	salvage_paths_deinit(&t->dirs);
+	salvage_paths_deinit(&t->absent);
 	salvage_paths_deinit(&t->modules);
 	salvage_paths_deinit(&t->safe_modules);
 	salvage_paths_deinit(&t->special);

@@ -177,6 +177,7 @@ static void writer_deinit(struct salvage_writer *x)
 	salvage_edits_deinit(&x->extras);
 	salvage_paths_deinit(&x->unstable);
 	text_deinit(&x->modes);
+	text_deinit(&x->noted_dir);
 }
 
 static int open_objects(struct worktree *w, struct fault *f)
@@ -278,6 +279,8 @@ static int write_all(struct salvage_writer *x, struct salvage_tree *t, struct sa
 
 	if (r == 0)
 		r = save_files(x, &t->paths);
+	if (t->verbatim.n > 0)
+		qsort(t->verbatim.v, t->verbatim.n, sizeof(*t->verbatim.v), by_name);
 	for (size_t i = 0; r == 0 && i < t->verbatim.n; i++)
 		r = salvage_file_save_verbatim(x, t->verbatim.v[i]);
 	if (r == 0 && !t->has_index)

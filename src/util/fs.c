@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
@@ -98,7 +99,7 @@ static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
 	return open_component(at < 0 ? dirfd : at, *name ? name : ".", flags, mode);
 }
 
-int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+static int open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 {
 	static bool is_missing;
 	int fd;
@@ -110,6 +111,35 @@ int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
 		return fd;
 	is_missing = true;
 	return open_by_steps(dirfd, path, flags, mode);
+}
+
+/* how much of a path the kernel takes at once, up to a slash; 0: it has a name that is too long */
+static size_t piece_of(const char *path)
+{
+	size_t len = PATH_MAX - 1;
+
+	while (len > 0 && path[len] != '/')
+		len--;
+	return len;
+}
+
+int fs_open_beneath(int dirfd, const char *path, int flags, mode_t mode)
+{
+	_cleanup_(closep) int fd = -1;
+
+	while (strlen(path) >= PATH_MAX) {
+		size_t len = piece_of(path);
+		_cleanup_(freep) char *piece = len ? strndup(path, len) : NULL;
+		int next = piece ? open_beneath(fd < 0 ? dirfd : fd, piece, O_PATH | O_DIRECTORY, 0) :
+				   len ? -ENOMEM : -ENAMETOOLONG;
+
+		if (next < 0)
+			return next;
+		closep(&fd);
+		fd = next;
+		path += len + strspn(path + len, "/");
+	}
+	return open_beneath(fd < 0 ? dirfd : fd, *path ? path : ".", flags, mode);
 }
 
 /* reads to the end or to max + 1 bytes */

@@ -17,7 +17,7 @@
 /**
  * fs_open_beneath - open below a directory, through no link and no mount
  * @dirfd: the directory
- * @path: relative; may have several components
+ * @path: relative; may have several components, and be longer than PATH_MAX
  * @flags: as open(2); O_CLOEXEC is added
  * @mode: for O_CREAT
  *
