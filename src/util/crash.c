@@ -62,7 +62,7 @@ static struct crash_cell *cell_find_or_add(const char *name)
 void crash_point(const char *name)
 {
 	struct crash_cell *cell;
-	uint32_t hit;
+	uint32_t hit, wanted;
 
 	if (!cells_open())
 		return;
@@ -70,9 +70,10 @@ void crash_point(const char *name)
 	if (!cell)
 		abort();
 	hit = __atomic_add_fetch(&cell->hits, 1, __ATOMIC_SEQ_CST);
-	if (hit == __atomic_load_n(&cell->kill_at, __ATOMIC_SEQ_CST)) {
+	wanted = __atomic_load_n(&cell->kill_at, __ATOMIC_SEQ_CST);
+	if (hit == (wanted & ~CRASH_STOP)) {
 		__atomic_store_n(&cell->kill_at, 0, __ATOMIC_SEQ_CST);
-		raise(SIGKILL);
+		raise(wanted & CRASH_STOP ? SIGSTOP : SIGKILL);
 	}
 }
 #endif

@@ -12,6 +12,7 @@ class Scenario:
 
     errors = ()  # parts of lines of level error that it may cause
     rebuilds = False  # it loses what the ledger knew since its last copy
+    watched = False  # what is on disk when everybody is dead is looked at: look() says what is wrong
 
     def __init__(self, world):
         self.w = world
@@ -156,63 +157,9 @@ class ReleaseDiscard(ReleaseClean):
         self.expect(not os.path.exists(os.path.join(self.lease["path"], "untracked")), "still there")
 
 
-class Saving(Scenario):
-    """What is safe nowhere else is saved, once, and recorded."""
-
-    def expect_saved(self, files, **which):
-        """That all of it is in one salvage; returns what is known of that."""
-        known = [e for e in self.w.call("SalvageList", **which)["salvage"]
-                 if "lease" in which or e["lease"] is None]
-        self.expect(len(known) == 1, "known of what was saved: %s" % known)
-        entry = known[0]
-        store = self.w.call("SalvageShow", id=entry["id"])["store"]
-        self.expect(git.head(store, entry["ref"]) == entry["commit"], "its ref is not at its commit")
-        refs = git.lines(store, "for-each-ref", "--format=%(refname)", os.path.dirname(entry["ref"]))
-        self.expect(refs == [entry["ref"]], "saved of it: %s" % refs)
-        for name, content in files.items():
-            found = git.run(store, "show", "%s:%s" % (entry["commit"], name)).stdout
-            self.expect(found == content, "%s is lost" % name)
-        # it was found when a store was opened whose last job could not tell of it
-        told = [e["kind"] for e in self.w.slotd.events() if e["detail"] and entry["id"] in e["detail"]]
-        self.expect(told in (["salvaged"], ["salvage_found"]), "told: %s" % told)
-        return entry
-
-
-class ReleaseSaved(ReleaseClean, Saving):
-    branch = False
-
-    def change(self, path):
-        git.write(path, "README", "precious\n")
-        git.write(path, "untracked", "precious\n")
-
-    def verify(self):
-        self.expect(self.lease["lease"] not in self.w.slotd.leases(), "a released lease is back")
-        self.expect(self.state() == "ready", "the slot is " + self.state())
-        self.expect(git.is_clean(self.lease["path"]), "the slot is not clean")
-        self.expect_saved({"README": b"precious\n", "untracked": b"precious\n"}, lease=self.lease["lease"])
-
-
-class SalvageDrop(ReleaseSaved):
-    """Killed between its steps it is finished, and nobody is told that it was lost."""
-
-    def prepare(self):
-        super().prepare()
-        self.id = self.w.call("Release", lease=self.lease["lease"])["salvage"]["id"]
-
-    def act(self):
-        # Conflict: it goes on with it by itself
-        self.w.call_or(("NotFound", "Conflict"), "SalvageDrop", id=self.id)
-
-    def verify(self):
-        wait.until(lambda: not self.w.call("SalvageList", lease=self.lease["lease"])["salvage"], "it is dropped", 60)
-        slot = "refs/slotd/salvage/%s/%s" % (self.lease["slot"], self.lease["lease"])
-        self.expect(git.lines(self.w.repository, "for-each-ref", slot) == [], "its ref is still there")
-        told = [e["kind"] for e in self.w.slotd.events() if e["detail"] and self.id in e["detail"]]
-        self.expect(told == ["salvaged", "salvage_dropped"], "told: %s" % told)
-        self.expect(git.is_clean(self.lease["path"]), "the slot is not clean")
-
-
 class ReleaseRefused(ReleaseClean):
+    """Of what cannot be saved."""
+
     branch = False
 
     def change(self, path):
@@ -288,16 +235,6 @@ class Expiry(Scenario):
 
     def verify(self):
         self.expect(self.w.slotd.slot(self.lease["slot"])["state"] == "ready", "the slot is not ready")
-
-
-class ExpiryUnsaved(Expiry, Saving):
-    def prepare(self):
-        super().prepare()
-        git.write(self.lease["path"], "precious", "mine\n")
-
-    def verify(self):
-        super().verify()
-        self.expect_saved({"precious": b"mine\n"}, lease=self.lease["lease"])
 
 
 class PoolAddPath(Scenario):
@@ -511,19 +448,6 @@ class SlotRemove(Scenario):
         self.expect(self.path not in git.worktrees(self.w.repository), "the worktree is still there")
 
 
-class SlotRemoveSaved(SlotRemove, Saving):
-    """Somebody has written into it while nobody had it."""
-
-    def prepare(self):
-        super().prepare()
-        git.write(self.path, "precious", "mine\n")
-
-    def verify(self):
-        super().verify()
-        entry = self.expect_saved({"precious": b"mine\n"}, slot=self.slot)
-        self.expect(entry["lease"] is None, "it is said to be somebody's")
-
-
 class SlotRemovePacked(SlotRemove):
     """What slotd keeps of the slot among the refs has been packed by somebody's gc."""
 
@@ -663,10 +587,10 @@ class SlotWarm(Scenario, Furnished):
 
 SCENARIOS = {cls.__name__: cls for cls in (
     Start, AcquirePlain, AcquireRef, AcquireFewerFiles, AcquireBranchOfClone, AcquireBranch, AcquireBranchAtRef, AcquireExistingBranch,
-    ReleaseClean, ReleaseAtOnce, ReleaseDiscard, ReleaseSaved, SalvageDrop,
+    ReleaseClean, ReleaseAtOnce, ReleaseDiscard,
     ReleaseRefused, ReleaseForced, Finish, Renew, Touch, Expiry,
-    ExpiryUnsaved, PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
-    Fetch, Maintain, SlotAdd, SlotRemove, SlotRemoveSaved, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
+    PoolAddPath, PoolAddUrl, PoolRemovePath, PoolRemoveUrl, PoolRemoveDelete, PoolPause,
+    Fetch, Maintain, SlotAdd, SlotRemove, SlotRemovePacked, SlotRemoveDiscard, Resize, LedgerCopy, Rebuild,
     RebuildMissing, AcquireFurnished, ReleaseFurnished, SlotWarm)}
 
 __all__ = ["SCENARIOS", "Error"]

@@ -1,6 +1,7 @@
 """One slotd that is killed again and again, and must always be whole afterwards."""
 
 import os
+import threading
 import time
 
 from support import git
@@ -31,6 +32,7 @@ class World:
         git.commit(self.furnished, "files", lock="1\n", **{".gitignore": "node_modules/\n.env\n"})
         git.write(root, "seeds/.env", "seeded\n")
         self.counter = 0
+        self.starting = threading.Lock()  # who has it looks at what a dead slotd has left
         self.crash = CrashFile(os.path.join(root, "crash"))
         self.slotd = Slotd(os.path.join(root, "slotd"), {
             "p": {"path": self.repository, "slots": {"ready": 2, "max": 12}},
@@ -88,9 +90,10 @@ class World:
 
     def _is_up(self):
         """One try: if there is no slotd, start one, and see whether it answers."""
-        if not self.slotd.is_running():
-            self.deaths += 1
-            self.slotd.start(wait_for_socket=False)
+        with self.starting:
+            if not self.slotd.is_running():
+                self.deaths += 1
+                self.slotd.start(wait_for_socket=False)
         try:
             with self.slotd.client(timeout=20) as c:
                 c.call("Ping")

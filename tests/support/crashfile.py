@@ -9,6 +9,7 @@ import struct
 
 CELLS = 1024
 CELL = struct.Struct("=56sII")
+STOP = 1 << 31  # the process stops, instead of dying
 
 
 class CrashFile:
@@ -44,8 +45,8 @@ class CrashFile:
         for offset, name, _, _ in self._cells():
             CELL.pack_into(self.map, offset, name.encode(), 0, 0)
 
-    def arm(self, name, hit):
-        """Count anew; the process that hits this point for the hit-th time dies."""
+    def arm(self, name, hit, stop=False):
+        """Count anew; the process that hits this point for the hit-th time dies, or stops."""
         self.reset()
         place = 0
         for offset, known, _, _ in self._cells():
@@ -53,7 +54,7 @@ class CrashFile:
                 place = offset
                 break
             place = offset + CELL.size
-        CELL.pack_into(self.map, place, name.encode(), 0, hit)
+        CELL.pack_into(self.map, place, name.encode(), 0, hit | (STOP if stop else 0))
 
     def is_armed(self):
         """Has the wanted hit not happened yet?"""
