@@ -95,9 +95,7 @@ class Clearing(Case):
         states = {s["slot"]: s["state"] for s in reply["slots"]}
         self.assertEqual(states, {"p-%d" % n: "ready" for n in (1, 2, 3)})
         self.assertEqual(slotd.leases(), {})
-        saved, = slotd.call("SalvageList")["salvage"]
-        self.assertEqual(saved["lease"], dirty["lease"])
-        self.assertEqual(git.text(self.repository, "show", saved["commit"] + ":unsaved"), "u")
+        self.assert_saved(slotd, dirty, {"unsaved": b"u\n"})
         self.assert_error("LeaseGone", slotd.call, "Renew", lease=plain["lease"])
         self.assertEqual(slotd.acquire("p", task="T-1")["handoff"]["reason"], "forced")
         self.assert_invariants(slotd)
@@ -105,13 +103,13 @@ class Clearing(Case):
     def test_reset_gives_what_was_isolated_another_look(self):
         slotd = self.one_pool(ready=1, maximum=1)
         lease = slotd.acquire("p")
-        git.spoil(lease["path"], "unsaved")
+        git.spoil(lease["path"])
         slotd.release(lease["lease"])
         self.assertEqual(slotd.slot(lease["slot"])["state"], "isolated")
         self.assertIn("isolated", self.ok(slotd, "ping", "reset", "--yes").out)
-        git.run(lease["path"], "rm", "-q", "-f", "--cached", "unsaved")
-        os.unlink(os.path.join(lease["path"], "unsaved"))
+        git.run(lease["path"], "rm", "-q", "--cached", "-f", "lost")
         self.assertIn("p-1 is ready", self.ok(slotd, "ping", "reset", "--yes").out)
+        self.assert_saved(slotd, lease, {"lost": b"changed since\n"})
 
     def test_reset_without_a_terminal_wants_yes(self):
         slotd = self.busy_pool()

@@ -264,10 +264,11 @@ class SlotdWasDown(Clocks):
                        "%s after %d min" % (kind, minutes), 60)
             if kind != "lease_recovered":
                 self.assertEqual(slotd.leases()[lease["lease"]]["mergeExtensions"], extensions)
-        slotd.wait_state(lease["slot"], "ready")
-        saved, = slotd.call("SalvageList", lease=lease["lease"])["salvage"]
-        self.assertEqual(git.text(path, "show", saved["commit"] + "^3:state/MERGE_HEAD"), git.head(path, "mine"))
-        self.assertIn("<<<<<<<", git.text(path, "show", saved["commit"] + ":README"))
+        salvage = self.assert_saved(slotd, lease)
+        self.assertIn(b"<<<<<<<", salvage.read("README"))
+        self.assertEqual([salvage.show("^3", "stages/%d/README" % n) for n in (1, 2, 3)],
+                         [b"hello again\n", b"theirs\n", b"mine\n"])
+        self.assertEqual(salvage.state("MERGE_HEAD").decode().strip(), git.head(salvage.store, "mine"))
 
     def test_while_the_machine_was_started_again(self):
         slotd = self.pools()

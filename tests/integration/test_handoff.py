@@ -118,6 +118,19 @@ class Handoff(Case):
             slotd.release(lease["lease"])
         self.assertEqual(slotd.acquire("p", resume="T-1", branch="other")["branch"], "other")
 
+    def test_resume_after_work_that_was_saved_says_how_to_have_it(self):
+        slotd = self.pool()
+        first = slotd.acquire("p", task="T-1", branch="work/t1")
+        git.commit(first["path"], "committed", README="committed\n")
+        git.write(first["path"], "unsaved", "u\n")
+        self.gone(slotd, first)
+        salvage = self.assert_saved(slotd, first, {"unsaved": b"u\n"})
+        lease = slotd.acquire("p", resume="T-1")
+        self.assertEqual(git.read(lease["path"], "README"), b"committed\n")
+        left = lease["handoff"]
+        self.assertEqual((left["salvage"]["ref"], left["salvage"]["commit"]), (salvage.ref, salvage.commit))
+        self.assertTrue(any(left["salvage"]["id"] in line for line in left["instructions"]), left["instructions"])
+
     def test_resume_beside_work_that_is_kept_in_isolation(self):
         slotd = self.pool()
         first = slotd.acquire("p", task="T-1", branch="work/t1")

@@ -261,24 +261,24 @@ class Remove(HookCase):
         self.assertEqual(git.head(self.repository, "worktree-a"), mine)
         self.assert_invariants(slotd)
 
-    def test_work_that_is_not_saved_is_kept_and_that_is_said(self):
+    def test_work_that_is_on_no_branch_is_saved_and_that_is_said(self):
         slotd = self.pool()
         harness = self.harness(slotd.socket)
         path = self.created(harness.create(self.repository, "a"))
+        lease = self.lease_at(slotd, path)
         git.write(path, "README", "not committed\n")
-        self.removed(harness.remove(path), "ready again", "slotctl salvage restore")
-        entry, = slotd.call("SalvageList")["salvage"]
-        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":README"), "not committed")
-        self.assertEqual(slotd.leases(), {})
+        ended = harness.remove(path)
+        salvage = self.assert_saved(slotd, lease, {"README": b"not committed\n"})
+        self.removed(ended, "ready again", "1 changed file", "slotctl salvage restore " + salvage.id)
+        self.created(harness.create(self.repository, "a"))
 
-    def test_work_that_cannot_be_saved_stays_where_it_is_and_that_is_said(self):
+    def test_work_that_cannot_be_saved_is_kept_and_that_is_said(self):
         slotd = self.pool()
         harness = self.harness(slotd.socket)
         path = self.created(harness.create(self.repository, "a"))
-        git.write(path, "README", "not committed\n")
         git.spoil(path)
         self.removed(harness.remove(path), "isolated", path)
-        self.assertEqual(git.read(path, "README"), b"not committed\n")
+        self.assertEqual(git.read(path, "lost"), b"changed since\n")
         self.assertEqual(slotd.slot(os.path.basename(path))["state"], "isolated")
         self.assertEqual(slotd.leases(), {})
         self.refused(1, harness.create(self.repository, "a"), "worktree-a", path)
@@ -430,12 +430,22 @@ class Life(HookCase):
         slotd = self.pool()
         harness = self.harness(slotd.socket)
         path = self.created(harness.create(self.repository, "a"))
+        lease = self.lease_at(slotd, path)
         git.write(path, "new file", "not committed\n")
         harness.end()
-        slotd.wait_state(self.wait_over(slotd, path), "ready")
-        entry, = slotd.call("SalvageList")["salvage"]
-        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":new file"), "not committed")
+        self.wait_over(slotd, path)
+        self.assert_saved(slotd, lease, {"new file": b"not committed\n"})
         self.created(self.harness(slotd.socket).create(self.repository, "a"))
+
+    def test_what_of_a_dead_harness_cannot_be_saved_is_left_where_it_is(self):
+        slotd = self.pool()
+        harness = self.harness(slotd.socket)
+        path = self.created(harness.create(self.repository, "a"))
+        git.spoil(path)
+        harness.end()
+        slotd.wait_state(self.wait_over(slotd, path), "isolated")
+        self.assertEqual(git.read(path, "lost"), b"changed since\n")
+        self.refused(1, self.harness(slotd.socket).create(self.repository, "a"), "worktree-a", path)
 
     def test_an_agent_s_shell_may_give_the_slot_back_by_itself(self):
         slotd = self.pool()

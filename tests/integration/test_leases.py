@@ -209,12 +209,19 @@ class Leases(Case):
             time.sleep(0.5)
         self.assertIn(lease["lease"], slotd.leases())
 
-    def test_unsaved_work_of_an_expired_lease_is_isolated_not_lost(self):
+    def test_unsaved_work_of_an_expired_lease_is_saved(self):
         slotd = self.short_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "README", "unsaved\n")
+        self.wait_ended(slotd, lease["lease"])
+        self.assert_saved(slotd, lease, {"README": b"unsaved\n"})
+
+    def test_work_of_an_expired_lease_that_cannot_be_saved_is_isolated_not_lost(self):
+        slotd = self.short_pool()
+        lease = slotd.acquire("p")
+        git.spoil(lease["path"])
         slotd.wait_state(lease["slot"], "isolated")
-        self.assertEqual(git.read(lease["path"], "README"), b"unsaved\n")
+        self.assertEqual(git.read(lease["path"], "lost"), b"changed since\n")
         self.assertNotIn(lease["lease"], slotd.leases())
 
     def test_ttl_asked_for_is_kept_within_the_pool_s_limits(self):

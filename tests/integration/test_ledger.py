@@ -10,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from support import git
+from support import git, saved
 from support.case import Case, Error
 from support.invariants import Checker
 
@@ -19,14 +19,20 @@ class Damage(Case):
     """Each test damages the ledger of a stopped slotd in its own way and starts it again."""
 
     def prepared(self, with_copy):
-        """A slotd that was stopped with one lease, two ready slots and one isolated slot."""
+        """A slotd that was stopped with one lease, two ready slots, one isolated slot and one salvage."""
         slotd = self.one_pool(ready=2, maximum=5)
         self.checker = Checker(slotd)
         self.held = slotd.acquire("p", agent="holder", key="k")
+        git.write(self.held["path"], "work", "of the holder\n")
         dirty = slotd.acquire("p")
         git.write(dirty["path"], "README", "unsaved\n")
         git.spoil(dirty["path"])
         self.dirty = slotd.release(dirty["lease"])["slot"]
+        self.assertEqual(slotd.slot(self.dirty)["state"], "isolated")
+        left = slotd.acquire("p")
+        git.write(left["path"], "left", "and saved\n")
+        slotd.release(left["lease"])
+        self.saved = self.assert_saved(slotd, left, {"left": b"and saved\n"})
         old = slotd.acquire("p")
         self.old_token = (old["slot"], old["token"])
         slotd.release(old["lease"])
@@ -63,7 +69,11 @@ class Damage(Case):
             self.assertEqual(slotd.call("Renew", lease=self.held["lease"])["token"], self.held["token"])
             self.assertEqual(slotd.acquire("p", agent="holder", key="k")["lease"], self.held["lease"])
         else:
-            self.assertNotEqual(slots.get(self.held["slot"], {}).get("state"), "leased")
+            # he may be at work, and is only unknown
+            self.assertEqual(slots.get(self.held["slot"], {}).get("state"), "isolated")
+            self.assertEqual(saved.of_slot(slotd, self.held["slot"])[-1].read("work"), b"of the holder\n")
+        self.assertEqual(git.read(self.held["path"], "work"), b"of the holder\n")
+        self.assertEqual(git.head(self.repository, self.saved.ref), self.saved.commit)
         dirty = slots.get(self.dirty)
         self.assertIsNotNone(dirty, "the isolated slot is lost")
         self.assertEqual(dirty["state"], "isolated")
@@ -155,6 +165,10 @@ class Damage(Case):
                               (os.path.join(slotd.slots_dir, "p", self.dirty), b"unsaved\n")):
             self.assertEqual(git.read(path, "README"), content, path)
         self.assertEqual(git.head(self.held["path"]), commit)
+        salvage = saved.of_slot(slotd, self.held["slot"])[-1]
+        self.assertEqual(salvage.read("README"), b"the holder's\n")
+        self.assertTrue(salvage.has(commit))
+        self.assertEqual(git.head(self.repository, self.saved.ref), self.saved.commit)
         taken = slotd.acquire("p", waitUsec=60000000)
         self.assertNotIn(taken["slot"], (self.held["slot"], self.dirty))
 

@@ -292,23 +292,23 @@ class Pools(Case):
     def test_removal_that_is_given_up_after_a_crash_leaves_the_pool_as_it_was(self):
         slotd = self.remove_cut_short()
         path = os.path.join(slotd.slots_dir, "q", "q-1")
-        git.write(path, "mine", "not saved\n")
+        git.spoil(path)
         slotd.start()
         self.until(lambda: slotd.pool("q")["isolated"] == 1, "the slot is kept")
         self.until(lambda: slotd.call("PoolShow", pool="q")["pool"]["state"] == "active",
                    "and its pool")
         slotd.restart()
         self.assertEqual(slotd.pool("q")["isolated"], 1)
-        self.assertEqual(git.read(path, "mine"), b"not saved\n")
+        self.assertEqual(git.read(path, "lost"), b"changed since\n")
 
-    def test_remove_refuses_unsaved_work(self):
+    def test_remove_refuses_what_cannot_be_saved(self):
         slotd = self.bare_slotd()
         self.add(slotd, ready=1, max=1)
         lease = slotd.acquire("q", waitUsec=30000000)
-        git.write(lease["path"], "README", "mine\n")
+        git.spoil(lease["path"])
         self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
         self.assert_error("Conflict", slotd.call, "PoolRemove", pool="q")
-        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        self.assertEqual(git.read(lease["path"], "lost"), b"changed since\n")
 
     def test_remove_of_a_pool_of_the_file_says_which_line(self):
         slotd = self.one_pool()
@@ -423,10 +423,10 @@ class Pools(Case):
         slotd = self.one_pool(ready=1, maximum=1)
         lease = slotd.acquire("p")
         self.assert_error("Conflict", slotd.call, "SlotRemove", slot=lease["slot"])
-        git.write(lease["path"], "README", "mine\n")
+        git.spoil(lease["path"])
         slotd.release(lease["lease"])
         self.assert_error("Conflict", slotd.call, "SlotRemove", slot=lease["slot"])
-        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        self.assertEqual(git.read(lease["path"], "lost"), b"changed since\n")
         slotd.call("SlotRemove", slot=lease["slot"], discard=True)
         self.assertFalse(os.path.exists(lease["path"]))
         slotd.wait_ready("p")

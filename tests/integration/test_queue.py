@@ -126,8 +126,7 @@ class Queue(Case):
     def test_all_isolated_is_unavailable(self):
         slotd = self.one_pool(ready=1, maximum=1)
         lease = slotd.acquire("p")
-        with open(lease["path"] + "/untracked", "w", encoding="ascii") as f:
-            f.write("work")
+        git.spoil(lease["path"])
         self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
         self.assert_error("Unavailable", slotd.acquire, "p", waitUsec=5 * SECOND)
 
@@ -291,15 +290,15 @@ class Queue(Case):
         result = self.assert_exit(3, self.slotctl(slotd, "--json", "acquire", "p"))
         self.assertEqual(len(result.err.splitlines()), 1)
         self.assertEqual(len(result.json()["parameters"]["slots"]), 2)
-        git.write(second["path"], "unsaved", "u\n")
+        git.spoil(second["path"])
         slotd.release(second["lease"])
         error = self.assert_error("Busy", slotd.acquire, "p")
-        self.assertIn("not saved", next(s["reason"] for s in error.parameters["slots"] if s["state"] == "isolated"))
+        self.assertIn("is missing", next(s["reason"] for s in error.parameters["slots"] if s["state"] == "isolated"))
 
     def test_unavailable_says_the_safe_next_command(self):
         slotd = self.one_pool(ready=1, maximum=1)
         lease = slotd.acquire("p")
-        git.write(lease["path"], "unsaved", "u\n")
+        git.spoil(lease["path"])
         slotd.release(lease["lease"])
         error = self.assert_error("Unavailable", slotd.acquire, "p")
         self.assertEqual(error.parameters["next"], "slotctl explain p-1")

@@ -1,7 +1,8 @@
-"""Release: what is safe nowhere is saved, the slot goes back to the pool; what cannot be saved isolates it."""
+"""Release: what is safe nowhere is saved, and the slot goes back to the pool; what cannot be saved is isolated."""
 
 import os
 import subprocess
+import unittest
 
 from support import elsewhere, git
 from support.case import Case, Error
@@ -53,24 +54,41 @@ class Release(Case):
         self.assertFalse(os.path.exists(os.path.join(lease["path"], "build")))
         self.assert_invariants(slotd)
 
-    def saved(self, slotd, lease):
-        """The slot is ready again, and what was in it is in this commit."""
+    def assert_isolated(self, slotd, lease, *words):
+        """Release isolates the slot, with a reason of these words, and ends the lease."""
         done = slotd.release(lease["lease"])
-        self.assertEqual(done["state"], "ready", done)
-        self.assertTrue(git.is_clean(lease["path"]))
+        self.assertEqual((done["state"], done["salvage"]), ("isolated", None))
+        info = slotd.slot(lease["slot"])
+        self.assertEqual((info["state"], info["lease"], info["reason"]), ("isolated", None, done["reason"]))
+        self.assertIsNotNone(info["isolatedAtUsec"])
+        for word in words:
+            self.assertIn(word, info["reason"])
         self.assertNotIn(lease["lease"], slotd.leases())
         self.assert_error("LeaseGone", slotd.release, lease["lease"])
-        self.assertEqual(git.head(self.repository, done["salvage"]["ref"]), done["salvage"]["commit"])
-        return done["salvage"]["commit"]
 
-    def saved_file(self, commit, name):
-        return git.run(self.repository, "show", "%s:%s" % (commit, name)).stdout
+    def released(self, slotd, lease, files=None):
+        """Release saves what is in the slot, which is ready then, and names it; returns the salvage."""
+        reply = slotd.release(lease["lease"])
+        salvage = self.assert_saved(slotd, lease, files, reply)
+        self.assert_error("LeaseGone", slotd.release, lease["lease"])
+        self.assert_invariants(slotd)
+        return salvage
 
     def test_changed_file_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "README", "mine\n")
-        self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"mine\n")
+        salvage = self.released(slotd, lease, {"README": b"mine\n"})
+        self.assertEqual(salvage.summary, "1 changed file")
+        self.assertEqual(git.read(lease["path"], "README"), b"hello again\n")
+        self.assertEqual(salvage.staged("README"), b"hello again\n")
+
+    def test_what_is_clean_makes_no_salvage(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        reply = slotd.release(lease["lease"])
+        self.assertEqual((reply["state"], reply["salvage"]), ("ready", None))
+        self.assertEqual(git.lines(self.repository, "for-each-ref", "refs/slotd/salvage"), [])
 
     def test_staged_change_is_not_lost(self):
         slotd = self.one_pool()
@@ -78,43 +96,40 @@ class Release(Case):
         git.write(lease["path"], "README", "mine\n")
         git.run(lease["path"], "add", "README")
         git.write(lease["path"], "README", "hello again\n")
-        commit = self.saved(slotd, lease)
-        self.assertEqual(self.saved_file(commit + "^2", "README"), b"mine\n")
-        self.assertEqual(self.saved_file(commit, "README"), b"hello again\n")
+        salvage = self.released(slotd, lease, {"README": b"hello again\n"})
+        self.assertEqual(salvage.staged("README"), b"mine\n")
+        self.assertIn("staged", salvage.summary)
 
     def test_untracked_file_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "notes/today", "mine\n")
-        self.assertEqual(self.saved_file(self.saved(slotd, lease), "notes/today"), b"mine\n")
+        salvage = self.released(slotd, lease, {"notes/today": b"mine\n"})
+        self.assertEqual(salvage.summary, "1 untracked file")
+        self.assertFalse(os.path.exists(os.path.join(lease["path"], "notes")))
 
     def test_deleted_file_is_a_change(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         os.unlink(os.path.join(lease["path"], "README"))
-        commit = self.saved(slotd, lease)
-        self.assertEqual(git.lines(self.repository, "diff", "--name-status", commit + "^1", commit), ["D\tREADME"])
+        salvage = self.released(slotd, lease, {"README": None, "run.sh": b"#!/bin/sh\necho ran\n"})
+        self.assertEqual(git.lines(self.repository, "diff", "--name-status", lease["head"], salvage.commit),
+                         ["D\tREADME"])
 
     def test_detached_commit_is_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         tip = git.commit(lease["path"], "precious", new="x")
-        self.assertEqual(git.head(self.repository, self.saved(slotd, lease) + "^1"), tip)
+        salvage = self.released(slotd, lease, {"new": b"x"})
+        self.assertEqual(salvage.summary, "1 commit on no branch")
+        self.assertEqual(git.head(self.repository, salvage.commit + "^1"), tip)
 
-    def test_what_cannot_be_saved_isolates_the_slot(self):
+    def test_commits_that_were_left_behind_are_not_lost(self):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
-        git.write(lease["path"], "README", "mine\n")
-        git.spoil(lease["path"])
-        done = slotd.release(lease["lease"])
-        self.assertEqual((done["state"], done["salvage"]), ("isolated", None))
-        info = slotd.slot(lease["slot"])
-        self.assertEqual((info["state"], info["lease"], info["reason"]), ("isolated", None, done["reason"]))
-        self.assertIsNotNone(info["isolatedAtUsec"])
-        self.assertIn("missing", done["reason"])
-        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
-        self.assertNotIn(lease["lease"], slotd.leases())
-        self.assert_error("LeaseGone", slotd.release, lease["lease"])
+        tip = git.commit(lease["path"], "precious", new="x")
+        git.run(lease["path"], "reset", "-q", "--hard", lease["head"])
+        self.assertTrue(self.released(slotd, lease).has(tip))
 
     def test_commit_on_a_branch_is_safe(self):
         slotd = self.one_pool()
@@ -130,10 +145,13 @@ class Release(Case):
         git.commit(lease["path"], "other", README="other\n")
         merge = git.run(lease["path"], "merge", "main", check=False)
         self.assertNotEqual(merge.returncode, 0)
-        commit = self.saved(slotd, lease)
-        self.assertIn(b"<<<<<<<", self.saved_file(commit, "README"))
-        self.assertEqual(self.saved_file(commit + "^3", "state/MERGE_HEAD").decode().strip(),
-                         git.head(self.repository))
+        conflict = git.read(lease["path"], "README")
+        self.assertIn(b"<<<<<<<", conflict)
+        salvage = self.released(slotd, lease, {"README": conflict})
+        self.assertIn("a merge in progress", salvage.summary)
+        self.assertEqual([salvage.show("^3", "stages/%d/README" % n) for n in (1, 2, 3)],
+                         [b"hello\n", b"other\n", b"hello again\n"])
+        self.assertEqual(salvage.state("MERGE_HEAD").decode().strip(), git.head(self.repository, "main"))
 
     def test_change_hidden_by_assume_unchanged_is_seen(self):
         slotd = self.one_pool(ready=2)
@@ -141,7 +159,7 @@ class Release(Case):
             lease = slotd.acquire("p")
             git.run(lease["path"], "update-index", flag, "README")
             git.write(lease["path"], "README", "hidden\n")
-            self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"hidden\n")
+            self.released(slotd, lease, {"README": b"hidden\n"})
 
     def test_content_of_the_same_size_and_time_is_seen(self):
         slotd = self.one_pool()
@@ -151,7 +169,40 @@ class Release(Case):
         with open(path, "r+b") as f:
             f.write(b"HELLO")
         os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
-        self.assertEqual(self.saved_file(self.saved(slotd, lease), "README"), b"HELLO again\n")
+        self.released(slotd, lease, {"README": b"HELLO again\n"})
+
+    def test_what_cannot_be_saved_isolates_the_slot(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "README", "mine\n")
+        git.spoil(lease["path"])
+        self.assert_isolated(slotd, lease, "missing")
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+        self.assertEqual(git.read(lease["path"], "lost"), b"changed since\n")
+
+    @unittest.skipUnless(os.getuid() == 0, "needs root, to mount something")
+    def test_what_is_mounted_in_a_slot_is_left_alone_and_named(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        place = os.path.join(lease["path"], "data")
+        os.mkdir(place)
+        done = subprocess.run(["mount", "-t", "tmpfs", "slotd-test", place], capture_output=True, check=False)
+        if done.returncode:
+            self.skipTest("cannot mount a tmpfs here: %s" % done.stderr.decode().strip())
+        self.addCleanup(subprocess.run, ["umount", "-l", place], check=False)
+        git.write(place, "file", "elsewhere\n")
+        git.write(lease["path"], "README", "mine\n")
+        self.assert_isolated(slotd, lease, "1 mounted directory: data")
+        self.assertEqual(git.read(place, "file"), b"elsewhere\n")
+        self.assertEqual(git.read(lease["path"], "README"), b"mine\n")
+
+    @unittest.skipIf(os.getuid() == 0, "root reads everything")
+    def test_what_cannot_be_read_is_left_alone_and_named(self):
+        slotd = self.one_pool()
+        lease = slotd.acquire("p")
+        os.chmod(git.write(lease["path"], "secret", "mine\n"), 0)
+        self.assert_isolated(slotd, lease, "1 unreadable name: secret")
+        self.assertTrue(os.path.exists(os.path.join(lease["path"], "secret")))
 
     def test_discard_throws_away_what_is_not_saved(self):
         slotd = self.one_pool(ready=1, maximum=1)
@@ -164,6 +215,7 @@ class Release(Case):
         self.assertEqual(slotd.release(lease["lease"], discard=True)["state"], "ready")
         self.assertFalse(os.path.exists(os.path.join(path, "untracked")))
         self.assertEqual(git.read(path, "cache.log"), b"kept\n")
+        self.assertEqual(git.lines(self.repository, "for-each-ref", "refs/slotd/salvage"), [])
         self.assert_invariants(slotd)
 
     def test_discard_survives_anything_an_agent_left(self):
@@ -243,9 +295,8 @@ class Release(Case):
         slotd = self.one_pool()
         lease = slotd.acquire("p")
         git.write(lease["path"], "README", "mine\n")
-        done = slotd.release(lease["slot"], force=True)
-        self.assertEqual(done["state"], "ready")
-        self.assertEqual(self.saved_file(done["salvage"]["commit"], "README"), b"mine\n")
+        reply = slotd.release(lease["slot"], force=True)
+        self.assert_saved(slotd, lease, {"README": b"mine\n"}, reply)
 
     def test_missing_directory_is_isolated_with_its_reason(self):
         slotd = self.one_pool(ready=1, maximum=2)
@@ -259,7 +310,7 @@ class Release(Case):
     def test_isolated_slot_does_not_stop_the_pool(self):
         slotd = self.one_pool(ready=1, maximum=3)
         lease = slotd.acquire("p")
-        git.write(lease["path"], "README", "mine\n")
-        slotd.release(lease["lease"])
+        git.spoil(lease["path"])
+        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
         slotd.wait_ready("p")
         slotd.acquire("p")

@@ -5,6 +5,7 @@ import pty
 import select
 import signal
 import subprocess
+import sys
 import time
 
 from support import git, slotctl
@@ -94,12 +95,20 @@ class Run(Case):
         self.assertNotIn("lease_stuck", kinds)
         self.assertEqual(kinds[-1], "lease_released")
 
-    def test_unsaved_work_is_kept_and_said(self):
+    def test_unsaved_work_is_saved_and_said(self):
         slotd = self.one_pool()
         done = self.assert_exit(0, self.run_in(slotd, "sh", "-c", "echo mine > README"))
-        self.assertIn("slotctl salvage restore", done.err)
-        entry, = slotd.call("SalvageList")["salvage"]
-        self.assertIn(entry["id"], done.err)
+        (told,) = slotd.call("SalvageList")["salvage"]
+        self.assertIn("slotctl salvage restore " + told["id"], done.err)
+        self.assertIn("ready again", done.err)
+        self.assertEqual(git.run(self.repository, "show", told["commit"] + ":README").stdout, b"mine\n")
+        self.assert_given_back(slotd)
+
+    def test_work_that_cannot_be_saved_is_kept_and_said(self):
+        slotd = self.one_pool()
+        done = self.assert_exit(0, self.run_in(slotd, sys.executable, "-c",
+                                                "from support import git; git.spoil('.')"))
+        self.assertIn("isolated", done.err)
         self.assert_given_back(slotd)
 
     def test_discard_throws_it_away(self):
@@ -107,6 +116,7 @@ class Run(Case):
         self.assert_exit(0, self.slotctl(slotd, "run", "p", "--discard", "--", "sh", "-c",
                                          "echo mine > README"))
         self.assertNotIn("isolated", {s["state"] for s in slotd.slots().values()})
+        self.assertEqual(slotd.call("SalvageList")["salvage"], [])
 
     def running(self, slotd, *args, **kwargs):
         """Started, and the command has said "up" on standard output."""

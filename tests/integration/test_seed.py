@@ -3,7 +3,7 @@
 import os
 import stat
 
-from support import git
+from support import git, saved
 from support.case import Case
 
 
@@ -47,9 +47,11 @@ class Seed(Case):
         slotd = self.pool([".env"])
         lease = slotd.acquire("p")
         git.write(lease["path"], ".env", "SECRET=mine\n")
-        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
-        self.assertIn(".env", slotd.slot(lease["slot"])["reason"])
-        self.assertEqual(self.read(lease["path"], ".env"), "SECRET=mine\n")
+        reply = slotd.release(lease["lease"])
+        self.assertEqual((reply["state"], reply["salvage"]["summary"]), ("ready", "1 untracked file"))
+        salvage, = saved.of_lease(slotd, lease["lease"])
+        self.assertEqual((salvage.ref, salvage.read(".env")), (reply["salvage"]["ref"], b"SECRET=mine\n"))
+        self.assertEqual(self.read(lease["path"], ".env"), "SECRET=1\n")
 
     def test_one_that_git_ignores_is_replaced_when_it_was_changed(self):
         self.seeds(__env="SECRET=1\n")

@@ -196,6 +196,15 @@ class Commands(Case):
         self.assertEqual(answer["error"], "io.slotd.pool.NotFound")
         self.assertIn("nope", answer["message"])
 
+    def test_release_says_what_was_saved_and_how_to_have_it_back(self):
+        slotd = self.one_pool()
+        lease = self.ok(slotd, "--json", "acquire", "p").json()
+        git.write(lease["path"], "README", "mine\n")
+        done = self.ok(slotd, "release", lease["lease"])
+        salvage = self.assert_saved(slotd, lease, {"README": b"mine\n"})
+        self.assertIn("%s was given back and is ready again" % lease["slot"], done.out + done.err)
+        self.assertIn("(1 changed file): slotctl salvage restore %s --to DIR" % salvage.id, done.out + done.err)
+
     def test_isolated_release_is_exit_0_and_says_where(self):
         slotd = self.one_pool()
         lease = self.ok(slotd, "--json", "acquire", "p").json()

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from support import git, slotctl
+from support import git, saved, slotctl
 from support.case import Case
 
 
@@ -39,16 +39,20 @@ class Places(Case):
 
     def test_slots_are_found_again_when_the_state_directory_is_lost(self):
         slotd = self.one_pool(ready=2, maximum=4)
-        work, clean = slotd.acquire("p"), slotd.acquire("p")
+        work, clean, hard = (slotd.acquire("p", waitUsec=20000000) for _ in range(3))
         git.write(work["path"], "precious", "mine\n")
+        git.spoil(hard["path"])
         slotd.stop()
         shutil.rmtree(slotd.state_dir)
         slotd.start()
         self.until(lambda: self.state(slotd, work["slot"]) == "isolated", "its work is kept")
         self.assertEqual(git.read(work["path"], "precious"), b"mine\n")
         self.assertIn("1 untracked file", slotd.slot(work["slot"])["reason"])
-        entry, = slotd.call("SalvageList")["salvage"]
-        self.assertEqual(git.text(self.repository, "show", entry["commit"] + ":precious"), "mine")
+        salvage, = saved.of_slot(slotd, work["slot"])
+        self.assertEqual((salvage.lease, salvage.read("precious")), (None, b"mine\n"))
+        self.until(lambda: self.state(slotd, hard["slot"]) == "isolated", "what cannot be saved is kept")
+        self.assertEqual(git.read(hard["path"], "lost"), b"changed since\n")
+        self.assertIn("missing", slotd.slot(hard["slot"])["reason"])
         self.until(lambda: self.state(slotd, clean["slot"]) == "ready", "the clean one is ready")
         self.assert_invariants(slotd)
 

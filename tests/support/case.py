@@ -7,7 +7,7 @@ import tempfile
 import time
 import unittest
 
-from support import git, slotctl, wait
+from support import git, saved, slotctl, wait
 from support.daemon import Slotd
 from support.invariants import Checker
 from support.varlink import Closed, Error
@@ -104,6 +104,28 @@ class Case(unittest.TestCase):
     def assert_exit(self, status, result):
         self.assertEqual(result.status, status, str(result))
         return result
+
+    def assert_saved(self, daemon, lease, files=None, reply=None):
+        """A lease is over, its slot is ready and clean by git's word, and what was in it is in one salvage.
+
+        files: {name: content} of what it has to have. reply: that of Release, which has to name it.
+        Returns the salvage.
+        """
+        info = daemon.wait_state(lease["slot"], "ready", "isolated")
+        self.assertEqual((info["state"], info["reason"]), ("ready", None))
+        self.assertNotIn(lease["lease"], daemon.leases())
+        self.assertTrue(git.is_clean(info["path"]), git.text(info["path"], "status"))
+        found = saved.of_lease(daemon, lease["lease"])
+        self.assertEqual(len(found), 1, [s.ref for s in found])
+        salvage = found[0]
+        if reply:
+            self.assertEqual((reply["state"], reply["reason"]), ("ready", None))
+            self.assertEqual(reply["salvage"], {"id": salvage.id, "ref": salvage.ref, "commit": salvage.commit,
+                                                "summary": salvage.summary, "all": None})
+        self.assertEqual(git.head(salvage.store, salvage.ref), salvage.commit)
+        for name, content in (files or {}).items():
+            self.assertEqual(salvage.read(name), content, name)
+        return salvage
 
     def slotctl(self, daemon, *args, **kwargs):
         return slotctl.run(*args, socket=daemon.socket, **kwargs)
