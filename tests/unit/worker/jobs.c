@@ -298,70 +298,127 @@ Test(jobs, a_dirty_slot_is_not_moved_over)
 	cr_assert(sh("test ! -e s.git/worktrees/slotd-a-1/slotd-switching"));
 }
 
+/* --- what is saved --- */
+
 struct work_left {
 	const char *commands; /* in the slot */
-	const char *sentence; /* that is said */
+	const char *summary;  /* a part of what is said of it */
 };
 
 static const struct work_left work_left[] = {
-	{ "echo x > f", "1 changed file: f" },
-	{ "echo x > f; rm x; git update-index --assume-unchanged f", "2 changed files: " },
-	{ "echo x > f; git update-index --skip-worktree f", "1 changed file: f" },
-	{ "chmod -x x", "1 changed file: x" },
-	{ "echo x > f; git add f", "1 staged file: f" },
-	{ "echo x > new", "1 untracked file: new" },
-	{ "for i in 1 2 3 4 5; do echo x > u$i; done", "5 untracked files: u1, u2, u3 and 2 more" },
-	{ "mkdir -p n/m && echo x > n/m/o", "1 untracked file: n/" },
-	{ "printf x > $(printf 'b\\377d')", "1 untracked file: \\\"b\\\\377d\\\"" },
-	{ "git commit -q --allow-empty -m 'lost work'", "1 commit on no branch: " },
-	{ "git commit -q --allow-empty -m 'lost work'", "lost work" },
+	{ "echo x > f", "1 changed file" },
+	{ "echo x > f; rm x; git update-index --assume-unchanged f", "2 changed files" },
+	{ "echo x > f; git update-index --skip-worktree f", "1 changed file" },
+	{ "chmod -x x", "1 changed file" },
+	{ "echo x > f; git add f", "1 staged file" },
+	{ "echo x > f; git add f; echo y > f", "1 changed file, 1 staged file" },
+	{ "echo x > new", "1 untracked file" },
+	{ "for i in 1 2 3 4 5; do echo x > u$i; done", "5 untracked files" },
+	{ "mkdir -p n/m && echo x > n/m/o", "1 untracked file" },
+	{ "printf x > $(printf 'b\\377d')", "1 untracked file" },
+	{ "git commit -q --allow-empty -m 'lost work'", "1 commit on no branch" },
 	{ "git commit -q --allow-empty -m a && git commit -q --allow-empty -m b",
-	  "2 commits on no branch: " },
+	  "2 commits on no branch" },
+	{ "git commit -q --allow-empty -m gone && git reset -q --hard HEAD~1", "1 commit on no branch" },
 	{ "git checkout -q -b side origin/other && echo s > f && git commit -qam s && "
 	  "git rebase -q origin/main >/dev/null 2>&1; git checkout -q --theirs f; true",
 	  "a rebase in progress" },
 	{ "git merge -q --no-commit origin/topic >/dev/null 2>&1; true", "a merge in progress" },
-	{ "git merge -q --no-commit origin/topic >/dev/null 2>&1; true", "1 file in conflict: f" },
-	{ "git init -q inner && cd inner && git commit -q --allow-empty -m x", "inner" },
-	{ "git checkout -q --orphan fresh && echo x > f && git add f", "1 staged file: f" },
+	{ "git merge -q --no-commit origin/topic >/dev/null 2>&1; true", "1 file in conflict" },
+	{ "git init -q inner && cd inner && git commit -q --allow-empty -m x && echo x > y",
+	  "1 nested repository" },
+	{ "git checkout -q --orphan fresh && echo x > f && git add f", "1 staged file" },
 	{ "git commit -q --allow-empty -m w && git update-ref refs/worktree/keep HEAD && "
 	  "git checkout -q --detach origin/main",
-	  "1 commit on no branch: " },
+	  "1 commit on no branch" },
 	{ "git commit -q --allow-empty -m w && git update-ref refs/worktree/own HEAD && "
 	  "git symbolic-ref HEAD refs/worktree/own",
-	  "1 commit on no branch: " },
+	  "1 commit on no branch" },
 	{ "echo '*' > .gitignore && git add .gitignore && git commit -qm all && git branch held && "
 	  "git checkout -q --detach && echo x > hidden.by.own.rule",
-	  "1 untracked file: hidden.by.own.rule" },
+	  "1 untracked file" },
+	{ "echo junk > ../../s.git/worktrees/slotd-a-1/index; echo x > f; echo x > new",
+	  "1 changed file, 1 untracked file" },
 };
 
-Test(jobs, whatever_would_be_lost_is_said_and_left_alone)
+/* a slot in which something is left; what must not be lost of it is listed in the file "had" */
+static void leave_work(struct slot *slot, const char *commands)
+{
+	slot_create(&w, "a-1", slot);
+	sh("git -C s.git branch -qD side held 2>/dev/null");
+	cr_assert(sh("cd slots/a-1 && { %s; }", commands), "%s", commands);
+	cr_assert(sh("cd slots/a-1 && { git ls-files -s 2>/dev/null | cut -d' ' -f2; git log -g --format=%%H 2>/dev/null; "
+		     "find . -name .git -prune -o -type f ! -name '*.crlf' -print0 | xargs -0 git hash-object --no-filters --; } | "
+		     "sort -u > ../../had"));
+}
+
+static const char *save_params(const struct slot *slot, unsigned lease)
+{
+	static char params[250];
+
+	snprintf(params, sizeof(params), "'save': {'lease': '%032x', 'pool': 'a', 'fallback': '%s', 'sinceUsec': 0, 'atUsec': 1700000000000000}",
+		 lease, slot->commit);
+	return params;
+}
+
+/* there is one salvage, it is summed up like this, and nothing of what the slot had is lost */
+static void assert_saved(json_object *reply, const struct work_left *left)
+{
+	json_object *salvage = json_get_array(reply, "salvage"), *one;
+
+	cr_assert_str_eq(unsaved_of(reply), "[]", "%s: %s", left->commands, unsaved_of(reply));
+	cr_assert_eq(json_object_array_length(salvage), 1, "%s: %s", left->commands,
+		     json_object_to_json_string(reply));
+	one = json_object_array_get_idx(salvage, 0);
+	cr_assert(strstr(json_get_string(one, "summary"), left->summary) != NULL, "%s: %s", left->commands,
+		  json_get_string(one, "summary"));
+	cr_assert(sh("git -C s.git rev-list --objects %s --branches --remotes --tags | cut -c1-40 | sort -u > has && "
+		     "comm -23 had has > lost && test -s had && test ! -s lost", json_get_string(one, "ref")),
+		  "%s: %s", left->commands, sh_text("cat lost"));
+}
+
+Test(jobs, whatever_would_be_lost_is_saved_before_a_slot_is_cleaned)
+{
+	struct slot slot;
+
+	store_open(&w);
+	for (size_t i = 0; i < sizeof(work_left) / sizeof(work_left[0]); i++) {
+		leave_work(&slot, work_left[i].commands);
+		assert_saved(must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false, %s}",
+					      slot_params(&slot), slot.commit, save_params(&slot, i + 1))),
+			     &work_left[i]);
+		assert_clean_at(&slot, slot.commit);
+	}
+}
+
+Test(jobs, whatever_would_be_lost_is_saved_before_a_slot_is_removed)
+{
+	struct slot slot;
+
+	store_open(&w);
+	for (size_t i = 0; i < sizeof(work_left) / sizeof(work_left[0]); i++) {
+		leave_work(&slot, work_left[i].commands);
+		assert_saved(must(worker_call(&w, "SlotRemove", "{%s, 'discard': false, %s}", slot_params(&slot),
+					      save_params(&slot, i + 1))),
+			     &work_left[i]);
+		cr_assert(sh("test ! -e slots/a-1 && test ! -e s.git/worktrees/slotd-a-1"), "%s",
+			  work_left[i].commands);
+	}
+}
+
+Test(jobs, what_was_thrown_away_is_not_saved)
 {
 	struct slot slot;
 
 	store_open(&w);
 	for (size_t i = 0; i < sizeof(work_left) / sizeof(work_left[0]); i++) {
 		json_object *o;
-		char *before;
 
-		slot_create(&w, "a-1", &slot);
-		sh("git -C s.git branch -qD side held");
-		cr_assert(sh("cd slots/a-1 && { %s; }", work_left[i].commands), "%s",
-			  work_left[i].commands);
-		before = sh_text("cd slots/a-1 && git status --porcelain; git rev-parse HEAD; "
-				 "git ls-files -s; find . -type f | sort | xargs -d '\\n' cat");
-		o = must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
-				     slot_params(&slot), slot.commit));
-		cr_assert(strstr(unsaved_of(o), work_left[i].sentence) != NULL, "%s: %s",
-			  work_left[i].commands, unsaved_of(o));
-		o = must(worker_call(&w, "SlotRemove", "{%s, 'discard': false}", slot_params(&slot)));
-		cr_assert(strcmp(unsaved_of(o), "[]") != 0, "%s", work_left[i].commands);
-		cr_assert_str_eq(sh_text("cd slots/a-1 && git status --porcelain; git rev-parse HEAD; "
-					 "git ls-files -s; find . -type f | sort | xargs -d '\\n' cat"),
-				 before);
+		leave_work(&slot, work_left[i].commands);
 		o = must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': true}",
 				     slot_params(&slot), slot.commit));
 		cr_assert_str_eq(unsaved_of(o), "[]");
+		cr_assert_eq(json_object_array_length(json_get_array(o, "salvage")), 0);
 		cr_assert_str_eq(json_get_string(o, "head"), slot.commit);
 		assert_clean_at(&slot, slot.commit);
 		cr_assert(sh("cd slots/a-1 && ! git ls-files -v | grep -v ^H && "
@@ -370,6 +427,31 @@ Test(jobs, whatever_would_be_lost_is_said_and_left_alone)
 			     "../../s.git/worktrees/slotd-a-1 -name '*.lock')\""),
 			  "%s", work_left[i].commands);
 	}
+	cr_assert(sh("test -z \"$(git -C s.git for-each-ref refs/slotd/salvage)\""));
+}
+
+Test(jobs, what_cannot_be_saved_is_left_alone)
+{
+	const char *look = "cd slots/a-1 && git status --porcelain; git rev-parse HEAD; git ls-files -s; "
+			   "find . -type f | sort | xargs -d '\\n' cat";
+	struct slot slot;
+	json_object *o;
+	char *before;
+
+	store_open(&w);
+	slot_create(&w, "a-1", &slot);
+	cr_assert(sh("cd slots/a-1 && echo x > f && git update-index --add --cacheinfo "
+		     "100644,1212121212121212121212121212121212121212,gone"));
+	before = sh_text("%s", look);
+	assert_error(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false, %s}", slot_params(&slot),
+				 slot.commit, save_params(&slot, 1)),
+		     "Damaged");
+	cr_assert_str_eq(sh_text("%s", look), before);
+	o = must(worker_call(&w, "SlotRemove", "{%s, 'discard': false, %s}", slot_params(&slot), save_params(&slot, 1)));
+	cr_assert(strstr(unsaved_of(o), "1212121212121212121212121212121212121212 is missing") != NULL, "%s",
+		  unsaved_of(o));
+	cr_assert_str_eq(sh_text("%s", look), before);
+	cr_assert(sh("test -z \"$(git -C s.git for-each-ref refs/slotd/salvage)\""));
 }
 
 static const char *const nothing_left[] = {
@@ -441,39 +523,6 @@ Test(jobs, a_slot_is_removed_without_a_trace)
 		     "test -z \"$(ls s.git/slotd)\" && ! git -C s.git rev-parse -q --verify "
 		     "refs/slotd/pin/a-1 && test $(git -C s.git worktree list | wc -l) = 1"));
 	must(worker_call(&w, "SlotRemove", "{%s, 'discard': false}", slot_params(&slot)));
-}
-
-Test(jobs, commits_that_only_the_log_of_HEAD_has_keep_a_slot_from_removal)
-{
-	struct slot slot;
-	json_object *o;
-
-	store_open(&w);
-	slot_create(&w, "a-1", &slot);
-	cr_assert(sh("cd slots/a-1 && git commit -q --allow-empty -m gone && git reset -q --hard HEAD~1"));
-	o = must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
-			     slot_params(&slot), slot.commit));
-	cr_assert_str_eq(unsaved_of(o), "[]");
-	o = must(worker_call(&w, "SlotRemove", "{%s, 'discard': false}", slot_params(&slot)));
-	cr_assert(strstr(unsaved_of(o), "1 commit only in the log of this slot's HEAD") != NULL, "%s",
-		  unsaved_of(o));
-	must(worker_call(&w, "SlotRemove", "{%s, 'discard': true}", slot_params(&slot)));
-	cr_assert(sh("test ! -e slots/a-1"));
-}
-
-Test(jobs, a_damaged_index_is_damage_until_discarded)
-{
-	struct slot slot;
-
-	store_open(&w);
-	slot_create(&w, "a-1", &slot);
-	cr_assert(sh("echo junk > s.git/worktrees/slotd-a-1/index"));
-	assert_error(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': false}",
-				 slot_params(&slot), slot.commit),
-		     "Damaged");
-	must(worker_call(&w, "SlotClean", "{%s, 'commit': '%s', 'discard': true}", slot_params(&slot),
-			 slot.commit));
-	assert_clean_at(&slot, slot.commit);
 }
 
 Test(jobs, a_commit_that_the_store_lacks_is_damage)
