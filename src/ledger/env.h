@@ -22,6 +22,7 @@
 #define LEDGER_COPY_NEW	   "ledger.copy.new"
 #define LEDGER_REBUILD_DIR "ledger.rebuild"
 #define LEDGER_DAMAGED	   "ledger.damaged-" /* and the unix seconds */
+#define LEDGER_UNPROVED	   "ledger.unproved" /* a file: the ledger is a rebuilt one */
 #define LEDGER_DATA_FILE   "data.mdb"	     /* LMDB's name */
 
 struct ledger {

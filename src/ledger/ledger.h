@@ -92,6 +92,15 @@ int ledger_rebuild(const char *state_dir, uint64_t events_keep, unsigned *ret_fr
 		   struct fault *f);
 
 /**
+ * ledger_is_unproved - was it rebuilt, and has the caller not found out from the disk what it lacks?
+ *
+ * 1, 0 or a fault. So from ledger_rebuild() until ledger_set_proved(), whoever is killed in between: to be
+ * called when what was found out is committed.
+ */
+int ledger_is_unproved(const char *state_dir, struct fault *f);
+int ledger_set_proved(const char *state_dir, struct fault *f);
+
+/**
  * ledger_copy_start - make the periodic copy, in a child process
  *
  * The child opens an environment of its own, copies compactly to <state_dir>/ledger.copy.new,

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "ledger/events.h"
 #include "ledger/marker.h"
@@ -293,6 +294,9 @@ static int put_in_place(const char *state_dir, int dirfd, const struct id *gener
 	if (r < 0)
 		return r;
 	CRASH_POINT("ledger.rebuild.aside");
+	r = fs_write_file_at(dirfd, LEDGER_UNPROVED, "", 0, 0600);
+	if (r < 0)
+		return fault_errno(f, r, "cannot write %s/" LEDGER_UNPROVED, state_dir);
 	r = marker_write(state_dir, generation, f);
 	if (r < 0)
 		return r;
@@ -321,4 +325,28 @@ int ledger_rebuild(const char *state_dir, uint64_t events_keep, unsigned *ret_fr
 	if (r == 0)
 		*ret_from_copy = count;
 	return r;
+}
+
+/* --- what it lacks --- */
+
+int ledger_is_unproved(const char *state_dir, struct fault *f)
+{
+	_cleanup_(closep) int dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return fault_errno(f, -errno, "cannot open %s", state_dir);
+	if (faccessat(dirfd, LEDGER_UNPROVED, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return 1;
+	return errno == ENOENT ? 0 : fault_errno(f, -errno, "cannot look at %s/" LEDGER_UNPROVED, state_dir);
+}
+
+int ledger_set_proved(const char *state_dir, struct fault *f)
+{
+	_cleanup_(closep) int dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dirfd < 0)
+		return fault_errno(f, -errno, "cannot open %s", state_dir);
+	if (unlinkat(dirfd, LEDGER_UNPROVED, 0) < 0 && errno != ENOENT)
+		return fault_errno(f, -errno, "cannot remove %s/" LEDGER_UNPROVED, state_dir);
+	return 0;
 }

@@ -12,6 +12,7 @@
 
 #include "slotd/slotd.h"
 #include "util/cleanup.h"
+#include "util/crash.h"
 #include "util/clock.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -159,6 +160,9 @@ static int ready_ledger(const char *state_dir, uint64_t events_keep, bool *ret_r
 		return r;
 	switch (verdict) {
 	case LEDGER_VERDICT_GOOD:
+		r = ledger_is_unproved(state_dir, f);
+		*ret_rebuilt = r > 0;
+		return r < 0 ? r : 0;
 	case LEDGER_VERDICT_FRESH:
 		return 0;
 	case LEDGER_VERDICT_NEWER:
@@ -232,6 +236,9 @@ static int start_pools(struct slotd *d, struct fault *f)
 		r = pools_new(d->event, d->jobs, d->ledger, d->conf, &d->pools, f);
 	if (r == 0)
 		r = pools_start(d->pools, rebuilt, f);
+	CRASH_POINT("slotd.started");
+	if (r == 0 && rebuilt)
+		r = ledger_set_proved(d->conf->state_dir, f);
 	if (r == 0)
 		pools_on_events(d->pools, events_announce, d);
 	return r;

@@ -484,6 +484,10 @@ static void start_is_killed_at(struct crash_cell *cells, const char *name, uint3
 	clear_hits(cells);
 	cr_assert(eq(int, start_in_child(dir, copy), 0), "%s", name);
 	must_be(dir, LEDGER_VERDICT_GOOD);
+	/* whoever was killed had not looked at what is on disk */
+	cr_expect(eq(int, ledger_is_unproved(dir, NULL), 1), "%s", name);
+	cr_expect(eq(int, ledger_set_proved(dir, NULL), 0));
+	cr_expect(eq(int, ledger_is_unproved(dir, NULL), 0));
 	l = must_open(dir);
 	cr_expect(eq(int, slots_of(l), 10), "%s", name);
 	cr_expect(gt(u64, ledger_generation(l)->token_floor, 1ULL << 40), "%s", name);
