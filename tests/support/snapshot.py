@@ -72,6 +72,16 @@ def digest(fd, name):
     return total.hexdigest()
 
 
+def same_modules(files, root, admin):
+    """The .git of a submodule leads into the slot's own administration: as if all were called the same."""
+    own = os.path.basename(os.fsencode(admin))
+    for path, what in files.items():
+        if path.endswith(b"/.git") and what[0] == "file":
+            content = read(os.path.join(os.fsencode(root), path)) or b""
+            files[path] = (*what[:2], content.replace(own + b"/modules/", b"SLOT/modules/"))
+    return files
+
+
 def without_empty(files):
     """The same without directories in which there is no file: git does not know them."""
     needed = set()
@@ -114,7 +124,8 @@ class Snapshot:
         self.refs = read_refs(slot)
         self.status = read_status(slot)
         staged = {path for path, _ in self.index} if isinstance(self.index, dict) else ()
-        self.files = {path: what for path, what in walk(slot.path).items()
+        files = same_modules(walk(slot.path), slot.path, slot.admin)
+        self.files = {path: what for path, what in files.items()
                       if path in staged or what[0] == "directory" or not is_ignored(path)}
 
     def compare(self, other, names=PARTS):

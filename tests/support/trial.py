@@ -166,7 +166,7 @@ class Trial:
             self.say("the release tells of salvage %s", told)
         self.check_clean(slot)
         if saved:
-            self.check_saved(saved)
+            self.check_saved(slot, saved)
 
     def salvages(self, slot):
         listed = slotctl.run("--json", "salvage", "list", socket=self.bench.slotd.socket)
@@ -191,7 +191,7 @@ class Trial:
         elif self.state.reason not in (reply["reason"] or ""):
             self.say("the reason does not say %s: %s", self.state.reason, reply["reason"])
         if not os.path.islink(slot.path) and os.path.isdir(slot.path) and os.path.isdir(slot.admin):
-            now = snapshot.walk(slot.path)
+            now = snapshot.same_modules(snapshot.walk(slot.path), slot.path, slot.admin)
             for path in set(self.before.files) - {path for path in now if self.before.files.get(path) == now[path]}:
                 if not slot.finals and "files" not in self.state.left_out:
                     self.say("isolated, and not as it was: %s", snapshot.show(path))
@@ -252,7 +252,7 @@ class Trial:
 
     # --- restored
 
-    def check_saved(self, saved):
+    def check_saved(self, slot, saved):
         if len(saved) != 1:
             self.say("it was saved %d times: %s", len(saved), [s["summary"] for s in saved])
         identity = saved[-1]["id"]
@@ -261,7 +261,7 @@ class Trial:
             if shown.status or name not in shown.out:
                 self.say("salvage show does not name %s: %s", name, shown)
         self.restore_into_slot(identity)
-        self.restore_into_directory(identity)
+        self.restore_into_directory(slot, identity)
 
     def restore_into_slot(self, identity):
         lease = self.bench.acquire("maker" if self.bench.count % 2 else "other")
@@ -287,7 +287,7 @@ class Trial:
             except git.Failed as e:
                 self.say("going on: %s", e)
 
-    def restore_into_directory(self, identity):
+    def restore_into_directory(self, slot, identity):
         to = os.path.join(self.bench.directory, "to")
         self.bench.traps()
         done = slotctl.run("salvage", "restore", identity, "--to", to, socket=self.bench.slotd.socket)
@@ -296,8 +296,9 @@ class Trial:
             self.say("%s", done)
             return
         if "files" not in self.state.left_out:
-            before, after = (snapshot.without_empty(files) for files in (self.before.files, snapshot.walk(to)))
-            for sentence in snapshot.differences(before, after, "restored to a directory"):
+            after = snapshot.same_modules(snapshot.walk(to), to, slot.admin)
+            for sentence in snapshot.differences(snapshot.without_empty(self.before.files),
+                                                 snapshot.without_empty(after), "restored to a directory"):
                 self.say("%s", sentence)
         remove(to)
 
