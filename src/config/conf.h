@@ -72,6 +72,7 @@ struct conf_pool {
 	struct {
 		enum conf_ignored ignored;
 		enum conf_processes processes;
+		uint64_t wait_usec;
 		struct conf_list wipe, keep, precious;
 	} clean;
 	struct {

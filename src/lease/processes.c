@@ -95,9 +95,22 @@ static void note_uses(struct look *look, pid_t pid)
 
 /* --- one that is there --- */
 
-static bool is_child_of(pid_t pid, pid_t parent)
+/* of a slotd that was killed, which takes its workers along: one may take a moment to die */
+static bool is_worker(pid_t pid)
 {
-	return parent && process_parent(pid) == parent;
+	static const char begin[] = "slotd-worker\0--protocol";
+	_cleanup_(fclosep) FILE *f = NULL;
+	char path[32], args[sizeof(begin)];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+	f = fopen(path, "re");
+	return f && fread(args, 1, sizeof(args), f) == sizeof(args) && memcmp(args, begin, sizeof(args)) == 0;
+}
+
+/* slotd's child, be it a worker or a command of the operator */
+static bool is_of_slotd(pid_t pid, pid_t slotd)
+{
+	return slotd && (process_parent(pid) == slotd || is_worker(pid));
 }
 
 static bool is_excused(const struct processes_place *place, const struct process_id *id)
@@ -131,7 +144,7 @@ static void enter(struct look *look, pid_t pid)
 {
 	struct process_id id = { pid, process_start_time(pid) };
 
-	if (!id.start || is_child_of(pid, look->but_children_of))
+	if (!id.start || is_of_slotd(pid, look->but_children_of))
 		return; /* it has ended meanwhile, or is one of ours */
 	for (size_t i = 0; i < look->n_places; i++) {
 		struct processes_place *place = &look->places[i];
@@ -192,6 +205,14 @@ int processes_look(struct processes_place *places, size_t n_places, pid_t but_ch
 			enter(&look, pid);
 	}
 	return 0;
+}
+
+const char *process_use_to_string(enum process_use use)
+{
+	static const char *const names[] = { [PROCESS_STANDS] = "directory", [PROCESS_READS] = "reads",
+					     [PROCESS_WRITES] = "writes" };
+
+	return names[use];
 }
 
 char *process_found_to_string(const struct process_found *p, char ret[PROCESS_TEXT_SIZE])

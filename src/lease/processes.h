@@ -37,11 +37,14 @@ struct processes_place {
 
 /**
  * processes_look - the processes in each of several places, in one look
- * @but_children_of: it, its children and the caller do not count; 0: only the caller does not
+ * @but_children_of: it, its children, the caller and workers of any slotd do not count; 0: only the
+ *	caller does not
  *
  * Returns 0, or a negative errno: /proc cannot be read.
  */
 int processes_look(struct processes_place *places, size_t n_places, pid_t but_children_of);
+
+const char *process_use_to_string(enum process_use use); /* "directory", "reads", "writes" */
 
 /* "vim (4711)", "bash (4711, only its working directory)", "less (4711, only reads)" */
 #define PROCESS_TEXT_SIZE (PROCESS_NAME_SIZE + 48)

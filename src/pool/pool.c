@@ -77,6 +77,7 @@ struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fau
 	list_init(&pool->link);
 	list_init(&pool->waiters);
 	list_init(&pool->askers);
+	list_init(&pool->look_asks);
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_init(&pool->slots[i]);
 	if (make_paths(pool) < 0 || map_put(p->by_name, pool->rec.name, pool) < 0) {
@@ -103,6 +104,7 @@ void pool_free(struct pool *pool)
 
 	if (!pool)
 		return;
+	look_stop(pool);
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each_safe(slot, st, &pool->slots[i], link)
 			slot_free(slot);

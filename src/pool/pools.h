@@ -35,6 +35,7 @@
 #include "jobs/jobs.h"
 #include "ledger/batch.h"
 #include "ledger/ledger.h"
+#include "lease/processes.h"
 #include "util/list.h"
 
 struct pools;
@@ -186,6 +187,17 @@ char *slot_tmp_path(const struct slot *slot); /* its directory for temporary fil
 typedef void (*slot_settled_fn)(const char *slot, enum slot_state state, const char *reason,
 				const struct refusal *refusal, void *userdata);
 int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);
+
+/* likewise; before that fn_left, which may be NULL, each time that other processes hold it up */
+typedef void (*slot_left_fn)(struct slot *slot, void *userdata);
+int slot_follow(struct slot *slot, slot_settled_fn fn, slot_left_fn fn_left, void *userdata);
+
+/* whoever is about to give it back, by its process: that one and its ancestors are done with it */
+void slot_note_leaver(struct slot *slot, pid_t pid);
+
+/* the processes that were in it after that lease had ended, by now or earlier */
+void slot_each_leftover(const struct slot *slot, const struct id *lease,
+			void (*fn)(const struct process_found *p, void *userdata), void *userdata);
 
 int slot_add(struct pool *pool, uint32_t uid, struct slot **ret, struct refusal *ret_refusal);
 /* warmup.run once more, or now instead of later */

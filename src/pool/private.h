@@ -4,6 +4,7 @@
 
 #include "jobs/command.h"
 #include "lease/policy.h"
+#include "lease/processes.h"
 #include "pool/pools.h"
 #include "util/clock.h"
 #include "util/map.h"
@@ -101,6 +102,8 @@ struct pool {
 	struct list waiters; /* acquires, by ticket */
 	unsigned n_waiting;
 	struct list askers; /* pool_waiter: until the job under way on the store ends */
+	struct look *look;	/* who is in its slots: being found out; NULL: it is not */
+	struct list look_asks;	/* look_ask: of the next one */
 	struct job_site *site;
 	struct job_site *run_site; /* of the operator's commands; there when site is */
 	struct job *store_job; /* opening, fetching, resolving: one at a time */
@@ -163,6 +166,7 @@ struct settle_waiter {
 	struct list link; /* slot.settle */
 	struct slot *slot;
 	slot_settled_fn fn;
+	slot_left_fn left; /* NULL: not wanted */
 	void *userdata;
 };
 
@@ -177,6 +181,7 @@ struct slot {
 	struct list settle;	/* settle_waiter */
 	bool gone;		/* removed, in this batch */
 	uint64_t retry_after_usec; /* CLOCK_BOOTTIME; a failed job is not repeated before */
+	struct leftovers *left;	   /* who is, or was, in it since its last lease ended; NULL: nobody */
 	enum furnish furnish; /* its tree is clean, and this is due; in no state but on the way to ready */
 	unsigned put_offs; /* how often it could not be made ready, since it last was */
 	bool stamped; /* what its holder left of warmup.when_changed has been looked at, before it is cleaned */
@@ -316,6 +321,7 @@ void slot_put(struct slot *slot);
 void slot_move(struct slot *slot, enum slot_state to, const char *reason); /* edit, move and put */
 /* after slot_edit(): what is in it from now on is not known to be the last holder's */
 void slot_forget_holder(struct slot *slot);
+void slot_tell_left(struct slot *slot); /* who waits for it is told who is still in it */
 void slot_tell_delay(struct slot *slot, const char *reason); /* who waits for it need not wait on */
 void slot_forget(struct slot *slot); /* its record goes, the object after the commit */
 struct slot *slot_create(struct pool *pool, uint32_t uid);
@@ -331,6 +337,26 @@ void slot_start_job(struct slot *slot, const char *method, json_object *params, 
 		    job_done_fn done);
 void slot_job_failed(struct slot *slot, const char *what, const struct job_result *r);
 void slot_repeat_later(struct slot *slot, uint64_t usec);
+
+/* look.c */
+struct look_ask {
+	struct list link; /* empty: nothing is being found out */
+	struct slot *slot;
+	const struct process_id *but; /* these and their ancestors do not count */
+	size_t n_but;
+	/* once, from the loop; no more than PROCESSES_MOST of them by name; not known: it took too long, ... */
+	void (*fn)(struct look_ask *a, bool is_known, size_t n, const struct process_found *found);
+	void *userdata;
+	unsigned place; /* its own */
+};
+int look_ask(struct look_ask *a); /* -ENOMEM; whoever does not want to know any more takes it off its list */
+void look_stop(struct pool *pool); /* nobody there wants to know any more */
+
+/* leftovers.c */
+/* somebody may be in it: slot_work() is called again when nobody is; false: the job may start now */
+bool leftovers_hold(struct slot *slot);
+void leftovers_settle(struct slot *slot); /* it is clean; who was in it is kept, if anybody was */
+void leftovers_free(struct slot *slot);
 
 /* furnish.c */
 /* its tree has just been made or cleaned, in this batch after slot_edit(): ready, or what is due first */

@@ -456,7 +456,7 @@ void slot_work(struct slot *slot)
 			break;
 		/* fall through */
 	case SLOT_STATE_RECOVERING:
-		if (slot_stamp_before_clean(slot))
+		if (leftovers_hold(slot) || slot_stamp_before_clean(slot))
 			break;
 		start_clean(slot);
 		break;

@@ -83,6 +83,7 @@ void slot_free(struct slot *slot)
 		settle_refuse(s, "ShuttingDown", "slotd is stopping; ask again in a moment");
 	if (slot->lease)
 		lease_free(slot->lease);
+	leftovers_free(slot);
 	pool->count[slot->listed]--;
 	pool->total--;
 	list_del(&slot->link);
@@ -165,7 +166,7 @@ static void undo_settle(void *arg)
 	settle_refuse(arg, "LedgerFailed", "nothing was changed, the ledger could not be written");
 }
 
-int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata)
+int slot_follow(struct slot *slot, slot_settled_fn fn, slot_left_fn fn_left, void *userdata)
 {
 	struct settle_waiter *w = calloc(1, sizeof(*w));
 
@@ -173,11 +174,26 @@ int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata)
 		return -ENOMEM;
 	w->slot = slot;
 	w->fn = fn;
+	w->left = fn_left;
 	w->userdata = userdata;
 	list_append(&slot->settle, &w->link);
 	batch_undo(slot->pool->pools->batch, undo_settle, w);
 	pools_changed(slot->pool->pools);
 	return 0;
+}
+
+int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata)
+{
+	return slot_follow(slot, fn, NULL, userdata);
+}
+
+void slot_tell_left(struct slot *slot)
+{
+	struct settle_waiter *w, *tmp;
+
+	list_for_each_safe(w, tmp, &slot->settle, link)
+		if (w->left)
+			w->left(slot, w->userdata);
 }
 
 void slot_work_after(void *arg, int error, const struct fault *why)
@@ -243,6 +259,7 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 		slot->rec.left_usec = slot->rec.since_usec;
 	if (to == SLOT_STATE_READY) {
 		slot_forget_holder(slot);
+		leftovers_settle(slot);
 		slot->rec.discard = slot->rec.forget = false;
 		slot->rec.isolated_usec = 0;
 		slot->rec.isolated_by[0] = '\0';

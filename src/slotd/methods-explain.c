@@ -229,6 +229,8 @@ static const char *words_of(const char *kind)
 		{ "salvage_dropped", "something that was saved was dropped" },
 		{ "salvage_branched", "a branch was made of what was saved" },
 		{ "merge_conflict_extension", "the lease was extended" },
+		{ "processes_left", "processes were still in it" },
+		{ "processes_ended", "the processes in it have ended" },
 		{ "holder_ended", "its holder ended" },
 	};
 

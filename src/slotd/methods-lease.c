@@ -27,6 +27,42 @@ static void release_answer(struct release_call *rc)
 	free(rc);
 }
 
+static void add_process(const struct process_found *p, void *userdata)
+{
+	json_object *o = json_object_new_object();
+
+	json_set_int(o, "pid", p->id.pid);
+	json_set_string(o, "name", p->name);
+	json_set_string(o, "use", process_use_to_string(p->use));
+	json_object_array_add(userdata, o);
+}
+
+/* who was in it after the lease had ended, as far as is known by now */
+static json_object *processes_to_json(struct slotd *d, const char *slot_name, const struct id *lease)
+{
+	struct slot *slot = pools_find_slot(d->pools, slot_name);
+	json_object *list = json_object_new_array();
+
+	if (slot)
+		slot_each_leftover(slot, lease, add_process, list);
+	return list;
+}
+
+/* others are in it, and so it will take a while: who listens hears it now */
+static void on_left(struct slot *slot, void *userdata)
+{
+	const struct slot_record *r = slot_record(slot);
+	struct release_call *rc = userdata;
+	json_object *o = NULL;
+
+	if (!rpc_call_wants_more(rc->call) || !rpc_call_has_room(rc->call) ||
+	    json_object_deep_copy(rc->reply, &o, NULL) < 0)
+		return;
+	json_set_string(o, "reason", r->reason);
+	json_set(o, "processes", processes_to_json(rc->d, r->name, &rc->lease));
+	(void)rpc_reply_more(rc->call, o);
+}
+
 static void on_settled(const char *slot, enum slot_state state, const char *reason,
 		       const struct refusal *refusal, void *userdata)
 {
@@ -45,6 +81,7 @@ static void on_settled(const char *slot, enum slot_state state, const char *reas
 		 state == SLOT_STATE_READY || state == SLOT_STATE_REMOVING ? NULL :
 									     string_or_null(reason));
 	json_set(rc->reply, "salvage", salvage_to_json(rc->d, &rc->lease));
+	json_set(rc->reply, "processes", processes_to_json(rc->d, slot, &rc->lease));
 	release_answer(rc);
 }
 
@@ -169,6 +206,8 @@ static void end_lease(struct slotd *d, struct rpc_call *call, json_object *param
 	json_set(reply, "salvage", NULL);
 	json_set_string(reply, "state", "cleaning");
 	json_set(reply, "reason", NULL);
+	json_set(reply, "processes", NULL);
+	slot_note_leaver(slot, rpc_call_peer(call)->pid);
 	sequence = lease_finish(lease, how, json_get_bool(params, "discard", false),
 				rpc_call_peer(call)->uid, detail);
 	json_set_int(reply, "sequence", (int64_t)sequence);
@@ -178,7 +217,7 @@ static void end_lease(struct slotd *d, struct rpc_call *call, json_object *param
 		rc->call = rpc_call_ref(call);
 		rc->reply = reply;
 		rc->lease = id;
-		if (slot_on_settled(slot, on_settled, rc) == 0) {
+		if (slot_follow(slot, on_settled, on_left, rc) == 0) {
 			pools_commit_if_large(d->pools);
 			return;
 		}

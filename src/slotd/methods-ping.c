@@ -212,14 +212,17 @@ static void on_reset(const char *slot, enum slot_state state, const char *reason
 }
 
 /* they move from list to list, so they are counted out first */
-static void reset_pool(struct reset_call *r, struct pool *pool, uint32_t uid)
+static void reset_pool(struct reset_call *r, struct pool *pool, const struct rpc_peer *by)
 {
 	size_t n;
 	_cleanup_(freep) struct slot **slots = slots_in_order(r->d, pool, SIZE_MAX, &n);
 
-	for (size_t i = 0; i < n; i++)
-		if (slot_reset(slots[i], uid) && slot_on_settled(slots[i], on_reset, r) == 0)
+	for (size_t i = 0; i < n; i++) {
+		if (slot_lease(slots[i]))
+			slot_note_leaver(slots[i], by->pid);
+		if (slot_reset(slots[i], by->uid) && slot_on_settled(slots[i], on_reset, r) == 0)
 			r->pending++;
+	}
 }
 
 METHOD(ping_reset)
@@ -238,7 +241,7 @@ METHOD(ping_reset)
 	*r = (struct reset_call){ d, rpc_call_ref(call), json_object_new_array(), 1, { 0 } };
 	for (pool = pool_next(d->pools, NULL); pool; pool = pool_next(d->pools, pool))
 		if (caller_may(d, call, pool, CONF_ACCESS_OPERATE))
-			reset_pool(r, pool, rpc_call_peer(call)->uid);
+			reset_pool(r, pool, rpc_call_peer(call));
 	answer_reset(r);
 	pools_commit_if_large(d->pools);
 	return 0;
