@@ -257,7 +257,8 @@ static enum exit_status release(struct cli *cli, json_object *slot, const struct
 		return cli_fail(cli, EXIT_STATUS_FAILED, "out of memory");
 	params = json_set_string(json_object_new_object(), "agent", agent);
 	json_set_string(params, "lease", json_get_string(slot, "slot"));
-	if (cli_try_call(cli, "Release", params, &reply, &code) == EXIT_STATUS_GONE)
+	code = release_call(cli, "Release", params, &reply);
+	if (code == -ESTALE)
 		return tell_given_back(cli, slot);
 	if (code < 0)
 		return cli_fail_call(cli, code);

@@ -8,9 +8,62 @@
 #include "slotctl/cli.h"
 #include "slotctl/out.h"
 #include "slotctl/release.h"
+#include "slotd/slot.h"
 #include "util/cleanup.h"
 #include "util/json.h"
 #include "util/text.h"
+
+/* --- to wait for it --- */
+
+struct releasing {
+	const struct cli *cli;
+	json_object *last; /* reply */
+};
+
+/* once for each way in which it is held up */
+static void tell_held_up(const struct releasing *r, json_object *reply)
+{
+	const char *slot = json_get_string(reply, "slot"), *reason = json_get_string(reply, "reason");
+
+	if (r->cli->quiet || !slot || !reason || text_is_equal(reason, json_get_string(r->last, "reason")))
+		return;
+	out_line(stderr, OUT_YELLOW, "slotctl: %s is %s", slot, reason);
+	fflush(stderr);
+}
+
+static int on_reply(struct slot_client *client, int code, const char *reply_json, bool continues,
+		    void *userdata)
+{
+	_cleanup_json_ json_object *reply = json_tokener_parse(reply_json);
+	struct releasing *r = userdata;
+
+	if (!reply)
+		return -EPROTO;
+	if (continues)
+		tell_held_up(r, reply);
+	json_object_put(r->last);
+	r->last = TAKE(reply);
+	return 0;
+}
+
+int release_call(struct cli *cli, const char *method, json_object *params, json_object **ret)
+{
+	_cleanup_json_ json_object *taken = params;
+	struct releasing releasing = { .cli = cli };
+	int r;
+
+	if (!json_get_bool(taken, "wait", true)) {
+		cli_try_call(cli, method, TAKE(taken), ret, &r);
+		return r;
+	}
+	r = slot_call_more(cli->client, method, json_object_to_json_string(taken), on_reply, &releasing);
+	if (!releasing.last)
+		return r < 0 ? r : -EPROTO;
+	*ret = releasing.last;
+	return 0;
+}
+
+/* --- to tell of it --- */
 
 /* where an isolated slot is; NULL: the daemon does not say */
 static char *find_path(struct cli *cli, const char *slot, const char *pool)
@@ -40,8 +93,12 @@ static void print_isolated(struct cli *cli, const char *slot, const char *reason
 		return;
 	if (path)
 		out_line(to, OUT_PLAIN, "slotctl: what it holds is untouched in %s", path);
-	out_line(to, OUT_PLAIN,
-		 "slotctl: when you have what you need: slotctl slot remove %s --discard", slot);
+	if (reason && text_has_prefix(reason, "processes "))
+		out_line(to, OUT_PLAIN, "slotctl: when they have ended: slotctl slot remove %s (saves what is "
+			 "not safe elsewhere)", slot);
+	else
+		out_line(to, OUT_PLAIN,
+			 "slotctl: when you have what you need: slotctl slot remove %s --discard", slot);
 }
 
 static void print_salvage(json_object *salvage, FILE *to)
@@ -124,6 +181,7 @@ enum exit_status cmd_release(struct cli *cli)
 	_cleanup_json_ json_object *reply = NULL;
 	enum exit_status status;
 	json_object *params;
+	int r;
 
 	if (!target)
 		return cli_fail(cli, EXIT_STATUS_FAILED, "cannot tell which lease: %s",
@@ -132,8 +190,10 @@ enum exit_status cmd_release(struct cli *cli)
 	if (status != EXIT_STATUS_DONE)
 		return status;
 	params = json_set_string(cli_take_fields(cli), "lease", target);
-	status = cli_call(cli, "Release", params, &reply);
-	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+	r = release_call(cli, "Release", params, &reply);
+	if (r < 0)
+		return cli_fail_call(cli, r);
+	if (!cli_print_json(cli, reply))
 		release_print(cli, reply, NULL, stdout);
-	return status;
+	return EXIT_STATUS_DONE;
 }

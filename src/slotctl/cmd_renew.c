@@ -9,8 +9,8 @@
 #include "util/cleanup.h"
 #include "util/json.h"
 
-/* calls a method on the lease that was named, or on SLOT_LEASE */
-static enum exit_status call_on_lease(struct cli *cli, const char *method, json_object **ret)
+/* connects; the fields of a call on the lease that was named, or on SLOT_LEASE */
+static enum exit_status prepare(struct cli *cli, json_object **ret)
 {
 	const char *lease = cli_word(cli, 0);
 	enum exit_status status;
@@ -21,9 +21,17 @@ static enum exit_status call_on_lease(struct cli *cli, const char *method, json_
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"which lease? name it, or call this where SLOT_LEASE is set");
 	status = cli_connect(cli, false);
-	if (status != EXIT_STATUS_DONE)
-		return status;
-	return cli_call(cli, method, json_set_string(cli_take_fields(cli), "lease", lease), ret);
+	if (status == EXIT_STATUS_DONE)
+		*ret = json_set_string(cli_take_fields(cli), "lease", lease);
+	return status;
+}
+
+static enum exit_status call_on_lease(struct cli *cli, const char *method, json_object **ret)
+{
+	json_object *params;
+	enum exit_status status = prepare(cli, &params);
+
+	return status == EXIT_STATUS_DONE ? cli_call(cli, method, params, ret) : status;
 }
 
 static void print_expiry(struct cli *cli, json_object *reply)
@@ -70,12 +78,19 @@ enum exit_status cmd_finish(struct cli *cli)
 	_cleanup_json_ json_object *reply = NULL;
 	const char *state = json_get_string(cli->fields, "state");
 	enum exit_status status;
+	json_object *params;
+	int r;
 
 	if (state && !is_finish_state(state))
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"--state wants done, failed or blocked, not '%s'", state);
-	status = call_on_lease(cli, "Finish", &reply);
-	if (status == EXIT_STATUS_DONE && !cli_print_json(cli, reply))
+	status = prepare(cli, &params);
+	if (status != EXIT_STATUS_DONE)
+		return status;
+	r = release_call(cli, "Finish", params, &reply);
+	if (r < 0)
+		return cli_fail_call(cli, r);
+	if (!cli_print_json(cli, reply))
 		release_print(cli, reply, NULL, stdout);
-	return status;
+	return EXIT_STATUS_DONE;
 }

@@ -146,18 +146,17 @@ static void settle(struct slot_client *client)
 static void give_back(struct run *run)
 {
 	struct cli *cli = run->cli;
-	bool discard = json_get_bool(cli->fields, "discard", false);
-	const char *text;
+	_cleanup_json_ json_object *reply = NULL;
+	json_object *params = json_object_new_object();
 	int r;
 
+	json_set_string(params, "lease", slot_lease_id(run->lease));
+	json_set_bool(params, "discard", json_get_bool(cli->fields, "discard", false));
 	interrupt_catch(cli->client);
 	child_deinit(&run->child);
-	r = slot_release(cli->client, run->lease, discard ? SLOT_RELEASE_DISCARD : 0);
+	r = release_call(cli, "Release", params, &reply);
 	interrupt_restore();
-	text = slot_client_reply_json(cli->client);
-	if (r == 0 && text) {
-		_cleanup_json_ json_object *reply = json_tokener_parse(text);
-
+	if (r == 0) {
 		release_print(cli, reply, slot_lease_path(run->lease), stderr);
 	} else if (r == -ESTALE) {
 		cli_note(cli, "the lease on %s had ended before", slot_lease_slot(run->lease));

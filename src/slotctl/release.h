@@ -10,6 +10,17 @@
 #include "slotctl/cli.h"
 
 /**
+ * release_call - end a lease, and say on standard error for whom the slot has to wait meanwhile
+ * @method: Release or Finish
+ * @params: taken over
+ * @ret: the reply, which the caller puts; when the connection ends after that was said, as it was then:
+ *	the lease is over
+ *
+ * Returns 0 or the negative errno of slot_call_more().
+ */
+int release_call(struct cli *cli, const char *method, json_object *params, json_object **ret);
+
+/**
  * release_print - tell it in sentences
  * @reply: of Release or Finish
  * @path: of the slot; NULL: asked for if it matters
