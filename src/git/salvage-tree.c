@@ -209,6 +209,7 @@ static int walk(struct salvage_tree *t, struct fault *f)
 		.list = t->list,
 		.checker = { .index = t->has_index ? &t->index : NULL,
 			     .convert = t->convert,
+			     .want_bytes = true,
 			     .trust_filemode = tree_trust_filemode(t->w->repo) },
 		.ignore = t->ignore,
 		.threads = t->spec->threads,

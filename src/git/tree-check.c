@@ -124,11 +124,13 @@ static int hash_is(const void *data, size_t len, const git_oid *oid)
 	return git_oid_equal(&found, oid);
 }
 
-/* without what the index has there git would have to be asked how it stores the file */
-static int stored_is_same(const struct tree_checker *checker, const char *data, size_t len, const struct tree_entry *e)
+/* as git would store it: what the index has there decides about CR LF under "auto" */
+static int stored_is_same(const struct tree_checker *checker, const char *data, size_t len, const struct tree_entry *e,
+			  git_odb_object *o)
 {
 	_cleanup_(text_deinit) struct text stored = { 0 };
-	int r = convert_to_store(checker->convert, e->path, data, len, NULL, 0, &stored);
+	int r = convert_to_store(checker->convert, e->path, data, len, o ? git_odb_object_data(o) : NULL,
+				 o ? git_odb_object_size(o) : 0, &stored);
 
 	if (r < 0)
 		return r;
@@ -137,15 +139,28 @@ static int stored_is_same(const struct tree_checker *checker, const char *data, 
 	return hash_is(data, len, &e->oid);
 }
 
-/*
- * As a checkout would write it. Git calls a file with other line ends unchanged if it would store the
- * same, but for those who built with it, it is not the same file.
- */
+/* as a checkout would write it */
+static int written_is_same(const struct tree_checker *checker, const char *data, size_t len, const struct tree_entry *e,
+			   git_odb_object *o)
+{
+	_cleanup_(text_deinit) struct text written = { 0 };
+	const char *blob = git_odb_object_data(o);
+	size_t blob_len = git_odb_object_size(o);
+	int r = convert_to_slot(checker->convert, e->path, &e->oid, blob, blob_len, &written);
+
+	if (r < 0)
+		return r;
+	if (r > 0) {
+		blob = written.data ? written.data : "";
+		blob_len = written.len;
+	}
+	return blob_len == len && memcmp(blob, data, len) == 0;
+}
+
 static int converted_is_same(struct tree_worker *w, const struct tree_checker *checker, int fd,
 			     size_t size, const struct tree_entry *e)
 {
 	_cleanup_(odb_object_freep) git_odb_object *o = NULL;
-	_cleanup_(text_deinit) struct text written = { 0 };
 	_cleanup_(freep) char *data = NULL;
 	struct repo *repo;
 	size_t len = 0;
@@ -156,14 +171,9 @@ static int converted_is_same(struct tree_worker *w, const struct tree_checker *c
 		r = read_whole(fd, size, &data, &len);
 	if (r < 0)
 		return r;
-	if (git_odb_read(&o, repo_odb(repo), &e->oid) < 0)
-		return stored_is_same(checker, data, len, e);
-	r = convert_to_slot(checker->convert, e->path, &e->oid, git_odb_object_data(o), git_odb_object_size(o), &written);
-	if (r < 0)
-		return r;
-	if (r > 0)
-		return written.len == len && memcmp(written.data ? written.data : "", data, len) == 0;
-	return git_odb_object_size(o) == len && memcmp(git_odb_object_data(o), data, len) == 0;
+	(void)git_odb_read(&o, repo_odb(repo), &e->oid); /* without it: as if it had no CR LF */
+	return checker->want_bytes && o ? written_is_same(checker, data, len, e, o) :
+					  stored_is_same(checker, data, len, e, o);
 }
 
 static int file_is_same(struct tree_worker *w, const struct tree_checker *checker, int dir_fd,

@@ -23,6 +23,11 @@ struct tree_checker {
 	const struct convert *convert;
 	bool trust_filemode; /* core.fileMode */
 	bool want_access;    /* a file that its owner may not read and write is modified */
+	/*
+	 * A file is modified that a checkout would have written with other bytes. For git one with other line
+	 * ends is the same, but for who built with it, it is not.
+	 */
+	bool want_bytes;
 	uint64_t mount_id;   /* of the slot; 0: unknown */
 };
 

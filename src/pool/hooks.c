@@ -163,7 +163,7 @@ bool slot_start_release_run(struct slot *slot)
 	struct run_wish wish = { &conf->release.run, conf->release.timeout_usec, false };
 	json_object *env;
 
-	if (!slot->rec.hook_due || conf->release.run.n == 0)
+	if (!slot->rec.hook_due || slot->rec.state != SLOT_STATE_CLEANING || conf->release.run.n == 0)
 		return false;
 	env = slot_run_environment(slot);
 	set_last_lease(env, slot);

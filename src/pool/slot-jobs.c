@@ -452,11 +452,8 @@ void slot_work(struct slot *slot)
 		start_prepare(slot);
 		break;
 	case SLOT_STATE_CLEANING:
-		if (slot_start_release_run(slot))
-			break;
-		/* fall through */
 	case SLOT_STATE_RECOVERING:
-		if (leftovers_hold(slot) || slot_stamp_before_clean(slot))
+		if (slot_start_release_run(slot) || leftovers_hold(slot) || slot_stamp_before_clean(slot))
 			break;
 		start_clean(slot);
 		break;
