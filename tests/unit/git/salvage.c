@@ -131,7 +131,7 @@ static const struct {
 	{ "git commit -q --allow-empty -m off", "1 commit on no branch", "" },
 	{ "echo b > a; git commit -q -am off; git reset -q --hard HEAD~", "1 commit on no branch", "" },
 	{ "git checkout -q --orphan o; echo b > a", "1 changed file", "" },
-	{ "printf '1\\r\\n2\\n' > t.crlf; printf '$Id$' > i.id", "1 untracked file", "" },
+	{ "printf '1\\r\\n2\\n' > t.crlf; printf '$Id$' > i.id", "1 changed file, 1 untracked file", "" },
 	{ "printf '3\\n' > t.crlf", "1 changed file", "" },
 	{ "printf 'n' > \"$(printf 'n\\nl\\377 \\\"q')\"; printf m > -dash; printf k > ' '", "3 untracked files", "" },
 	{ "echo g > 'git~1'; echo b > 'x\\.git'; echo n > n", "3 untracked files", "git~1\nx\\.git" },
