@@ -18,6 +18,8 @@ exec cat
 """
 
 
+PATIENCE = 900 if states.FULL else 60  # s for one call
+
 ESSENTIAL = {b"HEAD", b"commondir", b"gitdir", b"index", b"locked"}
 
 
@@ -147,7 +149,8 @@ class Trial:
     # --- released
 
     def release(self, slot):
-        reply = self.bench.slotd.release(slot.lease["lease"])
+        with self.bench.slotd.client(PATIENCE) as client:
+            reply = client.call("Release", lease=slot.lease["lease"])
         self.result.outcome = {"ready": states.CLEAN}.get(reply["state"], reply["state"])
         saved = self.salvages(slot)
         self.look_outside("the release")
@@ -269,7 +272,7 @@ class Trial:
         self.sweep_up(slot)
         self.bench.traps()
         done = slotctl.run("salvage", "restore", identity, socket=self.bench.slotd.socket, cwd=slot.path,
-                           env={"SLOT_LEASE": lease["lease"]})
+                           env={"SLOT_LEASE": lease["lease"]}, timeout=PATIENCE)
         self.look_outside("salvage restore")
         if done.status:
             self.say("%s", done)
@@ -290,7 +293,8 @@ class Trial:
     def restore_into_directory(self, slot, identity):
         to = os.path.join(self.bench.directory, "to")
         self.bench.traps()
-        done = slotctl.run("salvage", "restore", identity, "--to", to, socket=self.bench.slotd.socket)
+        done = slotctl.run("salvage", "restore", identity, "--to", to, socket=self.bench.slotd.socket,
+                           timeout=PATIENCE)
         self.look_outside("salvage restore --to")
         if done.status:
             self.say("%s", done)
