@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "git/sha1.h"
@@ -280,28 +281,53 @@ static int index_publish(int admin_fd)
 	return renameat(admin_fd, "index.lock", admin_fd, "index") < 0 ? -errno : 0;
 }
 
-int index_write(int admin_fd, const struct tree_list *list, const struct tree_list *cached,
-		struct fault *f)
+int index_lock(int admin_fd, struct fault *f)
 {
-	_cleanup_(closep) int fd = -1;
-	int r;
+	int r = fs_remove_tree_at(admin_fd, "index.lock", f);
+	int fd;
 
-	r = fs_remove_tree_at(admin_fd, "index.lock", f);
 	if (r < 0)
 		return r;
 	fd = openat(admin_fd, "index.lock", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
 		    0666);
+	return fd < 0 ? fault_errno(f, -errno, "cannot make index.lock") : fd;
+}
+
+void index_unlock(int admin_fd, int fd)
+{
+	struct stat ours, st;
+
 	if (fd < 0)
-		return fault_errno(f, -errno, "cannot make index.lock");
+		return;
+	/* it may be the index by now, and the lock somebody else's */
+	if (fstat(fd, &ours) == 0 && fstatat(admin_fd, "index.lock", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == st.st_ino && ours.st_dev == st.st_dev)
+		unlinkat(admin_fd, "index.lock", 0);
+	close(fd);
+}
+
+int index_write_locked(int admin_fd, int fd, const struct tree_list *list, const struct tree_list *cached,
+		       struct fault *f)
+{
+	int r;
+
 	CRASH_POINT("tree.index.lock");
 	r = write_lock(fd, list, cached);
 	CRASH_POINT("tree.index.written");
 	if (r == 0)
 		r = index_publish(admin_fd);
-	if (r < 0) {
-		unlinkat(admin_fd, "index.lock", 0);
+	if (r < 0)
 		return fault_errno(f, r, "cannot write the index");
-	}
 	CRASH_POINT("tree.index.renamed");
 	return 0;
+}
+
+int index_write(int admin_fd, const struct tree_list *list, const struct tree_list *cached,
+		struct fault *f)
+{
+	int fd = index_lock(admin_fd, f);
+	int r = fd < 0 ? fd : index_write_locked(admin_fd, fd, list, cached, f);
+
+	index_unlock(admin_fd, fd);
+	return r;
 }

@@ -18,4 +18,19 @@
 int index_write(int admin_fd, const struct tree_list *list, const struct tree_list *cached,
 		struct fault *f);
 
+/**
+ * index_lock - keep everybody's git from writing the index
+ *
+ * A lock that is there is replaced, since the slot is ours. Returns a descriptor for
+ * index_write_locked() and index_unlock(), or a negative errno.
+ */
+int index_lock(int admin_fd, struct fault *f);
+
+/* the lock goes, if the index was not written; below 0 as @fd is fine */
+void index_unlock(int admin_fd, int fd);
+
+/* as index_write(), by somebody who has the lock; once */
+int index_write_locked(int admin_fd, int fd, const struct tree_list *list, const struct tree_list *cached,
+		       struct fault *f);
+
 #endif

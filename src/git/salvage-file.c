@@ -196,7 +196,9 @@ static int add_extra(struct salvage_writer *x, const char *path, uint32_t mode, 
 static int add_gone(struct salvage_writer *x, const char *path)
 {
 	/* a name that git refuses is in no tree, so there is nothing to remove */
-	return x->verbatim || tree_path_objection(path, TREE_MODE_FILE) ? 0 : salvage_edits_add(&x->files, path, 0, NULL);
+	return x->verbatim || tree_path_objection(path, TREE_MODE_FILE) || strlen(path) > TREE_MAX_PATH ?
+		       0 :
+		       salvage_edits_add(&x->files, path, 0, NULL);
 }
 
 /* @raw: when it is not the same as what is stored */
@@ -205,7 +207,7 @@ static int add_file(struct salvage_writer *x, const char *path, uint32_t mode, c
 {
 	int r = 0;
 
-	if (x->verbatim || tree_path_objection(path, mode))
+	if (x->verbatim || tree_path_objection(path, mode) || strlen(path) > TREE_MAX_PATH)
 		return add_extra(x, path, mode, raw ? raw : stored);
 	if (raw)
 		r = add_extra(x, path, mode, raw);
@@ -244,7 +246,9 @@ static int save_regular(struct salvage_writer *x, int fd, const char *path)
 		return converted;
 	mode = st.st_mode & S_IXUSR ? TREE_MODE_EXEC : TREE_MODE_FILE;
 	note_mode(x, path, &st);
-	r = add_file(x, path, mode, converted ? &stored : &raw, converted ? &raw : NULL);
+	/* what a checkout converts is not written back as it was, be it stored as it is */
+	r = add_file(x, path, mode, converted ? &stored : &raw,
+		     converted || !convert_is_plain(x->tree->convert, path) ? &raw : NULL);
 	return r < 0 ? r : note_saved(x, path, &st, unstable);
 }
 

@@ -284,7 +284,9 @@ int tree_reset(const struct tree_slot *slot, const git_oid *commit,
 		r = carry_out(&x, slot, &options, f);
 	CRASH_POINT("tree.reset.index");
 	if (r == 0)
-		r = index_write(slot->admin_fd, &x.list, &x.commit, f);
+		r = options.index_lock > 0 ?
+			    index_write_locked(slot->admin_fd, options.index_lock, &x.list, &x.commit, f) :
+			    index_write(slot->admin_fd, &x.list, &x.commit, f);
 	if (r != 0)
 		return r;
 	if (x.left > 0)

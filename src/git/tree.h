@@ -147,6 +147,7 @@ struct tree_reset_options {
 	 */
 	const struct tree_saved *saved;
 	const git_oid *held; /* another commit that no one will lose, such as HEAD's; may be NULL */
+	int index_lock; /* from index_lock(), of a caller who has made sure of the index; 0: none */
 	int trash_dir_fd;    /* with @saved: where the trash is made, on the slot's file system ... */
 	const char *trash;   /* ... and under which name; nobody but this slot's jobs touches it */
 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/index-write.h"
 #include "git/index-read.h"
 #include "git/reflog.h"
 #include "git/tree-saved.h"
@@ -186,7 +187,7 @@ static int forget_log(struct worktree *w, struct fault *f)
 
 /* the index says what may be there, so it stays until it is replaced */
 static int reset(struct worktree *w, const git_oid *commit,
-		 const struct worktree_clean_options *options, struct tree_stats *ret,
+		 const struct worktree_clean_options *options, int lock, struct tree_stats *ret,
 		 struct fault *f)
 {
 	struct tree_reset_options how = { .policy = options->policy,
@@ -194,6 +195,7 @@ static int reset(struct worktree *w, const git_oid *commit,
 					  .prove_content = options->prove_content,
 					  .saved = options->saved,
 					  .held = options->held,
+					  .index_lock = lock,
 					  .trash_dir_fd = w->slots_fd,
 					  .trash = w->trash };
 
@@ -242,25 +244,38 @@ static int prove(struct worktree *w, const git_oid *commit,
 	return r == -EBUSY && options->saved ? WORKTREE_E_UNSAVED : r;
 }
 
-int worktree_clean(struct worktree *w, const git_oid *commit,
-		   const struct worktree_clean_options *options, struct tree_stats *ret,
-		   struct fault *f)
+/* the slot is at the commit, or what is left in it was told in @why */
+static int finish(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
+		  const git_oid *tried, const struct fault *why, struct tree_stats *stats, struct fault *f)
 {
-	bool forget = options->forget || options->saved;
-	struct tree_stats stats = { 0 };
-	struct fault why = FAULT_NONE;
-	int again, moved, r;
+	int r = check_head(w, options->saved, tried, f);
 
-	again = worktree_is_switching(w, f);
-	r = again < 0 ? again : check_admin(w, options->saved, again ? commit : NULL, f);
+	if (r == 0)
+		r = settle_admin(w, commit, options->forget || options->saved, f);
+	if (r == 0 && why)
+		return fault(f, WORKTREE_E_UNSAVED, "%s", why->text);
+	if (r == 0)
+		r = worktree_unmark(w, f);
+	return r == 0 ? prove(w, commit, options, stats, f) : r;
+}
+
+/*
+ * From before it is made sure that the index is what was saved until it is replaced, its lock is ours: what
+ * git would stage in between were staged nowhere.
+ */
+static int clean_locked(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
+			int again, int lock, struct tree_stats *stats, struct fault *f)
+{
+	const git_oid *tried = again ? commit : NULL;
+	struct fault why = FAULT_NONE;
+	int moved, r = check_admin(w, options->saved, tried, f);
+
 	if (r == 0)
 		r = worktree_mark(w, commit, options->saved, f);
-	if (r == 0)
-		r = worktree_remove_locks(w, f);
 	CRASH_POINT("worktree.clean.unlocked");
 	if (r != 0)
 		return r;
-	moved = reset(w, commit, options, &stats, f);
+	moved = reset(w, commit, options, lock, stats, f);
 	CRASH_POINT("worktree.clean.reset");
 	if (moved == TREE_E_UNSAVED)
 		return give_up(w, again > 0);
@@ -268,15 +283,22 @@ int worktree_clean(struct worktree *w, const git_oid *commit,
 		return moved;
 	if (f)
 		why = *f;
-	r = check_head(w, options->saved, again ? commit : NULL, f);
-	if (r == 0)
-		r = settle_admin(w, commit, forget, f);
-	if (r == 0 && moved == TREE_E_LEFT)
-		return fault(f, WORKTREE_E_UNSAVED, "%s", why.text);
-	if (r == 0)
-		r = worktree_unmark(w, f);
-	if (r == 0)
-		r = prove(w, commit, options, &stats, f);
+	return finish(w, commit, options, tried, moved == TREE_E_LEFT ? &why : NULL, stats, f);
+}
+
+int worktree_clean(struct worktree *w, const git_oid *commit,
+		   const struct worktree_clean_options *options, struct tree_stats *ret,
+		   struct fault *f)
+{
+	struct tree_stats stats = { 0 };
+	int again = worktree_is_switching(w, f), lock = -1, r;
+
+	r = again < 0 ? again : worktree_remove_locks(w, f);
+	if (r < 0)
+		return r;
+	lock = index_lock(w->tree.admin_fd, f);
+	r = lock < 0 ? lock : clean_locked(w, commit, options, again, lock, &stats, f);
+	index_unlock(w->tree.admin_fd, lock);
 	if (r == 0)
 		*ret = stats;
 	return r;

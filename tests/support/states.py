@@ -30,7 +30,7 @@ class State:
     then(slot): goes on with the work in the slot that it was restored into.
     kept: ignored names that are still in the slot after its release. needs: "root", "mount" or "user" (who is not
     root). as_user: is tried by such a one as well. left_out: parts of a snapshot that are not compared, "clean files"
-    and "clean admin": what is not looked at of a clean slot.
+    and "clean admin": what is not looked at of a clean slot; "directory": what was restored to a directory.
     """
 
     def __init__(self, name, outcome, make, options):

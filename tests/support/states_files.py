@@ -164,12 +164,13 @@ shell("attributes changed", "echo '* -text -ident' >.gitattributes && "
 shell("attributes that convert everything", "echo '* text eol=crlf' >.gitattributes && "
       "printf 'a\\r\\nb\\n' >new && "
       "printf '\\r\\n\\n\\r' >data.bin && git add -A 2>/dev/null")
+# what nobody changed is written as a checkout writes it by now
 shell("core.autocrlf", "git config core.autocrlf true && printf 'a\\r\\nb\\r\\n' >new.c && "
       "printf 'c\\r\\n' >>src/main.c",
-      left_out=("clean files",))
+      left_out=("clean files", "directory"))
 shell("info/attributes", "mkdir -p $STORE/info && echo '* text eol=crlf' >$STORE/info/attributes && "
       "printf 'a\\r\\nb\\n' >new && "
-      "printf 'c\\r\\n' >README", left_out=("clean files",))
+      "printf 'c\\r\\n' >README", left_out=("clean files", "directory"))
 
 # --- sizes, types, modes
 
@@ -188,7 +189,9 @@ shell("modes of untracked files", "for m in 600 400 640 664 755 700 777 444; do 
 shell("modes of changed files", "echo mine >README && chmod 600 README && echo mine >>run.sh && "
       "chmod 500 run.sh")
 shell("a mode that git does not see", "chmod 600 README && chmod 700 run.sh", CLEAN)
-shell("setuid, setgid and sticky", "for m in 4755 2755 1644 6711; do echo $m >m-$m; chmod $m m-$m; done")
+# who restores may be another than who made the file: set-uid and set-gid bits are not given back, on purpose
+shell("setuid, setgid and sticky", "for m in 4755 2755 1644 6711; do echo $m >m-$m; chmod $m m-$m; done",
+      left_out=("files", "directory"))
 shell("modes of directories", "mkdir -m 700 private && echo x >private/x && chmod 750 docs && echo y >docs/y")
 shell("links of all kinds", """
 	ln -s loop-b loop-a; ln -s loop-a loop-b; ln -s . here; ln -s nowhere/at/all broken;
@@ -207,7 +210,8 @@ shell("a directory in between became a link to the outside", "mkdir -p $OUTSIDE/
       " && rm -r src/deep && ln -s $OUTSIDE/$NAME src/deep && echo mine >README")
 shell("a FIFO in a file's place", "rm README && mkfifo README && echo mine >new", special=("README",))
 shell("an untracked FIFO", "mkfifo new && echo mine >other", special=("new",))
-shell("nothing but a FIFO", "mkdir -p a && mkfifo a/new", special=("a/new",))
+# there is no content that could be saved
+shell("nothing but a FIFO", "mkdir -p a && mkfifo a/new", CLEAN)
 shell("a FIFO for .gitignore", "echo mine >new", last="rm .gitignore && mkfifo .gitignore",
       special=(".gitignore",),
       left_out=("status",))

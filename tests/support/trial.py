@@ -299,7 +299,7 @@ class Trial:
         if done.status:
             self.say("%s", done)
             return
-        if "files" not in self.state.left_out:
+        if not self.state.left_out & {"files", "directory"}:
             after = snapshot.same_modules(snapshot.walk(to), to, slot.admin)
             for sentence in snapshot.differences(snapshot.without_empty(self.before.files),
                                                  snapshot.without_empty(after), "restored to a directory"):
