@@ -5,7 +5,8 @@ import shutil
 
 from crash.kept import Kept
 from crash.scenarios import Scenario
-from support import git, wait
+from support import git, salvage, slotctl, wait
+from support.paths import product
 
 
 class Saving(Scenario):
@@ -61,11 +62,12 @@ class Saving(Scenario):
         entry = found[new.pop()]
         self.expect((entry["lease"], bool(entry["summary"])) == (lease, True), "it is told of as %s" % entry)
         # it was found when a store was opened whose last job could not tell of it
-        told = self.told(entry["id"])
+        told = self.kinds_of(entry["id"])
         self.expect(told in (["salvaged"], ["salvage_found"]), "told: %s" % told)
 
-    def told(self, salvage):
-        return [e["kind"] for e in self.w.slotd.events() if e["detail"] and salvage in e["detail"]]
+    def kinds_of(self, name):
+        """What is told of a salvage."""
+        return [e["kind"] for e in self.w.slotd.events() if e["detail"] and name in e["detail"]]
 
     def expect_back(self):
         self.expect(self.lease["lease"] not in self.w.slotd.leases(), "a released lease is back")
@@ -126,8 +128,99 @@ class SalvageDrop(Saving):
     def verify(self):
         wait.until(lambda: not self.w.call("SalvageList", lease=self.lease["lease"])["salvage"], "it is dropped", 60)
         self.expect(set(self.kept.refs()) <= set(self.before), "its ref is still there")
-        self.expect(self.told(self.id) == ["salvaged", "salvage_dropped"], "told: %s" % self.told(self.id))
+        told = self.kinds_of(self.id)
+        self.expect(told == ["salvaged", "salvage_dropped"], "told: %s" % told)
         self.expect(git.is_clean(self.lease["path"]), "the slot is not clean")
+
+
+class SalvageBranch(Saving):
+    """As one ordinary commit, the same each time."""
+
+    watched = False
+
+    def prepare(self):
+        self.lease_and_change()
+        self.told = self.w.call("Release", lease=self.lease["lease"])["salvage"]
+        self.branch = self.w.fresh("rescued")
+
+    def act(self):
+        self.reply = self.w.call("SalvageBranch", id=self.told["id"], branch=self.branch)
+
+    def verify(self):
+        tip, saved = git.head(self.kept.store, self.branch), self.told["commit"]
+        self.expect(tip == self.reply["commit"], "the branch is not where the reply says")
+        for what in ("^{tree}", "^1"):
+            self.expect(git.head(self.kept.store, tip + what) == git.head(self.kept.store, saved + what),
+                        "%s of the branch is not that of the salvage" % what)
+        self.expect(git.head(self.kept.store, self.told["ref"]) == saved, "the salvage is gone")
+
+
+class Restoring(Saving):
+    """By slotctl, with a worker of its own; it is called again until it has ended well."""
+
+    watched = False
+
+    def prepare(self):
+        self.lease_and_change()
+        self.was = salvage.look(self.lease["path"]), salvage.state(self.lease["path"])
+        self.told = self.w.call("Release", lease=self.lease["lease"])["salvage"]
+
+    def arguments(self):
+        """(options of slotctl, working directory)"""
+        raise NotImplementedError
+
+    def act(self):
+        env = {"SLOTD_CRASH_FILE": self.w.crash.path, "SLOTD_WORKER": product("slotd-worker")}
+        for _ in range(10):
+            self.w.revive()
+            options, cwd = self.arguments()
+            done = slotctl.run("salvage", "restore", self.told["id"], *options, socket=self.w.slotd.socket, env=env,
+                               cwd=cwd)
+            if done.status == 0:
+                return
+        raise AssertionError("it was never restored: %s" % done)
+
+    def expect_restored(self, path):
+        found, was = salvage.look(path), dict(self.was[0])
+        was.pop(b"cache.log")  # is ignored, and not saved
+        found.pop(b"cache.log", None)
+        self.expect(found == was, "it is not as it was: %s" % sorted(set(found.items()) ^ set(was.items())))
+        self.expect(git.head(self.kept.store, self.told["ref"]) == self.told["commit"], "the salvage is gone")
+
+
+class RestoreSlot(Restoring):
+    def prepare(self):
+        super().prepare()
+        self.other = self.w.acquire(bind="manual")
+
+    def arguments(self):
+        return (), self.other["path"]
+
+    def verify(self):
+        self.expect_restored(self.other["path"])
+        state = salvage.state(self.other["path"])
+        self.expect(state == self.was[1], "git says:\n%s\nit said:\n%s" % (state, self.was[1]))
+        left = [name for name in os.listdir(self.other["gitDir"]) if "slotd" in name or name.endswith(".lock")]
+        self.expect(not left, "left in the administration: %s" % left)
+
+
+class RestoreSlotOfMerge(RestoreSlot):
+    def change(self, path):
+        ReleaseSavedOfMerge.change(self, path)
+
+    def lease_and_change(self, **parameters):
+        super().lease_and_change(branch=self.w.fresh("branch"), **parameters)
+
+
+class RestoreDirectory(Restoring):
+    """One that was killed leaves what it has made; it is for who asked to take that away."""
+
+    def arguments(self):
+        self.target = os.path.join(self.w.root, self.w.fresh("restored"))
+        return ("--to", self.target), "/"
+
+    def verify(self):
+        self.expect_restored(self.target)
 
 
 class ExpirySaved(Saving):
@@ -192,5 +285,5 @@ class RebuildSaved(Saving):
 
 
 SCENARIOS = {cls.__name__: cls for cls in (
-    ReleaseSaved, ReleaseSavedOfMerge, ReleaseSavedWithoutIndex, SalvageDrop, ExpirySaved, SlotRemoveSaved,
-    RebuildSaved)}
+    ReleaseSaved, ReleaseSavedOfMerge, ReleaseSavedWithoutIndex, SalvageDrop, SalvageBranch, RestoreSlot,
+    RestoreSlotOfMerge, RestoreDirectory, ExpirySaved, SlotRemoveSaved, RebuildSaved)}
