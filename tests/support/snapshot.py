@@ -205,6 +205,7 @@ def read_status(slot):
     done = slot.git("-c", "core.fsmonitor=false", "-c", "status.aheadBehind=false", "status", "--untracked-files=all",
                     check=False)
     text = re.sub(rb"HEAD detached (at|from) \S+", b"HEAD detached", done.stdout)
+    text = re.sub(rb"/\S*/worktrees/slotd-[^/]+/", b"ADMIN/", text)
     return text.replace(b"Not currently on any branch.", b"HEAD detached").decode(errors="backslashreplace")
 
 

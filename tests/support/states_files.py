@@ -144,8 +144,9 @@ shell("core.excludesFile hides files", "echo 'hid-*' >$OUTSIDE/excludes && "
 # --- converted
 
 shell("mixed line ends", "printf 'one\\r\\ntwo\\nthree\\r\\n' >dos.crlf")
+# git status goes by the size that the index remembers, and that is the true one afterwards
 shell("line ends of the other kind", "printf 'one\\ntwo\\n' >dos.crlf && "
-      "printf 'a\\r\\nb\\r\\n' >src/list.txt")
+      "printf 'a\\r\\nb\\r\\n' >src/list.txt", left_out=("status",))
 shell("a staged change of a file with converted line ends", "printf 'mine\\r\\n' >>dos.crlf && git add dos.crlf")
 shell("a committed change of a file with converted line ends", "printf 'mine\\r\\n' >>dos.crlf && "
       "git commit -qam mine")
