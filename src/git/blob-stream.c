@@ -157,7 +157,7 @@ static int read_u32(int fd, uint64_t at, uint32_t *ret)
 /* where the name is in the table; NOT_HERE or a negative errno */
 static int find_name(int idx, const git_oid *oid, uint32_t n, uint32_t *ret)
 {
-	uint32_t low = 0, high = n;
+	uint32_t low = 0, high = 0;
 	uint8_t first = oid->id[0];
 	int r = first ? read_u32(idx, 8 + (first - 1) * 4u, &low) : 0;
 
@@ -184,8 +184,8 @@ static int find_name(int idx, const git_oid *oid, uint32_t n, uint32_t *ret)
 /* the offset of an object by the index of a pack, version 2 */
 static int find_offset(int idx, const git_oid *oid, uint64_t *ret)
 {
-	uint32_t magic, version, n, place, offset;
-	uint64_t offsets_at, wide;
+	uint32_t magic = 0, version = 0, n = 0, place = 0, offset = 0;
+	uint64_t offsets_at, wide = 0;
 
 	if (read_u32(idx, 0, &magic) < 0 || read_u32(idx, 4, &version) < 0 ||
 	    magic != 0xff744f63u || version != 2 || read_u32(idx, 8 + 255 * 4, &n) < 0 ||

@@ -96,7 +96,7 @@ static int put_file(struct state *st, const char *path, uint32_t mode, const git
 {
 	struct fault why = FAULT_NONE;
 	_cleanup_(closep) int fd = -1;
-	const char *name;
+	const char *name = NULL;
 	struct stat now;
 	int r;
 

@@ -143,6 +143,17 @@ static bool append_by_map(int fd, const char *line, size_t len)
 	return true;
 }
 
+/*
+ * Found before cleaning took it out of the slot, and opened only when it had been deleted: between these two
+ * nobody can tell that it is wanted. Whoever opens a file that has a name keeps it.
+ */
+static bool has_no_name(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && st.st_nlink == 0;
+}
+
 /* nothing that was written once is overwritten: a line is lost only by somebody else */
 static void write_line(struct writer *w)
 {
@@ -157,6 +168,10 @@ static void write_line(struct writer *w)
 		    O_RDWR | O_APPEND | O_NOFOLLOW | O_CLOEXEC | (fresh ? O_CREAT : 0), 0644);
 	if (fd < 0)
 		return;
+	if (has_no_name(fd)) {
+		close(fd);
+		return;
+	}
 	make_line(w, line);
 	half = strlen(line) / 2;
 	ok = flock(fd, LOCK_EX) == 0; /* two writers would mix their halves */
