@@ -198,17 +198,39 @@ Test(lease, one_whose_holder_died_in_the_sleep_ends_after_its_grace)
 	cr_expect_null(lease_of(&a));
 }
 
-Test(lease, unsaved_work_isolates_the_slot_with_the_reason)
+Test(lease, unsaved_work_is_saved_and_the_slot_is_ready)
+{
+	struct acquire_spec spec = spec_of("anna");
+	struct answer a;
+	const struct salvage *s;
+
+	world_add_pool(1, 1);
+	ask_and_wait(&spec, &a);
+	cr_assert_eq(shell("echo work >%s/slots/p/%s/new-file", world.dir, a.slot), 0);
+	give_back(&a, false);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	s = salvage_next(world.pools, NULL);
+	cr_assert_not_null(s);
+	cr_expect_str_eq(salvage_record(s)->summary, "1 untracked file");
+	cr_expect_str_eq(salvage_record(s)->slot, a.slot);
+	cr_expect_eq(shell("git -C %s/repo show %s:new-file | grep -qx work", world.dir, salvage_record(s)->commit), 0);
+	cr_expect_eq(shell("test ! -e %s/slots/p/%s/new-file", world.dir, a.slot), 0);
+}
+
+Test(lease, work_that_cannot_be_saved_isolates_the_slot_with_the_reason)
 {
 	struct acquire_spec spec = spec_of("anna");
 	struct answer a;
 
 	world_add_pool(1, 1);
 	ask_and_wait(&spec, &a);
-	cr_assert_eq(shell("echo work >%s/slots/p/%s/new-file", world.dir, a.slot), 0);
+	cr_assert_eq(shell("echo work >%s/slots/p/%s/new-file && git -C %s/slots/p/%s update-index --add "
+			   "--cacheinfo 100644,1212121212121212121212121212121212121212,gone",
+			   world.dir, a.slot, world.dir, a.slot), 0);
 	give_back(&a, false);
 	RUN_UNTIL(count(SLOT_STATE_ISOLATED) == 1);
-	cr_expect_not_null(strstr(slot_of(a.slot)->rec.reason, "new-file"));
+	cr_expect_not_null(strstr(slot_of(a.slot)->rec.reason, "1212121212121212121212121212121212121212"));
+	cr_expect_null(salvage_next(world.pools, NULL));
 	cr_expect_eq(shell("grep -qx work %s/slots/p/%s/new-file", world.dir, a.slot), 0);
 }
 

@@ -97,7 +97,10 @@ Test(start, after_a_rebuild_found_directories_get_records_and_are_looked_at)
 	slot = slot_of("p-1");
 	cr_assert_not_null(slot);
 	RUN_UNTIL(slot->rec.state == SLOT_STATE_ISOLATED);
-	cr_expect_not_null(strstr(slot->rec.reason, "mine"), "%s", slot->rec.reason);
+	cr_expect_not_null(strstr(slot->rec.reason, "1 untracked file"), "%s", slot->rec.reason);
+	cr_expect_eq(shell("grep -qx work %s/slots/p/p-1/mine", world.dir), 0);
+	cr_assert_not_null(salvage_next(world.pools, NULL));
+	cr_expect_str_eq(salvage_record(salvage_next(world.pools, NULL))->slot, "p-1");
 	slot = slot_of("p-2");
 	cr_assert_not_null(slot);
 	RUN_UNTIL(slot->rec.state == SLOT_STATE_READY);
