@@ -193,7 +193,7 @@ class Agent:
             self.stay(lease, bind)
         elif kind < 0.03:
             self.keep_alive(lease)
-        if kind > 0.95 and not dirty:
+        if kind > 0.95 and (not dirty or self.note_left(lease, dirty)):
             self.leave(lease, bind)
         else:
             self.end(lease, dirty)
@@ -248,27 +248,47 @@ class Agent:
         self.call("Finish", lease=lease, state="failed")
 
     def touch_files(self, lease):
-        """Change something in the slot; true if it is not saved afterwards."""
-        kind = self.chance.random()
+        """Change something in the slot; what has to be saved of it: {"<where>:<path>": content}, None: not known."""
+        kind, path = self.chance.random(), lease["path"]
+        mine = "%s of %s\n" % (self.fresh("work"), lease["lease"])
         try:
+            if kind < 0.1:
+                git.write(path, "README", mine)
+                return {":README": mine}
             if kind < 0.15:
-                git.write(lease["path"], "README", self.name)
-                return True
-            if kind < 0.3 and lease["branch"]:
-                git.commit(lease["path"], "work", note=self.name)
-            elif kind < 0.4:
-                git.write(lease["path"], "ignored.log", self.name)
+                git.write(path, "deep/er/untracked", mine)
+                os.symlink(mine.strip(), os.path.join(path, "link-to"))
+                return {":deep/er/untracked": mine, ":link-to": mine.strip()}
+            if kind < 0.2:
+                git.write(path, "staged", mine)
+                git.run(path, "add", "staged")
+                git.write(path, "staged", "later " + mine)
+                return {"^2:staged": mine, ":staged": "later " + mine}
+            if kind < 0.25 and not lease["branch"]:
+                commit = git.commit(path, "on no branch", committed=mine)
+                if self.chance.random() < 0.5:
+                    git.run(path, "reset", "-q", "--hard", "HEAD~1")
+                return {"@": commit}
+            if kind < 0.35 and lease["branch"]:
+                git.commit(path, "work", note=self.name)
+            elif kind < 0.45:
+                git.write(path, "ignored.log", self.name)
         except (OSError, git.Failed, subprocess.TimeoutExpired):
-            return True  # the lease has expired meanwhile, and the slot is another's
-        return False
+            return None  # the lease has expired meanwhile, and the slot is another's
+        return {}
+
+    def note_left(self, lease, files):
+        """What is in the slot, if that is certain: the lease is still there, so nobody else has been at it."""
+        if not files or not isinstance(self.call("Touch", lease=lease["lease"]), dict):
+            return False
+        self.notes.write("left", lease=lease["lease"], pool=lease["pool"], files=files)
+        return True
 
     def end(self, lease, dirty):
+        keep = dirty and self.chance.random() < 0.5 and self.note_left(lease, dirty)
+        discard = (dirty != {} and not keep) or None
         self.notes.write("ending", lease=lease["lease"])
         if self.chance.random() < 0.2:
-            self.call("Finish", lease=lease["lease"], state="done", discard=dirty or None)
+            self.call("Finish", lease=lease["lease"], state="done", discard=discard)
             return
-        keep = dirty and self.chance.random() < 0.3
-        done = self.call("Release", lease=lease["lease"], discard=(dirty and not keep) or None,
-                         wait=self.chance.random() < 0.5)
-        if keep and done is not None:
-            self.call("SlotRemove", slot=lease["slot"], discard=True)
+        self.call("Release", lease=lease["lease"], discard=discard, wait=self.chance.random() < 0.5)

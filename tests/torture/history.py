@@ -3,6 +3,8 @@
 import json
 import re
 
+from support import git
+
 GRANT = "lease_created"
 RENEWAL = "lease_renewed"
 ENDS = {"lease_released", "lease_finished", "lease_recovered", "lease_forced"}
@@ -271,6 +273,37 @@ class Judge:
             if number(found["message"] or "report 0") < number(known):
                 self.say("%d: %s has left the note %s, it had said %s", end["sequence"], lease, found["message"], known)
         return self.wrong
+
+
+def saved(notes, entries, ended, stores):
+    """What is wrong with what was saved: of each lease whose holder left something, one salvage has all of it.
+
+    entries: as SalvageList tells; ended: the leases that are over; stores: {pool: repository}.
+    """
+    wrong, by_lease = [], {}
+    for entry in entries:
+        by_lease.setdefault(entry["lease"], []).append(entry)
+    for note in notes:
+        if note["operation"] != "left" or note["lease"] not in ended:
+            continue
+        found = by_lease.get(note["lease"], [])
+        if not any(has_all(stores[note["pool"]], entry["commit"], note["files"]) for entry in found):
+            wrong.append("%s left %s, which is not in %s" % (note["lease"], note["files"], [e["ref"] for e in found]))
+    return wrong
+
+
+def has_all(store, commit, files):
+    """Is each of them there: "^2:path" in that parent, "@" a commit that is reachable?"""
+    for where, content in files.items():
+        if where == "@":
+            done = git.run(store, "merge-base", "--is-ancestor", content, commit, check=False)
+            is_there = done.returncode == 0
+        else:
+            done = git.run(store, "cat-file", "blob", commit + where, check=False)
+            is_there = done.returncode == 0 and done.stdout == content.encode()
+        if not is_there:
+            return False
+    return True
 
 
 def number(message):
