@@ -28,7 +28,7 @@
 
 static json_object *new_words(const char *text)
 {
-	_cleanup_(freep) char *words = strndup(text, WORDS_BYTES);
+	_cleanup_(freep) char *words = text_printf("%.*s", WORDS_BYTES, text);
 
 	if (!words)
 		return NULL;
