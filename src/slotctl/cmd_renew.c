@@ -28,7 +28,7 @@ static enum exit_status prepare(struct cli *cli, json_object **ret)
 
 static enum exit_status call_on_lease(struct cli *cli, const char *method, json_object **ret)
 {
-	json_object *params;
+	json_object *params = NULL;
 	enum exit_status status = prepare(cli, &params);
 
 	return status == EXIT_STATUS_DONE ? cli_call(cli, method, params, ret) : status;
@@ -78,7 +78,7 @@ enum exit_status cmd_finish(struct cli *cli)
 	_cleanup_json_ json_object *reply = NULL;
 	const char *state = json_get_string(cli->fields, "state");
 	enum exit_status status;
-	json_object *params;
+	json_object *params = NULL;
 	int r;
 
 	if (state && !is_finish_state(state))
