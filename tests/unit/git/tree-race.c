@@ -216,10 +216,10 @@ static void link_file(struct writer *w)
 	_cleanup_(closep) int from = some_dir(w), to = some_dir(w);
 	char a[16], b[16];
 
-	if (roll(w, 2))
-		(void)linkat(from, some_name(w, a), to, some_name(w, b), 0);
-	else
-		(void)linkat(AT_FDCWD, in_dir("victim/f1"), to, "canary", 0);
+	/* whether it comes to be or not: something is there */
+	if (roll(w, 2) ? linkat(from, some_name(w, a), to, some_name(w, b), 0) < 0 :
+			 linkat(AT_FDCWD, in_dir("victim/f1"), to, "canary", 0) < 0)
+		nap(1);
 }
 
 /* a directory goes away, a link to the canaries takes its place, and it comes back */
@@ -232,8 +232,8 @@ static void swap_dir(struct writer *w)
 	snprintf(away, sizeof(away), "../away%u", w->id);
 	if (renameat2(w->slot_fd, name, w->slot_fd, away, RENAME_NOREPLACE) < 0)
 		return;
-	(void)symlinkat("../victim", w->slot_fd, name);
-	nap(roll(w, 2000));
+	if (symlinkat("../victim", w->slot_fd, name) == 0)
+		nap(roll(w, 2000));
 	(void)unlinkat(w->slot_fd, name, 0);
 	if (renameat2(w->slot_fd, away, w->slot_fd, name, RENAME_NOREPLACE) < 0)
 		(void)renameat2(w->slot_fd, away, w->slot_fd,
