@@ -8,6 +8,8 @@ from support import git
 OPERATIONS = ("MERGE_HEAD", "CHERRY_PICK_HEAD", "REVERT_HEAD", "BISECT_LOG", "rebase-merge",
               "rebase-apply", "sequencer")
 
+MOVING = ("creating", "preparing", "cleaning", "recovering", "removing")  # what is on disk says nothing then
+
 
 class Broken(AssertionError):
     """All that is wrong, one sentence a line."""
@@ -39,7 +41,7 @@ class Checker:
             before = self._listings()
             self._look(*before)
             after = self._listings()
-            if before == after:
+            if before == after and not any(s["state"] in MOVING for s in after[0]):
                 break
         if self.wrong:
             raise Broken("\n".join(self.wrong))
