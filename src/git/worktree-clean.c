@@ -52,7 +52,8 @@ static bool is_our_index(struct worktree *w, const git_oid *commit)
 	_cleanup_(tree_list_deinit) struct tree_list tree = { 0 };
 
 	return index_read(w->tree.admin_fd, &index, NULL) == 0 &&
-	       tree_list_load(w->repo, commit, &tree, NULL) == 0 && is_of_commit(&index.list, &tree);
+	       tree_list_load(w->repo, commit, &tree, NULL) == 0 &&
+	       is_of_commit(&index.list, &tree);
 }
 
 static bool is_our_head(struct worktree *w, const git_oid *commit)
@@ -60,7 +61,8 @@ static bool is_our_head(struct worktree *w, const git_oid *commit)
 	_cleanup_(freep) char *branch = NULL;
 	git_oid head;
 
-	return worktree_head(w, &branch, &head, NULL) == 0 && !branch && git_oid_equal(&head, commit);
+	return worktree_head(w, &branch, &head, NULL) == 0 && !branch &&
+	       git_oid_equal(&head, commit);
 }
 
 struct last_line {

@@ -187,9 +187,9 @@ const struct command commands[] = {
 	  "Ends the lease and returns the slot. Without an argument: SLOT_LEASE, else the slot "
 	  "of the working directory. SLOT and PATH, and the working directory, are for the "
 	  "process that acquired and its descendants; from another shell give the lease, or "
-	  "--agent as in acquire, or set SLOT_LEASE from acquire --env. Work that is not saved is "
-	  "not lost: the slot is isolated "
-	  "and kept as it is, unless --discard is given.",
+	  "--agent as in acquire, or set SLOT_LEASE from acquire --env. Work that is safe "
+	  "nowhere else is saved, and how to have it back is printed; what cannot be saved isolates the slot, "
+	  "which is kept as it is. --discard throws it away.",
 	  { release_options, discard_option } },
 	{ "renew",
 	  AGENTS,
@@ -312,7 +312,7 @@ const struct command commands[] = {
 	  false,
 	  "Claude Code's WorktreeRemove hook",
 	  "Reads the hook's JSON from standard input and gives the slot at its worktree_path back. "
-	  "Work that is not saved is not lost: the slot is isolated and kept as it is.",
+	  "Work that is safe nowhere else is saved; what cannot be saved isolates the slot, which is kept as it is.",
 	  { NULL } },
 
 	{ "pool list",
@@ -437,8 +437,8 @@ const struct command commands[] = {
 	  1,
 	  false,
 	  "delete a slot",
-	  "Deletes a slot that is not leased. Refused when something in it is not saved, unless "
-	  "--discard is given.",
+	  "Deletes a slot that is not leased. What is safe nowhere else is saved first; refused when that "
+	  "cannot be done. --discard throws it away.",
 	  { discard_option } },
 	{ "daemon start",
 	  OPERATORS,
@@ -605,8 +605,8 @@ const struct command commands[] = {
 	  0,
 	  false,
 	  "take every slot back (operators)",
-	  "Takes every slot of every pool back, also from live holders, and makes it ready again. Nothing that "
-	  "is not saved is lost: such a slot is isolated. Asks first on a terminal, else needs --yes.",
+	  "Takes every slot of every pool back, also from live holders, and makes it ready again. What is "
+	  "safe nowhere else is saved first; what cannot be saved isolates its slot. Asks first on a terminal, else needs --yes.",
 	  { reset_options } },
 	{ "stats",
 	  DIAGNOSIS,
