@@ -64,7 +64,7 @@ class Maintenance(Case):
         for n in range(30):
             git.commit(lease["path"], "work %d" % n, **{"f%d" % n: "%d\n" % n * 500})
         before = git.lines(lease["path"], *ALL)
-        self.until(lambda: not self.loose(), "nothing is loose", 60)
+        self.until(lambda: not self.loose(), "nothing is loose", 120)
         detail = self.wait_until_told(slotd)["detail"]
         self.assertRegex(detail, r"^\S+ \S+ became \S+ \S+: \d+ packs and \d+ loose objects before, \d+ and \d+ after; "
                          r"0 thrown away")
@@ -75,19 +75,20 @@ class Maintenance(Case):
         self.assert_invariants(slotd)
 
     def wait_until_told(self, slotd):
-        return self.until(lambda: self.told(slotd) and self.told(slotd)[-1], "it is told")
+        # it runs when nobody else wants the processor
+        return self.until(lambda: self.told(slotd) and self.told(slotd)[-1], "it is told", 120)
 
     def test_what_nothing_reaches_goes_unless_a_lease_is_older(self):
         slotd = self.pool()
         litter = git.text(self.store, "hash-object", "-w", "--stdin", data=b"litter")
         self.make_old()
-        self.until(lambda: git.run(self.store, "cat-file", "-e", litter, check=False).returncode, "it has gone")
+        self.until(lambda: git.run(self.store, "cat-file", "-e", litter, check=False).returncode, "it has gone", 120)
         self.assertRegex(self.wait_until_told(slotd)["detail"], "1 thrown away")
         young = git.text(self.store, "hash-object", "-w", "--stdin", data=b"young")
         git.text(self.store, "hash-object", "-w", "--stdin", data=b"litter")
         litter_path = os.path.join(self.store, "objects", litter[:2], litter[2:])
         os.utime(litter_path, (time.time() - 30 * 86400,) * 2)
-        self.until(lambda: not os.path.exists(litter_path), "it has gone again")
+        self.until(lambda: not os.path.exists(litter_path), "it has gone again", 120)
         self.assertEqual(git.text(self.store, "cat-file", "blob", young), "young")
 
     def test_git_works_in_a_leased_slot_while_it_runs_all_the_time(self):
@@ -157,7 +158,7 @@ class Maintenance(Case):
     def test_what_is_not_understood_is_named_once(self):
         slotd = self.pool()
         git.write(self.store, "objects/info/alternates", "/nowhere\n")
-        self.until(lambda: self.told(slotd, "maintenance_skipped"), "it is told")
+        self.until(lambda: self.told(slotd, "maintenance_skipped"), "it is told", 120)
         self.assertEqual(self.told(slotd, "maintenance_skipped")[0]["detail"], "it has objects of another repository")
         time.sleep(3)  # it is asked every second
         self.assertEqual(len(self.told(slotd, "maintenance_skipped")), 1)
