@@ -134,12 +134,17 @@ class Signals(Case):
         slotd.wait_ready("p", 3)
         self.assert_invariants(slotd)
 
+    def wait_for_a_job(self, slotd):
+        """Before a slot is cleaned it is looked who is in it."""
+        self.until(lambda: slotd.call("PingHealth")["activeOperations"], "a worker has a job")
+
     def test_second_signal_ends_it_at_once_and_loses_nothing(self):
         slotd = self.one_pool(ready=2, maximum=2, settings={"shutdown_timeout": "60s"})
         kept, given = slotd.acquire("p"), slotd.acquire("p")
         slotd.wait_quiet()
         self.stop_workers(slotd)
         slotd.release(given["lease"], wait=False)
+        self.wait_for_a_job(slotd)
         mark = len(slotd.log())
         slotd.signal(signal.SIGTERM)
         slotd.wait_log(r"stopping: running jobs may end count=1$", after=mark)
