@@ -254,8 +254,13 @@ static int add(struct reach *r, const git_oid *oid, bool held, struct fault *f)
 	struct node *node = NULL;
 	int rc = 0;
 
-	if (git_object_lookup(&object, repo_git(r->repo), oid, GIT_OBJECT_ANY) < 0)
+	rc = git_object_lookup(&object, repo_git(r->repo), oid, GIT_OBJECT_ANY);
+	/* what cannot be read holds nothing; but it must not be lost either */
+	if (rc < 0 && !held && rc != GIT_ENOTFOUND)
+		return git_fault(f, rc, "cannot read the commit %s", git_oid_tostr_s(oid));
+	if (rc < 0)
 		return 0;
+	rc = 0;
 	if (git_object_peel(&commit, object, GIT_OBJECT_COMMIT) == 0)
 		rc = node_get(r, git_object_id(commit), &node, f);
 	git_object_free(commit);

@@ -21,17 +21,26 @@
 /* --- the policy --- */
 
 /* cleaning leaves it, although git does not ignore it */
-static bool stays(const struct salvage_tree *t, const char *path)
+static bool stays(const struct salvage_tree *t, const char *path, bool is_dir)
 {
 	const struct tree_policy *p = t->spec->policy;
 
-	return p && p->keep && !p->wipe_ignored && ignore_is_ignored(p->keep, path, false) &&
-	       !ignore_is_ignored(p->wipe, path, false);
+	return p && p->keep && !p->wipe_ignored && !t->spec->all_goes && ignore_is_ignored(p->keep, path, is_dir) &&
+	       !ignore_is_ignored(p->wipe, path, is_dir);
 }
 
-static bool goes(const struct tree_policy *p, const char *path)
+bool salvage_tree_dir_stays(const struct salvage_tree *t, const char *path)
 {
-	return p->wipe_ignored || ignore_is_ignored(p->wipe, path, false);
+	_cleanup_(freep) char *dir = strndup(path, strlen(path) - text_has_suffix(path, "/"));
+
+	return dir && stays(t, dir, true);
+}
+
+static bool goes(const struct salvage_tree *t, const char *path)
+{
+	const struct tree_policy *p = t->spec->policy;
+
+	return t->spec->all_goes || p->wipe_ignored || ignore_is_ignored(p->wipe, path, false);
 }
 
 /* what stays, and was there before the lease, is not saved at the end of each that comes after */
@@ -41,7 +50,7 @@ static bool is_precious(const struct salvage_tree *t, const char *path, const st
 	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec / 1000;
 
 	return ignore_is_ignored(p->precious, path, false) &&
-	       (goes(p, path) || changed + USEC_PER_SEC >= t->spec->since_usec);
+	       (goes(t, path) || (t->spec->since_usec && changed + USEC_PER_SEC >= t->spec->since_usec));
 }
 
 /* nobody has touched it since the operator's seed was copied: it may go, and is no work */
@@ -112,7 +121,7 @@ static int found_leaf(struct salvage_tree *t, const char *path, const struct sta
 	case SALVAGE_KIND_NESTED:
 		return special ? salvage_tree_special(t, path) : found_nested(t, path, st);
 	default:
-		if (stays(t, path) || is_seed(t, path, st))
+		if (stays(t, path, false) || is_seed(t, path, st))
 			return 0;
 		return special ? salvage_tree_special(t, path) : salvage_tree_file(t, kind, path);
 	}

@@ -13,7 +13,8 @@
 
 #define IDENTITY      "slotd <slotd@localhost>"
 #define META_VERSION  1
-#define NAMES_MAX     1000 /* of each list in the meta */
+#define NAMES_MAX     200  /* of each list in the meta */
+#define NAME_BYTES    1024
 
 /* --- objects --- */
 
@@ -182,6 +183,16 @@ static int add_state_files(struct salvage_writer *x)
 	return r < 0 ? r : 0;
 }
 
+/* bounded: whoever reads it is bounded as well */
+static json_object *new_words(const char *text)
+{
+	_cleanup_(freep) char *words = text_printf("%.*s", NAME_BYTES, text ? text : "?");
+
+	if (words)
+		text_mend_utf8(words);
+	return json_object_new_string(words ? words : "?");
+}
+
 static json_object *names_to_json(const struct salvage_paths *p)
 {
 	json_object *list = json_object_new_array();
@@ -189,7 +200,7 @@ static json_object *names_to_json(const struct salvage_paths *p)
 	for (size_t i = 0; i < p->n && i < NAMES_MAX; i++) {
 		_cleanup_(freep) char *quoted = text_quote_path(p->v[i]);
 
-		json_object_array_add(list, json_object_new_string(quoted ? quoted : "?"));
+		json_object_array_add(list, new_words(quoted));
 	}
 	return list;
 }
@@ -214,7 +225,7 @@ static json_object *stashes_to_json(const struct salvage_state *s)
 		_cleanup_(freep) char *message = text_quote_path(s->stashes[i].message);
 
 		json_set_string(o, "commit", git_oid_tostr(hex, sizeof(hex), &s->stashes[i].commit));
-		json_set_string(o, "message", message);
+		json_set(o, "message", new_words(message));
 		json_object_array_add(list, o);
 	}
 	return list;

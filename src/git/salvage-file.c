@@ -292,30 +292,36 @@ static int save_at(struct salvage_writer *x, int dir_fd, const char *name, const
 	return S_ISREG(st.st_mode) ? save_regular(x, fd, path) : -ENOENT;
 }
 
-/* of the directories above a file that were not noted with the file before */
+static int note_dir(struct salvage_writer *x, const char *dir)
+{
+	_cleanup_(closep) int fd = fs_open_beneath(x->w->tree.slot_fd, dir, O_PATH | O_DIRECTORY, 0);
+	struct stat st;
+
+	if (salvage_paths_add(&x->noted, dir) < 0 || map_put(x->noted_by_path, x->noted.v[x->noted.n - 1], x) < 0)
+		return -ENOMEM;
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		note_mode(x, dir, &st);
+	return 0;
+}
+
+/* of the directories above a file, each once */
 static int note_dirs(struct salvage_writer *x, const char *path, size_t dir_len)
 {
-	struct text *noted = &x->noted_dir;
+	_cleanup_(freep) char *dir = dir_len ? strndup(path, dir_len) : NULL;
+	int r = 0;
 
-	for (size_t len = 1; len <= dir_len; len++) {
-		_cleanup_(freep) char *dir = NULL;
-		_cleanup_(closep) int fd = -1;
-		struct stat st;
+	if (!dir)
+		return dir_len ? -ENOMEM : 0;
+	/* from the deepest: where one was noted, those above it were as well */
+	while (r == 0 && !map_find(x->noted_by_path, dir)) {
+		size_t above = tree_path_dir(dir, strlen(dir));
 
-		if (path[len] != '/')
-			continue;
-		if (noted->len >= len && memcmp(noted->data, path, len) == 0 && (noted->len == len || noted->data[len] == '/'))
-			continue;
-		dir = strndup(path, len);
-		if (!dir)
-			return -ENOMEM;
-		fd = fs_open_beneath(x->w->tree.slot_fd, dir, O_PATH | O_DIRECTORY, 0);
-		if (fd >= 0 && fstat(fd, &st) == 0)
-			note_mode(x, dir, &st);
+		r = note_dir(x, dir);
+		if (above == 0)
+			break;
+		dir[above] = '\0';
 	}
-	noted->len = 0;
-	text_add(noted, path, dir_len);
-	return noted->failed ? -ENOMEM : 0;
+	return r;
 }
 
 int salvage_file_save(struct salvage_writer *x, const char *path)

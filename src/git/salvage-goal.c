@@ -185,6 +185,21 @@ static int drop_absent(struct salvage *s, struct tree_list *files, struct fault 
 	return 0;
 }
 
+/* the same record twice says no more than once */
+static int sort_modes(struct tree_list *modes, struct fault *f)
+{
+	size_t kept = 0;
+
+	if (modes->n > 1)
+		qsort(modes->entries, modes->n, sizeof(*modes->entries), order);
+	for (size_t i = 0; i < modes->n; i++)
+		if (kept == 0 || order(&modes->entries[kept - 1], &modes->entries[i]) != 0 ||
+		    modes->entries[kept - 1].mode != modes->entries[i].mode)
+			modes->entries[kept++] = modes->entries[i];
+	modes->n = kept;
+	return sort(modes, "has permissions twice", f);
+}
+
 int salvage_goal_load(struct salvage *s, struct salvage_goal *ret, struct fault *f)
 {
 	int r = tree_list_load(s->repo, &s->base, &ret->base, f);
@@ -198,7 +213,7 @@ int salvage_goal_load(struct salvage *s, struct salvage_goal *ret, struct fault 
 	if (r == 0)
 		r = salvage_foreach_record(s, "modes", add_record, &ret->modes, f);
 	if (r == 0)
-		r = sort(&ret->modes, "has permissions twice", f);
+		r = sort_modes(&ret->modes, f);
 	if (r == 0)
 		r = salvage_foreach_record(s, "dirs", add_record, &ret->dirs, f);
 	return r == 0 ? sort(&ret->dirs, "is in it twice", f) : r;

@@ -50,7 +50,30 @@ static size_t replace(const char *text, size_t len, const char *from, const char
 	return n;
 }
 
-static int replace_in(struct repo *repo, git_oid *oid, const char *from, const char *to,
+/* the same, but only in lines that set a key */
+static size_t replace_value(const char *text, size_t len, const char *key, const char *from, const char *to,
+			    struct text *ret)
+{
+	size_t n = 0;
+
+	while (len > 0) {
+		const char *end = memchr(text, '\n', len);
+		size_t line = end ? (size_t)(end - text) + 1 : len, blank = 0;
+
+		while (blank < line && (text[blank] == ' ' || text[blank] == '\t'))
+			blank++;
+		if (line - blank > strlen(key) && strncasecmp(text + blank, key, strlen(key)) == 0)
+			n += replace(text, line, from, to, ret);
+		else
+			text_add(ret, text, line);
+		text += line;
+		len -= line;
+	}
+	return n;
+}
+
+/* @key: only where this is set; NULL: everywhere */
+static int replace_in(struct repo *repo, git_oid *oid, const char *key, const char *from, const char *to,
 		      struct fault *f)
 {
 	_cleanup_(odb_object_freep) git_odb_object *o = NULL;
@@ -63,7 +86,8 @@ static int replace_in(struct repo *repo, git_oid *oid, const char *from, const c
 	rc = git_odb_read(&o, repo_odb(repo), oid);
 	if (rc < 0)
 		return git_fault(f, rc, "the blob %s cannot be read", git_oid_tostr_s(oid));
-	if (replace(git_odb_object_data(o), git_odb_object_size(o), from, to, &t) == 0)
+	if ((key ? replace_value(git_odb_object_data(o), git_odb_object_size(o), key, from, to, &t) :
+		   replace(git_odb_object_data(o), git_odb_object_size(o), from, to, &t)) == 0)
 		return 0;
 	if (t.failed)
 		return fault_oom(f);
@@ -89,7 +113,7 @@ int salvage_module_gitfiles(struct salvage *s, struct salvage_goal *goal, const 
 		return fault_oom(f);
 	for (size_t i = 0; was && r == 0 && i < goal->files.n; i++)
 		if (is_gitfile(&goal->files.entries[i]))
-			r = replace_in(s->repo, &goal->files.entries[i].oid, from, to, f);
+			r = replace_in(s->repo, &goal->files.entries[i].oid, NULL, from, to, f);
 	return r;
 }
 
@@ -103,5 +127,5 @@ int salvage_module_file(struct salvage *s, const char *path, const char *slot, g
 
 	if (!was || !name || strcmp(name, "/config") != 0)
 		return 0;
-	return from && to ? replace_in(s->repo, oid, from, to, f) : fault_oom(f);
+	return from && to ? replace_in(s->repo, oid, "worktree", from, to, f) : fault_oom(f);
 }

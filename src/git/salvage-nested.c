@@ -195,6 +195,8 @@ int salvage_tree_nested(struct salvage_tree *t, const char *path, const struct t
 	_cleanup_(freep) char *module = find_module(t, path);
 	int r = 0;
 
+	if (!entry && salvage_tree_dir_stays(t, path))
+		return 0;
 	if (module && entry && entry->mode == TREE_MODE_GITLINK)
 		r = know_files(t, path, module, &entry->oid, f);
 	if (r != 0)

@@ -16,6 +16,7 @@
 #include "git/tree-walk.h"
 #include "git/worktree-private.h"
 #include "util/json.h"
+#include "util/map.h"
 
 /* --- lists --- */
 
@@ -102,6 +103,9 @@ int salvage_tree_file(struct salvage_tree *t, enum salvage_kind kind, const char
 int salvage_tree_leaf(struct salvage_tree *t, enum salvage_kind kind, const char *path);
 int salvage_tree_dir(struct salvage_tree *t, enum salvage_kind kind, const char *path, struct fault *f);
 
+/* cleaning leaves a directory "a/b/", although git does not ignore it */
+bool salvage_tree_dir_stays(const struct salvage_tree *t, const char *path);
+
 /* a repository in "a/b/"; @entry: of the submodule that it is, or NULL */
 int salvage_tree_nested(struct salvage_tree *t, const char *path, const struct tree_entry *entry, struct fault *f);
 
@@ -158,7 +162,8 @@ struct salvage_writer {
 	struct salvage_edits extras; /* the tree of X */
 	struct salvage_paths unstable;
 	bool verbatim; /* the file at hand */
-	struct text noted_dir; /* directories down to it have their modes noted */
+	struct salvage_paths noted; /* directories whose modes were noted ... */
+	struct map *noted_by_path;  /* ... found by their path */
 	struct text modes;
 	uint64_t bytes;
 	struct fault *f;

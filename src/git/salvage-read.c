@@ -14,7 +14,7 @@
 #include "util/parse.h"
 #include "util/text.h"
 
-#define COMMIT_BYTES  (1 << 20)
+#define COMMIT_BYTES	 (64 << 20) /* the state has as many parents as commits were left behind */
 #define HEAD_BYTES    4096
 #define RECORDS_BYTES (256 << 20)
 #define META_DEPTH    8

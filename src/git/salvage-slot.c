@@ -9,6 +9,7 @@
 
 #include "git/admin.h"
 #include "git/branch.h"
+#include "git/seed.h"
 #include "git/index-write.h"
 #include "git/op-state.h"
 #include "git/reflog.h"
@@ -51,11 +52,20 @@ static void restore_deinit(struct restore *r)
 
 /* --- is there room for it? --- */
 
+struct proof {
+	struct worktree *w;
+	struct seed_notes *seeds; /* the operator has put them in: they are in nobody's way */
+	struct fault *f;
+};
+
 static int on_change(enum tree_change change, const char *path, void *userdata)
 {
 	_cleanup_(freep) char *quoted = text_quote_path(path);
+	const struct proof *proof = userdata;
 
-	return fault(userdata, -EBUSY, "the slot is not clean: %s (%s)", quoted ? quoted : "?",
+	if (change == TREE_CHANGE_UNTRACKED && seed_notes_cover(proof->seeds, proof->w->tree.slot_fd, path))
+		return 0;
+	return fault(proof->f, -EBUSY, "the slot is not clean: %s (%s)", quoted ? quoted : "?",
 		     tree_change_to_string(change));
 }
 
@@ -75,6 +85,7 @@ static int check_locks(struct worktree *w, struct fault *f)
 static int prove_clean(struct worktree *w, unsigned threads, git_oid *ret, struct fault *f)
 {
 	struct tree_sweep_options sweep = { .threads = threads };
+	struct proof proof = { w, NULL, f };
 	_cleanup_(freep) char *branch = NULL;
 	int r = worktree_head(w, &branch, ret, f);
 
@@ -89,7 +100,10 @@ static int prove_clean(struct worktree *w, unsigned threads, git_oid *ret, struc
 		return fault(f, -EBUSY, "the slot is not clean: a %s is in progress",
 			     op_state_to_string((enum op_state)(r & -r)));
 	if (r == 0)
-		r = tree_sweep(&w->tree, ret, &sweep, on_change, f, NULL, f);
+		r = seed_notes_load(w->tree.admin_fd, &proof.seeds) < 0 ? fault_oom(f) : 0;
+	if (r == 0)
+		r = tree_sweep(&w->tree, ret, &sweep, on_change, &proof, NULL, f);
+	seed_notes_free(proof.seeds);
 	return r == -EUCLEAN ? -EBUSY : r;
 }
 

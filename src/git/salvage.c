@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "git/admin.h"
 #include "git/op-state.h"
 #include "git/ref-write.h"
 #include "git/salvage-read.h"
@@ -177,7 +178,8 @@ static void writer_deinit(struct salvage_writer *x)
 	salvage_edits_deinit(&x->extras);
 	salvage_paths_deinit(&x->unstable);
 	text_deinit(&x->modes);
-	text_deinit(&x->noted_dir);
+	map_free(x->noted_by_path);
+	salvage_paths_deinit(&x->noted);
 }
 
 static int open_objects(struct worktree *w, struct fault *f)
@@ -234,6 +236,57 @@ static int note_unchanged(struct salvage_writer *x)
 	return r < 0 ? fault_oom(x->f) : 0;
 }
 
+struct keeps {
+	int objects_fd;
+	const char *text;
+	struct fault *f;
+};
+
+/* a pack of ours that is still kept, though its ref is there */
+static int drop_keep(int dirfd, const char *name, void *userdata)
+{
+	const struct keeps *k = userdata;
+	_cleanup_(freep) char *text = NULL;
+	char pack[PACK_NAME_SIZE];
+	size_t len;
+
+	if (!text_has_suffix(name, ".keep") || admin_read_at(dirfd, name, &text, NULL) < 0)
+		return 0;
+	len = strlen(name) - strlen(".keep");
+	if (len + 1 != sizeof(pack) || strlen(text) + 1 != strlen(k->text) || strncmp(k->text, text, strlen(text)) != 0)
+		return 0;
+	memcpy(pack, name, len);
+	pack[len] = '\0';
+	return pack_drop_keep(k->objects_fd, pack, k->f);
+}
+
+static char *keep_text(const struct salvage_writer *x)
+{
+	return text_printf("slotd salvage %s%s\n", SALVAGE_REFS, x->w->name);
+}
+
+/* whoever was killed may not have come to sync the ref, nor to give the pack to git */
+static int settle(struct salvage_writer *x, int objects_fd, const char *ref)
+{
+	_cleanup_(closep) int common = worktree_open_common(x->w->repo, x->f);
+	_cleanup_(freep) char *text = keep_text(x);
+	_cleanup_(freep) char *dir = strdup(ref);
+	struct keeps k = { objects_fd, text, x->f };
+
+	if (common < 0 || !text || !dir)
+		return common < 0 ? common : fault_oom(x->f);
+	for (char *slash; (slash = strrchr(dir, '/'));) {
+		_cleanup_(closep) int fd = -1;
+
+		*slash = '\0';
+		fd = fs_open_beneath(common, dir, O_RDONLY | O_DIRECTORY, 0);
+		/* a packed ref has no directory: git has synced packed-refs */
+		if (fd >= 0 && fsync(fd) < 0)
+			return fault_errno(x->f, -errno, "cannot sync %s", dir);
+	}
+	return admin_foreach_at(objects_fd, "pack", drop_keep, &k, x->f);
+}
+
 /* the pack lasts, the ref lasts, and the pack is git's like any other */
 static int publish(struct salvage_writer *x, int objects_fd, const git_oid *commit, struct salvage_taken *ret)
 {
@@ -256,9 +309,9 @@ static int publish(struct salvage_writer *x, int objects_fd, const git_oid *comm
 		if (!ret->ref)
 			return fault_oom(x->f);
 		if (place.n)
-			return 0; /* by a try that was killed after it */
+			return settle(x, objects_fd, ret->ref); /* by a try that was killed after it */
 		if (!keep) {
-			keep = text_printf("slotd salvage %s%s\n", SALVAGE_REFS, x->w->name);
+			keep = keep_text(x);
 			r = keep ? pack_writer_finish(x->pack, keep, pack, x->f) : fault_oom(x->f);
 			if (r < 0)
 				return r;
@@ -305,6 +358,9 @@ static int write_salvage(struct worktree *w, const struct salvage_spec *spec, st
 	int r;
 
 	tree_worker_init(&x.dir, &w->tree, w->repo, f);
+	x.noted_by_path = map_new();
+	if (!x.noted_by_path)
+		return fault_oom(f);
 	ret->taken_usec = spec->at_usec;
 	ret->summary = salvage_summary(t, s);
 	r = ret->summary ? write_all(&x, t, ret) : fault_oom(f);

@@ -34,6 +34,7 @@ struct salvage_spec {
 	uint64_t since_usec;	   /* begin of the lease, wall clock; 0: not known */
 	uint64_t at_usec;	   /* its end: the time of the commits */
 	const struct tree_policy *policy; /* what cleaning leaves, and what is precious; NULL: as { 0 } */
+	bool all_goes;		   /* the slot is removed: nothing stays, whatever the policy says */
 	unsigned threads;	   /* 1..8, for the walk */
 };
 

@@ -187,6 +187,27 @@ static int check_gone(struct place *p, struct name *name, struct tree_entry *e)
 	return tree_walker_report(p->w, TREE_CHANGE_UNTRACKED, e->path, false, NULL);
 }
 
+static bool is_directory(struct place *p, const struct name *name);
+
+/* does the list have entries below this path? They are looked at by themselves */
+static bool has_below(const struct tree_list *list, const struct tree_entry *e)
+{
+	_cleanup_(freep) char *dir = text_printf("%s/", e->path);
+	size_t at = dir ? tree_list_lower(list, dir, e->path_len + 1) : list->n;
+
+	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
+}
+
+/* an unmerged path; whoever solves it may have made a directory of it */
+static int place_conflict(struct place *p, struct name *found, struct tree_entry *e)
+{
+	int r = tree_walker_report(p->w, TREE_CHANGE_CONFLICT, e->path, false, e);
+
+	if (r < 0 || !found || !is_directory(p, found) || has_below(p->w->walk->list, e))
+		return r;
+	return tree_untracked(p->w, p->task->path, p->fd, found->name, false, true);
+}
+
 static int place_file(struct place *p, const char *name, struct tree_entry *e)
 {
 	struct name *found = names_find(&p->names, name);
@@ -194,7 +215,7 @@ static int place_file(struct place *p, const char *name, struct tree_entry *e)
 	if (found)
 		found->seen = true;
 	if (e->flags & TREE_ENTRY_STAGE)
-		return tree_walker_report(p->w, TREE_CHANGE_CONFLICT, e->path, false, e);
+		return place_conflict(p, found, e);
 	if (e->flags & TREE_ENTRY_GONE)
 		return found ? check_gone(p, found, e) : 0;
 	if (!found)

@@ -32,6 +32,8 @@ struct look {
 	struct pool *pool;
 	sd_event_source *begin; /* defer: who asks in the same turn is in it as well */
 	sd_event_source *child, *timer;
+	sd_event_source *again; /* no process can be made for now */
+	bool is_short;		/* that was said */
 	struct list asks; /* look_ask; by now fewer than began, when some do not want to know any more */
 	struct answer *answers; /* shared */
 };
@@ -59,6 +61,7 @@ static void look_free(struct look *look)
 	drop_child(look);
 	sd_event_source_disable_unref(look->begin);
 	sd_event_source_disable_unref(look->timer);
+	sd_event_source_disable_unref(look->again);
 	if (look->answers)
 		munmap(look->answers, LOOK_PLACES * sizeof(*look->answers));
 	free(look);
@@ -150,16 +153,18 @@ static int fork_child(struct look *look)
 {
 	sd_event *event = look->pool->pools->event;
 	pid_t parent = getpid(), pid = fork();
+	int r;
 
 	if (pid == 0)
 		look_around(look, parent);
 	if (pid < 0)
 		return -errno;
-	if (sd_event_add_child(event, &look->child, pid, WEXITED, on_child, look) >= 0)
+	r = sd_event_add_child(event, &look->child, pid, WEXITED, on_child, look);
+	if (r >= 0)
 		return 0;
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	return -ENOMEM;
+	return r;
 }
 
 static void take_asks(struct look *look)
@@ -176,13 +181,33 @@ static void take_asks(struct look *look)
 	}
 }
 
-static int on_begin(sd_event_source *s, void *userdata)
+static int begin(struct look *look);
+
+static int on_again(sd_event_source *s, uint64_t usec, void *userdata)
 {
 	struct look *look = userdata;
+
+	look->again = sd_event_source_disable_unref(look->again);
+	return begin(look);
+}
+
+/* descriptors or processes are short: that is slotd's trouble, and says nothing of any slot */
+static void begin_later(struct look *look, int r)
+{
+	if (!look->is_short)
+		log_warning("who is in the slots cannot be found out for now: %s; tried again pool=%s", strerror(-r),
+			    look->pool->rec.name);
+	look->is_short = true;
+	look->timer = sd_event_source_disable_unref(look->timer);
+	if (sd_event_add_time_relative(look->pool->pools->event, &look->again, CLOCK_MONOTONIC, USEC_PER_SEC, 0,
+				       on_again, look) < 0)
+		tell(look, false);
+}
+
+static int begin(struct look *look)
+{
 	int r;
 
-	look->begin = sd_event_source_disable_unref(look->begin);
-	take_asks(look);
 	if (list_is_empty(&look->asks)) {
 		look_free(look);
 		return 0;
@@ -191,12 +216,18 @@ static int on_begin(sd_event_source *s, void *userdata)
 				       on_late, look);
 	if (r >= 0)
 		r = fork_child(look);
-	if (r < 0) {
-		log_warning("who is in the slots cannot be found out: %s pool=%s", strerror(-r),
-			    look->pool->rec.name);
-		tell(look, false);
-	}
+	if (r < 0)
+		begin_later(look, r);
 	return 0;
+}
+
+static int on_begin(sd_event_source *s, void *userdata)
+{
+	struct look *look = userdata;
+
+	look->begin = sd_event_source_disable_unref(look->begin);
+	take_asks(look);
+	return begin(look);
 }
 
 static int look_new(struct pool *pool)

@@ -324,6 +324,7 @@ static int save_before_removal(struct clean *c)
 	if (r == 0)
 		r = find_judge(c);
 	c->spec.target = c->target;
+	c->spec.all_goes = true;
 	if (r == 0)
 		r = save_and_clean(c, &stats);
 	if (r == -EUCLEAN) {

@@ -21,6 +21,7 @@
 
 #define LIST_MAX      20000 /* what fits into one reply */
 #define NAMES_MAX     100
+#define BYTES_MAX     ((int64_t)1 << 50)
 #define WORDS_BYTES   512 /* of one string that somebody else has written */
 #define SUMMARY_LINES 100
 
@@ -93,6 +94,7 @@ static json_object *counts_of(json_object *meta)
 static void set_entry(json_object *o, const struct salvage *s)
 {
 	const char *summary = json_get_string(s->meta, "summary");
+	int64_t bytes = json_get_int(s->meta, "bytes", 0); /* anybody may have written it */
 	_cleanup_(freep) char *subject = strndup(s->message, strcspn(s->message, "\n"));
 
 	json_set_string(o, "commit", git_oid_tostr_s(&s->commit));
@@ -100,7 +102,7 @@ static void set_entry(json_object *o, const struct salvage *s)
 	set_words(o, "task", json_get_string(s->meta, "task"));
 	json_set_int(o, "takenAtUsec", json_get_int(s->meta, "takenAtUsec", (int64_t)s->time_usec));
 	set_words(o, "summary", summary ? summary : subject ? subject : "");
-	json_set_int(o, "bytes", json_get_int(s->meta, "bytes", 0));
+	json_set_int(o, "bytes", bytes > 0 && bytes <= BYTES_MAX ? bytes : 0);
 }
 
 /* --- list --- */

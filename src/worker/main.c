@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 	log_open("slotd-worker", LOG_INFO);
 	if (!parse_arguments(argc, argv, &a)) {
 		fputs("slotd-worker is started by slotd, not by hand\n"
-		      "usage: slotd-worker --protocol 1 --pool NAME --store PATH --slots PATH --fd N"
+		      "usage: slotd-worker --protocol 2 --pool NAME --store PATH --slots PATH --fd N"
 		      " [--parent PID] [--path-store] [--commands]\n",
 		      stderr);
 		return EXIT_USAGE;

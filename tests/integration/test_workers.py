@@ -108,7 +108,7 @@ class Workers(Case):
 
     def test_shortage_of_descriptors_isolates_nothing_and_is_said(self):
         slotd = self.one_pool(ready=2, maximum=2)
-        with slotd.client() as c:
+        with slotd.client() as c, slotd.client() as asker:
             lease = c.call("Acquire", pool="p")
             slotd.wait_quiet()
             for pid in slotd.workers():
@@ -118,6 +118,8 @@ class Workers(Case):
             resource.prlimit(slotd.process.pid, resource.RLIMIT_NOFILE, (3, most))
             mark = len(slotd.log())
             self.assertEqual(c.call("Release", lease=lease["lease"], wait=False)["state"], "cleaning")
+            slotd.wait_log("who is in the slots cannot be found out for now: Too many open files", after=mark)
+            asker.send("Acquire", {"pool": "p", "branch": "b"})
             slotd.wait_log("jobs wait until a worker can be started: .*Too many open files", after=mark)
             # three attempts of a job take 1.5 s, and then its slot would be isolated
             self.holds(lambda: [s["state"] for s in c.call("Slots")["slots"]
@@ -126,9 +128,11 @@ class Workers(Case):
             self.assertFalse(health["ok"])
             self.assertEqual([s["what"] for s in health["stuck"]], ["jobs"])
             self.assertIn("Too many open files", health["stuck"][0]["message"])
-            self.assertEqual(slotd.log()[mark:].count("jobs wait until"), 1, "it is said once")
+            for line in ("jobs wait until", "cannot be found out"):
+                self.assertEqual(slotd.log()[mark:].count(line), 1, "it is said once")
             resource.prlimit(slotd.process.pid, resource.RLIMIT_NOFILE, (most, most))
-        slotd.wait_ready("p", 2)
+            self.assertEqual(asker.receive()["parameters"]["branch"], "b")
+        slotd.wait_state(lease["slot"], "ready")
         slotd.wait_log("workers can be started again", after=mark)
         self.assertTrue(slotd.call("PingHealth")["ok"])
         self.assert_invariants(slotd)
