@@ -107,6 +107,17 @@ static bool has_below(const struct tree_list *list, const struct tree_entry *e)
 	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
 }
 
+/* is one of the directories above a file? */
+static bool has_above(const struct tree_list *list, const struct tree_entry *e)
+{
+	size_t len = e->path_len;
+
+	while ((len = tree_path_dir(e->path, len)) > 0)
+		if (tree_list_find(list, e->path, len))
+			return true;
+	return false;
+}
+
 typedef int (*staged_fn)(const char *path, const struct tree_entry *e, void *userdata);
 
 /* both lists are sorted: one pass. @fn: an entry that is to be there, or NULL: it is to go */
@@ -128,7 +139,7 @@ static int staged_foreach(const struct salvage_tree *t, staged_fn fn, void *user
 			while (i + n < index->n && strcmp(index->entries[i + n].path, x->path) == 0)
 				n++;
 			/* a directory may have the place of ours: then the stages alone have it */
-			r = fn(x->path, has_below(index, x) ? NULL : stage_of(x, n), userdata);
+			r = fn(x->path, has_below(index, x) || has_above(index, x) ? NULL : stage_of(x, n), userdata);
 		} else if (x->flags & TREE_ENTRY_INTENT_TO_ADD) {
 			r = order == 0 ? fn(x->path, NULL, userdata) : 0;
 		} else if (order < 0 || !is_in_base(x, y)) {
@@ -140,12 +151,19 @@ static int staged_foreach(const struct salvage_tree *t, staged_fn fn, void *user
 	return r;
 }
 
+static bool is_conflict(const struct salvage_tree *t, const char *path)
+{
+	const struct tree_entry *e = tree_list_find(&t->index.list, path, strlen(path));
+
+	return e && e->flags & TREE_ENTRY_STAGE;
+}
+
 static int count_staged(const char *path, const struct tree_entry *e, void *userdata)
 {
 	struct salvage_tree *t = userdata;
 
-	if (e && e->flags & TREE_ENTRY_STAGE)
-		return 0; /* counted as a conflict */
+	if (is_conflict(t, path))
+		return 0; /* counted by itself */
 	/* what the slot has is not what is staged, byte for byte */
 	if (e && e->mode != TREE_MODE_GITLINK && !convert_is_plain(t->convert, path) && salvage_paths_add(&t->paths, path) < 0)
 		return -ENOMEM;
@@ -163,6 +181,22 @@ int salvage_tree_staged(const struct salvage_tree *t, struct salvage_edits *ret)
 }
 
 /* flags that a new index would not have, and files that are only meant to be added */
+static bool is_listed(const struct salvage_paths *p, const char *path)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->v[i], path) == 0)
+			return true;
+	return false;
+}
+
+/* an unmerged path below what is a file by now: the walk does not come there */
+static int look_at_conflict(struct salvage_tree *t, const struct tree_entry *e)
+{
+	if (!has_above(&t->index.list, e) || is_listed(&t->paths, e->path))
+		return 0;
+	return salvage_tree_file(t, SALVAGE_KIND_CONFLICT, e->path);
+}
+
 static int look_at_flags(struct salvage_tree *t)
 {
 	for (size_t i = 0; i < t->index.list.n; i++) {
@@ -170,6 +204,8 @@ static int look_at_flags(struct salvage_tree *t)
 
 		if (e->flags)
 			t->has_flags = true;
+		if (e->flags & TREE_ENTRY_STAGE && look_at_conflict(t, e) < 0)
+			return -ENOMEM;
 		if (e->flags & TREE_ENTRY_INTENT_TO_ADD &&
 		    salvage_tree_file(t, SALVAGE_KIND_UNTRACKED, e->path) < 0)
 			return -ENOMEM;

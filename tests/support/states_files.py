@@ -245,6 +245,8 @@ shell("files that may not be written", "echo mine >README && chmod 444 README &&
 
 # --- repositories inside
 
+shell("a narrow umask", "umask 077 && mkdir work && echo x >work/notes && git init -q work/clone && "
+      "echo y >work/clone/f && echo z >zz")
 shell("a nested repository", """
 	git init -q nested && cd nested && echo 1 >a && git add a && git commit -qm one && echo 2 >a &&
 	git add a && echo 3 >a

@@ -94,6 +94,12 @@ shell("a file deleted here and changed there", "git rm -q README && git commit -
 shell("a conflict between a file and a directory", "git rm -q both && mkdir both && echo x >both/y && "
       "git add both && git commit -qm dir && "
       "! git merge -q conflict >/dev/null 2>&1")
+shell("a directory in the place of a file in conflict", "! git merge -q conflict >/dev/null 2>&1 && "
+      "rm both && mkdir both && echo mine >both/a")
+shell("a file in conflict with a directory of theirs", "git switch -qc $NAME && echo ours >place && git add place && "
+      "git commit -qm place && git switch -qc $NAME-theirs HEAD~1 && mkdir place && echo theirs >place/y && "
+      "git add place/y && git commit -qm theirs && git switch -q $NAME && "
+      "! git merge -q -s resolve $NAME-theirs >/dev/null 2>&1")
 shell("conflicts without a merge", "! git merge -q conflict >/dev/null 2>&1 && rm $ADMIN/MERGE_*")
 shell("a rebase with conflicts", "git switch -qc $NAME HEAD~2 && echo my >README && git commit -qam my && "
       "echo x >new && git add new && "
