@@ -72,6 +72,14 @@ static int open_component(int dirfd, const char *name, int flags, mode_t mode)
 	return r < 0 ? r : TAKE_FD(fd);
 }
 
+/* a link, which is not followed, or a file: as openat2 tells them apart */
+static int no_directory(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && !S_ISLNK(st.st_mode) ? -ENOTDIR : -ELOOP;
+}
+
 /* the same step by step, where a sandbox or an instrument does not know openat2 */
 static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
 {
@@ -89,8 +97,10 @@ static int open_by_steps(int dirfd, const char *path, int flags, mode_t mode)
 		*rest++ = '\0';
 		if (*name) {
 			next = open_component(at < 0 ? dirfd : at, name, O_PATH | O_DIRECTORY, 0);
+			if (next == -ENOTDIR)
+				return no_directory(at < 0 ? dirfd : at, name);
 			if (next < 0)
-				return next == -ENOTDIR ? -ELOOP : next;
+				return next;
 			closep(&at);
 			at = next;
 		}
