@@ -350,18 +350,10 @@ static bool is_below_removed(const struct salvage_apply *a, const char *path, si
 	return false;
 }
 
-static bool has_below(const struct tree_list *list, const struct tree_entry *e)
-{
-	_cleanup_(freep) char *dir = text_printf("%s/", e->path);
-	size_t at = dir ? tree_list_lower(list, dir, e->path_len + 1) : list->n;
-
-	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
-}
-
 /* a directory in the place of a file: whether it is empty in the end is seen then */
 static bool may_go(const struct salvage_apply *a, const struct tree_entry *e)
 {
-	return has_below(a->before, e) || tree_list_find(a->before, e->path, e->path_len);
+	return tree_list_has_below(a->before, e) || tree_list_find(a->before, e->path, e->path_len);
 }
 
 static int check_one(struct tree_worker *w, size_t i, void *userdata)

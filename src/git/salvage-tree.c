@@ -98,15 +98,6 @@ static const struct tree_entry *stage_of(const struct tree_entry *first, size_t 
 	return best;
 }
 
-/* are there entries below this path? */
-static bool has_below(const struct tree_list *list, const struct tree_entry *e)
-{
-	_cleanup_(freep) char *dir = text_printf("%s/", e->path);
-	size_t at = dir ? tree_list_lower(list, dir, e->path_len + 1) : list->n;
-
-	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
-}
-
 /* is one of the directories above a file? */
 static bool has_above(const struct tree_list *list, const struct tree_entry *e)
 {
@@ -139,7 +130,7 @@ static int staged_foreach(const struct salvage_tree *t, staged_fn fn, void *user
 			while (i + n < index->n && strcmp(index->entries[i + n].path, x->path) == 0)
 				n++;
 			/* a directory may have the place of ours: then the stages alone have it */
-			r = fn(x->path, has_below(index, x) || has_above(index, x) ? NULL : stage_of(x, n), userdata);
+			r = fn(x->path, tree_list_has_below(index, x) || has_above(index, x) ? NULL : stage_of(x, n), userdata);
 		} else if (x->flags & TREE_ENTRY_INTENT_TO_ADD) {
 			r = order == 0 ? fn(x->path, NULL, userdata) : 0;
 		} else if (order < 0 || !is_in_base(x, y)) {

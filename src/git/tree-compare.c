@@ -189,21 +189,12 @@ static int check_gone(struct place *p, struct name *name, struct tree_entry *e)
 
 static bool is_directory(struct place *p, const struct name *name);
 
-/* does the list have entries below this path? They are looked at by themselves */
-static bool has_below(const struct tree_list *list, const struct tree_entry *e)
-{
-	_cleanup_(freep) char *dir = text_printf("%s/", e->path);
-	size_t at = dir ? tree_list_lower(list, dir, e->path_len + 1) : list->n;
-
-	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
-}
-
-/* an unmerged path; whoever solves it may have made a directory of it */
+/* an unmerged path; whoever solves it may have made a directory of it. Entries below are looked at by themselves */
 static int place_conflict(struct place *p, struct name *found, struct tree_entry *e)
 {
 	int r = tree_walker_report(p->w, TREE_CHANGE_CONFLICT, e->path, false, e);
 
-	if (r < 0 || !found || !is_directory(p, found) || has_below(p->w->walk->list, e))
+	if (r < 0 || !found || !is_directory(p, found) || tree_list_has_below(p->w->walk->list, e))
 		return r;
 	return tree_untracked(p->w, p->task->path, p->fd, found->name, false, true);
 }

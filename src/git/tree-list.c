@@ -105,6 +105,14 @@ int tree_path_compare(const char *a, size_t a_len, const char *b, size_t b_len)
 	return c ? c : (a_len > b_len) - (a_len < b_len);
 }
 
+bool tree_list_has_below(const struct tree_list *list, const struct tree_entry *e)
+{
+	_cleanup_(freep) char *dir = text_printf("%s/", e->path);
+	size_t at = dir ? tree_list_lower(list, dir, e->path_len + 1) : list->n;
+
+	return at < list->n && strncmp(list->entries[at].path, dir, e->path_len + 1) == 0;
+}
+
 int tree_entry_order(const struct tree_entry *a, const struct tree_entry *b)
 {
 	if (!a || !b)

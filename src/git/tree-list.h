@@ -94,6 +94,9 @@ struct tree_entry *tree_list_find(const struct tree_list *list, const char *path
 /* the first entry whose path is not before this one: list->n if there is none */
 size_t tree_list_lower(const struct tree_list *list, const char *path, size_t len);
 
+/* are there entries below the path of this one, as if it were a directory? */
+bool tree_list_has_below(const struct tree_list *list, const struct tree_entry *e);
+
 /* by path alone; NULL, the end of a list, comes last */
 int tree_entry_order(const struct tree_entry *a, const struct tree_entry *b);
 

@@ -13,6 +13,7 @@
 #include "rpc/frame.h"
 #include "util/cleanup.h"
 #include "util/json.h"
+#include "util/process.h"
 #include "util/text.h"
 
 #define PROTOCOL  2 /* WORKER_PROTOCOL in worker/worker.h */
@@ -25,38 +26,6 @@ struct job {
 	int fd;
 	struct frame_buf frames;
 };
-
-static char *beside(const char *self, const char *relative)
-{
-	_cleanup_(freep) char *dir = strdup(self);
-
-	if (!dir || !strrchr(dir, '/'))
-		return NULL;
-	*strrchr(dir, '/') = '\0';
-	return text_printf("%s/%s", dir, relative);
-}
-
-/* where slotd looks for it: SLOTD_WORKER, beside slotctl, in the build tree, in libexecdir */
-static char *find_worker(void)
-{
-	static const char *const places[] = { "slotd-worker", "../worker/slotd-worker",
-					      "../libexec/slotd/slotd-worker" };
-	const char *named = getenv("SLOTD_WORKER");
-	char self[4096];
-	ssize_t n;
-
-	if (named && named[0])
-		return strdup(named);
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[n > 0 ? n : 0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_(freep) char *path = beside(self, places[i]);
-
-		if (path && access(path, X_OK) == 0)
-			return TAKE(path);
-	}
-	return strdup(SLOTD_WORKER_PATH);
-}
 
 /* --- start and end --- */
 
@@ -82,7 +51,7 @@ static int spawn(const char *program, const char *store, const char *dir, int fd
 
 static enum exit_status start(struct cli *cli, struct job *j, const char *store, const char *dir)
 {
-	_cleanup_(freep) char *program = find_worker();
+	_cleanup_(freep) char *program = process_find_worker(SLOTD_WORKER_PATH);
 	_cleanup_(closep) int theirs = -1;
 	int pair[2], r;
 

@@ -16,6 +16,7 @@
 #include "util/clock.h"
 #include "util/fs.h"
 #include "util/log.h"
+#include "util/process.h"
 #include "util/text.h"
 
 #define EXIT_USAGE 2
@@ -110,40 +111,6 @@ static int load_conf(struct slotd *d, const struct options *o, struct fault *f)
 	return r;
 }
 
-/* --- the worker's binary --- */
-
-static char *beside(const char *self, const char *relative)
-{
-	_cleanup_(freep) char *dir = strdup(self);
-
-	if (!dir || !strrchr(dir, '/'))
-		return NULL;
-	*strrchr(dir, '/') = '\0';
-	return text_printf("%s/%s", dir, relative);
-}
-
-/* SLOTD_WORKER, beside slotd, in the build tree, in libexecdir */
-static char *find_worker(void)
-{
-	static const char *const places[] = { "slotd-worker", "../worker/slotd-worker",
-					      "../libexec/slotd/slotd-worker" };
-	const char *named = getenv("SLOTD_WORKER");
-	char self[4096];
-	ssize_t n;
-
-	if (named && named[0])
-		return strdup(named);
-	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	self[n > 0 ? n : 0] = '\0';
-	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		_cleanup_(freep) char *path = beside(self, places[i]);
-
-		if (path && access(path, X_OK) == 0)
-			return TAKE(path);
-	}
-	return strdup(SLOTD_WORKER_PATH);
-}
-
 /* --- the ledger --- */
 
 /* usable, or made anew from the copy; *ret_rebuilt: what is on disk has to be looked at */
@@ -216,7 +183,7 @@ unsigned count_workers(const struct conf *conf)
 
 static int start_pools(struct slotd *d, struct fault *f)
 {
-	_cleanup_(freep) char *worker = find_worker();
+	_cleanup_(freep) char *worker = process_find_worker(SLOTD_WORKER_PATH);
 	bool rebuilt;
 	int r;
 

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "util/cleanup.h"
 #include "util/fs.h"
+#include "util/text.h"
 
 #define MAX_ANCESTORS 64 /* a chain that is longer is no harness */
 
@@ -119,4 +121,37 @@ size_t process_line_from_string(const char *text, struct process_id *ret, size_t
 		text += len;
 	}
 	return n;
+}
+
+/* --- the worker's binary --- */
+
+static char *beside(const char *self, const char *relative)
+{
+	_cleanup_(freep) char *dir = strdup(self);
+
+	if (!dir || !strrchr(dir, '/'))
+		return NULL;
+	*strrchr(dir, '/') = '\0';
+	return text_printf("%s/%s", dir, relative);
+}
+
+char *process_find_worker(const char *fallback)
+{
+	static const char *const places[] = { "slotd-worker", "../worker/slotd-worker",
+					      "../libexec/slotd/slotd-worker" };
+	const char *named = getenv("SLOTD_WORKER");
+	char self[4096];
+	ssize_t n;
+
+	if (named && named[0])
+		return strdup(named);
+	n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	self[n > 0 ? n : 0] = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		_cleanup_(freep) char *path = beside(self, places[i]);
+
+		if (path && access(path, X_OK) == 0)
+			return TAKE(path);
+	}
+	return strdup(fallback);
 }

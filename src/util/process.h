@@ -39,4 +39,13 @@ size_t process_line(pid_t pid, struct process_id *ret, size_t max);
 void process_line_to_string(const struct process_id *line, size_t n, char *ret, size_t size);
 size_t process_line_from_string(const char *text, struct process_id *ret, size_t max);
 
+/**
+ * process_find_worker - the binary of slotd-worker
+ * @fallback: where it is installed
+ *
+ * SLOTD_WORKER names it; else it is beside this program, in the build tree or in libexecdir. Returns an
+ * allocated path, of which nothing is known yet; NULL: no memory.
+ */
+char *process_find_worker(const char *fallback);
+
 #endif
