@@ -78,8 +78,21 @@ static void settle(const struct stat *st)
 	}
 }
 
-/* -EAGAIN: it became shorter meanwhile */
-static int stream(struct salvage_writer *x, int fd, struct stat *st, git_oid *ret)
+/*
+ * Nobody has the file open for writing: what is written later shows in its times. It does not while
+ * somebody has it mapped, but for the first time.
+ */
+static bool is_at_rest(int fd)
+{
+	enum fs_hold hold = fs_hold(fd);
+
+	if (hold == FS_HOLD_TAKEN)
+		fs_let_go(fd);
+	return hold != FS_HOLD_WRITTEN;
+}
+
+/* @ret_at_rest: false if it may change and look the same. -EAGAIN: it became shorter meanwhile */
+static int stream(struct salvage_writer *x, int fd, struct stat *st, git_oid *ret, bool *ret_at_rest)
 {
 	struct source source = { .fd = fd };
 	int r;
@@ -87,6 +100,7 @@ static int stream(struct salvage_writer *x, int fd, struct stat *st, git_oid *re
 	if (fstat(fd, st) < 0 || lseek(fd, 0, SEEK_SET) < 0)
 		return -errno;
 	settle(st);
+	*ret_at_rest = is_at_rest(fd); /* after @st was taken, so that a mapping made since shows in it */
 	source.left = (uint64_t)st->st_size;
 	r = pack_writer_add_stream(x->pack, source.left, read_source, &source, ret, x->f);
 	if (r == 0)
@@ -95,22 +109,23 @@ static int stream(struct salvage_writer *x, int fd, struct stat *st, git_oid *re
 }
 
 /*
- * The content as it is. @ret_st: what the file was when it was read; 1: it kept changing, and this is
- * what was read.
+ * The content as it is. @ret_st: what the file was when it was read; 1: it kept changing, or somebody
+ * has it open to change it, and this is what was read.
  */
 static int save_fd(struct salvage_writer *x, int fd, git_oid *ret, struct stat *ret_st)
 {
+	bool at_rest = true;
 	struct stat after;
 	int r = -EAGAIN;
 
 	for (int tries = 0; tries < TRIES || (r == -EAGAIN && tries < TRIES_MOST); tries++) {
-		r = stream(x, fd, ret_st, ret);
+		r = stream(x, fd, ret_st, ret, &at_rest);
 		if (r < 0 && r != -EAGAIN)
 			return r;
 		if (fstat(fd, &after) < 0)
 			return -errno;
 		if (r == 0 && is_same(ret_st, &after))
-			return 0;
+			return at_rest ? 0 : 1;
 	}
 	return r < 0 ? r : 1;
 }

@@ -263,26 +263,16 @@ static int put_back(struct tree_trash *t, int dir_fd, const char *name, const ch
 
 /* --- away --- */
 
-/* of one that cannot be leased (its kind, its owner, the file system) the stat data has to do */
-enum hold {
-	HOLD_NONE,
-	HOLD_LEASED,
-	HOLD_WRITTEN, /* somebody has it open for writing */
-};
-
-static enum hold hold(int fd)
+/* of one that cannot be leased the stat data has to do */
+static enum fs_hold hold(int fd)
 {
-	if (fd < 0 || fcntl(fd, F_SETSIG, SIGURG) < 0) /* SIGIO would end us */
-		return HOLD_NONE;
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
-		return HOLD_LEASED;
-	return errno == EAGAIN ? HOLD_WRITTEN : HOLD_NONE;
+	return fd < 0 ? FS_HOLD_UNKNOWN : fs_hold(fd);
 }
 
 /* somebody who had found the file before it was renamed may be waiting for our lease to end */
-static bool is_wanted(int fd, enum hold hold)
+static bool is_wanted(int fd, enum fs_hold hold)
 {
-	return hold == HOLD_LEASED && fcntl(fd, F_GETLEASE) != F_RDLCK;
+	return hold == FS_HOLD_TAKEN && !fs_is_held(fd);
 }
 
 static bool is_free(const struct tree_trash *t, const char *path)
@@ -316,13 +306,13 @@ static int is_proved(struct tree_trash *t, const struct tree_descent_item *item,
 
 /* 1: nobody loses anything by it, as far as can be told now */
 static int may_go(struct tree_trash *t, const struct tree_descent_item *item, int fd,
-		  enum hold hold)
+		  enum fs_hold hold)
 {
 	struct stat before, after;
 	uint64_t mount_id;
 	int r = tree_stat_at(item->dir_fd, item->name, &before, &mount_id);
 
-	if (r < 0 || hold == HOLD_WRITTEN)
+	if (r < 0 || hold == FS_HOLD_WRITTEN)
 		return 0;
 	r = is_proved(t, item, &before);
 	if (r <= 0)

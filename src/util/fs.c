@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -475,6 +476,25 @@ int fs_remove_tree(const char *path, struct fault *f)
 	if (fd < 0)
 		return errno == ENOENT ? 0 : fault_errno(f, -errno, "cannot open %s", parent);
 	return fs_remove_tree_at(fd, slash + 1, f);
+}
+
+enum fs_hold fs_hold(int fd)
+{
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0) /* SIGIO would end us */
+		return FS_HOLD_UNKNOWN;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) == 0)
+		return FS_HOLD_TAKEN;
+	return errno == EAGAIN ? FS_HOLD_WRITTEN : FS_HOLD_UNKNOWN;
+}
+
+bool fs_is_held(int fd)
+{
+	return fcntl(fd, F_GETLEASE) == F_RDLCK;
+}
+
+void fs_let_go(int fd)
+{
+	(void)fcntl(fd, F_SETLEASE, F_UNLCK); /* one that was broken is none any more */
 }
 
 int fs_free_bytes(const char *path, uint64_t *ret)

@@ -8,6 +8,7 @@
 #ifndef UTIL_FS_H
 #define UTIL_FS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -76,6 +77,28 @@ int fs_remove_tree_at(int dirfd, const char *name, struct fault *f);
 
 /* the same by path; the directories above it are followed as they are */
 int fs_remove_tree(const char *path, struct fault *f);
+
+enum fs_hold {
+	FS_HOLD_UNKNOWN, /* its kind, its owner or the file system have no leases */
+	FS_HOLD_TAKEN,
+	FS_HOLD_WRITTEN, /* somebody has it open for writing, or mapped so */
+};
+
+/**
+ * fs_hold - a lease on a file, for as long as it is not opened for writing
+ * @fd: open for reading only
+ *
+ * Whoever opens it for writing meanwhile waits until it is let go of, or
+ * /proc/sys/fs/lease-break-time has passed. What is written through a mapping shows in no time of
+ * the file but the first: that nobody has one is known by this alone.
+ * Source: fcntl(2), F_SETLEASE.
+ */
+enum fs_hold fs_hold(int fd);
+
+/* of one that was taken: nobody has wanted to write since */
+bool fs_is_held(int fd);
+
+void fs_let_go(int fd);
 
 /* free bytes for unprivileged users on the file system of path; negative errno */
 int fs_free_bytes(const char *path, uint64_t *ret);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "git-fixture.h"
@@ -343,6 +345,31 @@ Test(salvage, files_are_known_as_they_were)
 	cr_assert(sh("echo b >> slots/p-1/a"));
 	cr_assert_eq(lstat(in_dir("slots/p-1/a"), &st), 0);
 	cr_expect(not(tree_saved_has(saved, "a", &st)));
+}
+
+/* what is written through a mapping shows in the file's times for the first byte only */
+Test(salvage, a_file_that_is_mapped_counts_as_saved_only_when_it_is_not_any_more)
+{
+	struct stat before, after;
+	char *map;
+	int fd;
+
+	cr_assert(sh("echo mapped > slots/p-1/m"));
+	fd = open(in_dir("slots/p-1/m"), O_RDWR | O_CLOEXEC);
+	map = mmap(NULL, 7, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	cr_assert(ne(ptr, map, MAP_FAILED));
+	close(fd);
+	map[0] = 'M';
+	cr_assert_eq(take(), 0, "%s", fault_text.text);
+	cr_assert_eq(lstat(in_dir("slots/p-1/m"), &before), 0);
+	cr_expect(not(tree_saved_has(saved, "m", &before)));
+	memcpy(map, "LATER!", 6);
+	munmap(map, 7);
+	cr_assert_eq(lstat(in_dir("slots/p-1/m"), &after), 0);
+	cr_expect_eq(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec, "the file system tells it after all");
+	cr_assert_eq(take(), 0, "%s", fault_text.text);
+	cr_expect(tree_saved_has(saved, "m", &after));
+	cr_expect_str_eq(sh_text("git -C r show %s:m", salvage.ref), "LATER!");
 }
 
 static void ignore_freep(struct ignore **ignore)
