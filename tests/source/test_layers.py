@@ -21,7 +21,8 @@ BELOW = {
     "pool": {"rpc", "config", "lease", "ledger", "watch", "jobs"},
     "slotd": {"rpc", "config", "lease", "ledger", "watch", "jobs", "pool"},
     "git": {"rpc"},
-    "worker": {"rpc", "git"},
+    "integrity": {"rpc", "git"},
+    "worker": {"rpc", "git", "integrity"},
     "libslot": {"rpc"},
     "slotctl": {"rpc", "libslot", "config"},
 }
@@ -33,8 +34,8 @@ PUBLIC = {"slotd/slot.h": {"libslot", "slotctl"}, "slotd/slot-file.h": {"libslot
 OWNERS = {
     "lmdb.h": {"ledger"},
     "yaml.h": {"config"},
-    "git2.h": {"git", "worker"},
-    "git2/": {"git", "worker"},
+    "git2.h": {"git", "integrity", "worker"},
+    "git2/": {"git", "integrity", "worker"},
     "sys/inotify.h": {"watch"},
 }
 
