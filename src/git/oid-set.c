@@ -22,6 +22,15 @@ bool oid_set_has(const struct oid_set *set, const git_oid *oid)
 	return pack_table_find(&set->table, oid);
 }
 
+bool oid_set_find(const struct oid_set *set, const git_oid *oid, uint64_t *ret_number)
+{
+	const struct pack_entry *entry = pack_table_find(&set->table, oid);
+
+	if (entry)
+		*ret_number = entry->offset;
+	return entry;
+}
+
 size_t oid_set_count(const struct oid_set *set)
 {
 	return set->table.n;

@@ -23,6 +23,7 @@ void oid_set_deinit(struct oid_set *set);
 int oid_set_add(struct oid_set *set, const git_oid *oid, uint64_t number);
 
 bool oid_set_has(const struct oid_set *set, const git_oid *oid);
+bool oid_set_find(const struct oid_set *set, const git_oid *oid, uint64_t *ret_number); /* false: not there */
 size_t oid_set_count(const struct oid_set *set);
 
 /* the i-th that came; @ret_number may be NULL. Borrowed until the next one is added */

@@ -65,6 +65,7 @@ struct check_spec {
 	unsigned threads;	/* at least 1 */
 	uint64_t memory_bytes;	/* for what is inflated; 0: 256 MiB */
 	uint64_t scrub_usec;	/* with CHECK_PLAIN: go on reading what was read longest ago, so long; 0: do not */
+	uint64_t overdue_usec;	/* what was not read for so long is read whatever scrub_usec says; 0: never */
 	uint64_t now_usec;	/* since 1970 */
 	struct memo *memo;	/* what was verified before, and then is; NULL: nothing, and it is not told */
 	check_progress_fn progress; /* or NULL */

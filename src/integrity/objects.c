@@ -1,6 +1,7 @@
 /* Sorted by name, by number of where the name lies. */
 #include "integrity/objects.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,29 @@ uint32_t objects_find(const struct objects *o, const unsigned char *oid)
 			low = mid + 1;
 	}
 	return OBJECTS_NONE;
+}
+
+static uint64_t prefix_of(const struct objects *o, uint32_t number)
+{
+	uint64_t v;
+
+	memcpy(&v, objects_name(o, number), sizeof(v));
+	return be64toh(v);
+}
+
+bool objects_has_prefix(const struct objects *o, uint64_t prefix)
+{
+	uint32_t low = o->fan[prefix >> (64 - FAN_BITS)], high = o->fan[(prefix >> (64 - FAN_BITS)) + 1];
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+
+		if (prefix_of(o, mid) < prefix)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < o->n && prefix_of(o, low) == prefix;
 }
 
 const unsigned char *objects_name(const struct objects *o, uint32_t number)

@@ -36,6 +36,10 @@ uint32_t objects_count(const struct objects *o);
 
 /* the number, or OBJECTS_NONE */
 uint32_t objects_find(const struct objects *o, const unsigned char *oid);
+
+/* is there one whose name begins with these eight bytes, big-endian? */
+bool objects_has_prefix(const struct objects *o, uint64_t prefix);
+
 const unsigned char *objects_name(const struct objects *o, uint32_t number);
 
 enum objects_mark {

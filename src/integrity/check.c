@@ -1,0 +1,157 @@
+/* One check, from the first file to the last link. */
+#include "integrity/check.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "integrity/check-private.h"
+
+#include "integrity/graph-check.h"
+#include "integrity/refs-check.h"
+#include "integrity/worktrees-check.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+
+int check_tell(struct check *c)
+{
+	int r = 0;
+
+	if (c->spec->progress && !check_is_stopped(c))
+		r = c->spec->progress(c->phase, __atomic_load_n(&c->done, __ATOMIC_RELAXED), c->total, c->spec->userdata);
+	if (r < 0)
+		check_stop(c, r);
+	return __atomic_load_n(&c->stop, __ATOMIC_RELAXED);
+}
+
+void check_stop(struct check *c, int r)
+{
+	int none = 0;
+
+	__atomic_compare_exchange_n(&c->stop, &none, r, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* --- what graph-check.h asks for --- */
+
+static int read_commit(const git_oid *oid, void **ret, size_t *ret_len, void *userdata)
+{
+	struct check_run *run = userdata;
+	git_object_t type;
+	int r = object_read(run, oid, memory_of(run->c.spec), &type, ret, ret_len);
+
+	if (r == 0 && type != GIT_OBJECT_COMMIT) {
+		free(*ret);
+		*ret = NULL;
+		return -EBADMSG;
+	}
+	return r;
+}
+
+static struct pack *find_pack(const char *idx_name, void *userdata)
+{
+	struct check_run *run = userdata;
+	size_t len = strlen(idx_name);
+
+	for (size_t i = 0; i < run->dirs.n_packs; i++)
+		if (len > 4 && strlen(run->dirs.packs[i]->stem) == len - 4 &&
+		    strncmp(run->dirs.packs[i]->stem, idx_name, len - 4) == 0)
+			return run->dirs.packs[i]->pack;
+	return NULL;
+}
+
+static int check_graphs(struct check_run *run)
+{
+	struct graph_reader reader = { read_commit, find_pack, run };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->dirs.n; i++) {
+		r = multi_pack_index_check(&run->c, run->dirs.v[i]->fd, run->dirs.v[i]->label, &reader);
+		if (r == 0)
+			r = commit_graph_check(&run->c, run->dirs.v[i]->fd, run->dirs.v[i]->label, &reader);
+	}
+	return r;
+}
+
+/* --- in order --- */
+
+static int check_objects(struct check_run *run, struct check_result *ret, struct fault *f)
+{
+	int r = object_dirs_open(run, f);
+
+	if (r == 0)
+		r = verify_objects(run, f);
+	if (r == 0)
+		r = check_graphs(run);
+	if (r == 0)
+		r = links_check(run, f);
+	if (run->objects) {
+		ret->objects = objects_count(run->objects);
+		ret->packs = run->dirs.n_packs;
+	}
+	ret->objects_read = run->n_read;
+	return r;
+}
+
+static int check_all(struct check_run *run, struct check_result *ret, struct fault *f)
+{
+	int r;
+
+	run->c.phase = "refs";
+	r = store_files_check(&run->c);
+	if (r == 0)
+		r = check_tell(&run->c);
+	run->c.phase = "worktrees";
+	if (r == 0)
+		r = worktrees_check(&run->c);
+	if (r == 0)
+		r = check_tell(&run->c);
+	/* of another hash, nothing but files can be looked at; that was told */
+	return r == 0 && run->c.is_sha1 ? check_objects(run, ret, f) : r;
+}
+
+static int run_init(struct check_run *run, const struct check_spec *spec, struct findings *all, struct fault *f)
+{
+	*run = (struct check_run){ .c = { .spec = spec, .findings = all, .is_sha1 = true, .phase = "refs", .common_fd = -1 } };
+	pthread_mutex_init(&run->lock, NULL);
+	pthread_mutex_init(&run->gaps.lock, NULL);
+	run->c.roots = roots_new();
+	if (!run->c.roots)
+		return fault_oom(f);
+	run->c.common_fd = open(spec->common_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (run->c.common_fd < 0)
+		return fault_errno(f, -errno, "cannot open \"%s\"", spec->common_dir);
+	return fsck_rules_load(run->c.common_fd, all, (struct fsck_rules **)&run->c.rules, f);
+}
+
+static void run_deinit(struct check_run *run)
+{
+	object_dirs_close(run);
+	for (size_t i = 0; i < sizeof(run->specials) / sizeof(*run->specials); i++)
+		oid_set_deinit(&run->specials[i]);
+	oid_set_deinit(&run->bad);
+	oid_set_deinit(&run->gaps.by_oid);
+	free(run->gaps.v);
+	fsck_rules_free((struct fsck_rules *)run->c.rules);
+	roots_free(run->c.roots);
+	closep(&run->c.common_fd);
+	pthread_mutex_destroy(&run->gaps.lock);
+	pthread_mutex_destroy(&run->lock);
+}
+
+int check_run(const struct check_spec *spec, struct findings *all, struct check_result *ret, struct fault *f)
+{
+	uint64_t began = clock_boot_usec();
+	struct check_run run;
+	int r = run_init(&run, spec, all, f);
+
+	*ret = (struct check_result){ 0 };
+	if (r == 0)
+		r = spec->depth == CHECK_QUICK ? check_quick(&run, f) : check_all(&run, ret, f);
+	run_deinit(&run);
+	ret->elapsed_usec = clock_boot_usec() - began;
+	if (r < 0 && f && !f->text[0])
+		fault_errno(f, r, "cannot check \"%s\"", spec->common_dir);
+	return r;
+}

@@ -1,0 +1,396 @@
+/* The store's own directory of objects, and those that its alternates name. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "integrity/check-private.h"
+
+#include "git/loose.h"
+#include "integrity/loose-check.h"
+#include "util/cleanup.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+#define ALTERNATES_BYTES (64 << 10)
+#define BASES_DEEP	 16
+
+/* --- directories --- */
+
+static void dir_free(struct object_dir *dir)
+{
+	if (!dir)
+		return;
+	closep(&dir->fd);
+	free(dir->path);
+	free(dir->label);
+	free(dir);
+}
+
+static void dir_freep(struct object_dir **dir)
+{
+	dir_free(*dir);
+}
+
+static const struct object_dir *find_same(const struct object_dirs *dirs, const struct stat *st)
+{
+	for (size_t i = 0; i < dirs->n; i++)
+		if (dirs->v[i]->dev == st->st_dev && dirs->v[i]->ino == st->st_ino)
+			return dirs->v[i];
+	return NULL;
+}
+
+/* what distinguishes an alternate's notes from the store's own */
+static void set_tag(struct object_dir *dir, bool is_own)
+{
+	uint32_t h = 2166136261U;
+
+	for (const char *p = dir->path; *p; p++)
+		h = (h ^ (unsigned char)*p) * 16777619U;
+	snprintf(dir->tag, sizeof(dir->tag), "%08x", is_own ? 0 : h);
+}
+
+/* 0; 1: it is there already; or why it cannot be opened */
+static int dir_add(struct check_run *run, const char *path, const char *label)
+{
+	struct object_dirs *dirs = &run->dirs;
+	_cleanup_(dir_freep) struct object_dir *dir = calloc(1, sizeof(*dir));
+	struct object_dir **v;
+	struct stat st;
+
+	if (!dir)
+		return -ENOMEM;
+	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->fd < 0 || fstat(dir->fd, &st) < 0)
+		return -errno;
+	if (find_same(dirs, &st))
+		return 1;
+	dir->dev = st.st_dev;
+	dir->ino = st.st_ino;
+	dir->path = strdup(path);
+	dir->label = strdup(label);
+	v = reallocarray(dirs->v, dirs->n + 1, sizeof(*v));
+	if (!dir->path || !dir->label || !v)
+		return v ? (dirs->v = v, -ENOMEM) : -ENOMEM;
+	set_tag(dir, dirs->n == 0);
+	dirs->v = v;
+	v[dirs->n++] = TAKE(dir);
+	return 0;
+}
+
+static int tell_alternate(struct check_run *run, const struct object_dir *in, unsigned line, const char *id,
+			  const char *name, const char *why)
+{
+	_cleanup_(freep) char *where = text_printf("%s/info/alternates:%u", in->label, line);
+	_cleanup_(freep) char *quoted = text_quote_path(name);
+
+	if (!where || !quoted)
+		return -ENOMEM;
+	return finding_add(run->c.findings, id, &(struct finding_place){ .where = where }, "\"%s\" %s", quoted, why);
+}
+
+static int alternate_add(struct check_run *run, const struct object_dir *in, unsigned line, const char *name)
+{
+	_cleanup_(freep) char *path = name[0] == '/' ? strdup(name) : text_printf("%s/%s", in->path, name);
+	int r;
+
+	if (!path)
+		return -ENOMEM;
+	r = dir_add(run, path, path);
+	if (r == -ENOMEM)
+		return r;
+	if (r == 1)
+		return tell_alternate(run, in, line, "alternates-loop", name, "was named before, or leads back here");
+	return r < 0 ? tell_alternate(run, in, line, "bad-alternate", name, strerror(-r)) : 0;
+}
+
+/* those that this one names, after it */
+static int alternates_add(struct check_run *run, struct object_dir *in)
+{
+	_cleanup_(freep) char *text = NULL;
+	char *rest, *name;
+	unsigned line = 0;
+	int r = fs_read_file_at(in->fd, "info/alternates", ALTERNATES_BYTES, &text, NULL);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0;
+	if (r < 0)
+		return r == -ENOMEM ? r : tell_alternate(run, in, 0, "unreadable-file", "info/alternates", strerror(-r));
+	rest = text;
+	while (r == 0 && (name = strsep(&rest, "\n"))) {
+		line++;
+		if (name[0] != '\0' && name[0] != '#')
+			r = alternate_add(run, in, line, name);
+	}
+	return r;
+}
+
+/* --- packs --- */
+
+static int pack_add(struct check_run *run, struct object_dir *dir, int pack_fd, const char *label, const char *stem)
+{
+	struct object_dirs *dirs = &run->dirs;
+	struct object_pack *p;
+	char promisor[80];
+	struct stat st;
+	int r;
+
+	if ((dirs->n_packs & (dirs->n_packs - 1)) == 0) {
+		size_t size = dirs->n_packs ? dirs->n_packs * 2 : 1;
+		struct object_pack **v = reallocarray(dirs->packs, size, sizeof(*v));
+
+		if (!v)
+			return -ENOMEM;
+		dirs->packs = v;
+	}
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	r = pack_open(&run->c, pack_fd, label, stem, &p->pack);
+	if (r < 0) {
+		free(p);
+		return r == -EBADMSG || r == -ENOENT ? 0 : r;
+	}
+	snprintf(p->stem, sizeof(p->stem), "%s", stem);
+	snprintf(promisor, sizeof(promisor), "%s.promisor", stem);
+	p->is_promisor = fstatat(pack_fd, promisor, &st, AT_SYMLINK_NOFOLLOW) == 0;
+	p->dir = dir;
+	dirs->packs[dirs->n_packs++] = p;
+	return 0;
+}
+
+static bool is_leftover(const char *name)
+{
+	return text_has_prefix(name, "tmp_") || text_has_prefix(name, ".tmp-") || text_has_suffix(name, ".keep");
+}
+
+static bool belongs_to_pack(const char *name)
+{
+	static const char *const known[] = { ".pack", ".idx", ".rev", ".bitmap", ".promisor", ".mtimes", ".lock" };
+
+	if (text_has_prefix(name, "multi-pack-index"))
+		return true;
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (text_has_suffix(name, known[i]) && text_has_prefix(name, "pack-"))
+			return true;
+	return false;
+}
+
+static int tell_name(struct check_run *run, const char *label, const char *name)
+{
+	_cleanup_(freep) char *full = text_printf("%s/%s", label, name);
+	_cleanup_(freep) char *where = full ? text_quote_path(full) : NULL;
+	struct finding_place place = { .where = where };
+
+	if (!where)
+		return -ENOMEM;
+	if (text_has_suffix(name, ".lock"))
+		return finding_add(run->c.findings, "lock-file", &place, "somebody writes it, or was killed at it");
+	if (is_leftover(name))
+		return finding_add(run->c.findings, "leftover", &place,
+				   text_has_suffix(name, ".keep") ? "git never repacks this pack" :
+								    "a temporary file");
+	return belongs_to_pack(name) ? 0 :
+				       finding_add(run->c.findings, "stray-file", &place, "no file of a pack");
+}
+
+/* "pack-1.idx" and "pack-1.pack" are one */
+static int on_pack_name(struct check_run *run, struct object_dir *dir, int pack_fd, const char *label,
+			const char *name)
+{
+	bool is_idx = text_has_suffix(name, ".idx"), is_pack = text_has_suffix(name, ".pack");
+	_cleanup_(freep) char *stem = NULL, *idx = NULL;
+	struct stat st;
+
+	if (!text_has_prefix(name, "pack-") || (!is_idx && !is_pack) || strlen(name) > 58)
+		return tell_name(run, label, name);
+	stem = strndup(name, strlen(name) - (is_idx ? 4 : 5));
+	idx = stem ? text_printf("%s.idx", stem) : NULL;
+	if (!idx)
+		return -ENOMEM;
+	if (is_pack && fstatat(pack_fd, idx, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return 0; /* its index comes by itself */
+	return pack_add(run, dir, pack_fd, label, stem);
+}
+
+static int packs_add(struct check_run *run, struct object_dir *dir)
+{
+	_cleanup_(freep) char *label = text_printf("%s/pack", dir->label);
+	int fd = openat(dir->fd, "pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	struct dirent *entry;
+	DIR *d;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 :
+					 finding_add(run->c.findings, "unreadable-file",
+						     &(struct finding_place){ .where = label }, "%s", strerror(errno));
+	d = label ? fdopendir(fd) : NULL;
+	if (!d) {
+		close(fd);
+		return -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(d)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = on_pack_name(run, dir, fd, label, entry->d_name);
+	closedir(d);
+	return r;
+}
+
+static int compare_packs(const void *a, const void *b)
+{
+	uint32_t n = pack_count((*(struct object_pack *const *)a)->pack),
+		 m = pack_count((*(struct object_pack *const *)b)->pack);
+
+	return n < m ? 1 : n > m ? -1 : strcmp((*(struct object_pack *const *)a)->stem, (*(struct object_pack *const *)b)->stem);
+}
+
+/* --- all --- */
+
+static int on_loose(const git_oid *oid, const struct stat *st, void *userdata)
+{
+	struct check_run *run = userdata;
+
+	return objects_add_loose(run->objects, oid);
+}
+
+static int number_objects(struct check_run *run)
+{
+	struct object_dirs *dirs = &run->dirs;
+	size_t stride;
+	int r = 0;
+
+	run->objects = objects_new();
+	if (!run->objects)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < dirs->n_packs; i++) {
+		const unsigned char *names = pack_names(dirs->packs[i]->pack, &stride);
+
+		r = objects_add_pack(run->objects, names, pack_count(dirs->packs[i]->pack), stride);
+	}
+	for (size_t i = 0; r == 0 && i < dirs->n; i++)
+		r = loose_list(&run->c, dirs->v[i]->fd, dirs->v[i]->label, on_loose, run);
+	return r == 0 ? objects_seal(run->objects) : r;
+}
+
+int object_dirs_open(struct check_run *run, struct fault *f)
+{
+	_cleanup_(freep) char *path = text_printf("%s/objects", run->c.spec->common_dir);
+	size_t first = 0, end = 1;
+	int r = path ? dir_add(run, path, "objects") : -ENOMEM;
+
+	if (r < 0)
+		return fault_errno(f, r, "cannot open the objects of \"%s\"", run->c.spec->common_dir);
+	for (unsigned depth = 0; r == 0 && depth < ALTERNATES_DEEP && first < end; depth++, first = end, end = run->dirs.n)
+		for (size_t i = first; r == 0 && i < end; i++)
+			r = alternates_add(run, run->dirs.v[i]);
+	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
+		r = packs_add(run, run->dirs.v[i]);
+	if (r == 0 && run->dirs.n_packs > 1)
+		qsort(run->dirs.packs, run->dirs.n_packs, sizeof(*run->dirs.packs), compare_packs);
+	if (r == 0)
+		r = number_objects(run);
+	return r < 0 ? fault_errno(f, r, "cannot list the objects of \"%s\"", run->c.spec->common_dir) : 0;
+}
+
+void object_dirs_close(struct check_run *run)
+{
+	objects_free(run->objects); /* has names from the packs */
+	run->objects = NULL;
+	for (size_t i = 0; i < run->dirs.n_packs; i++) {
+		pack_close(run->dirs.packs[i]->pack);
+		free(run->dirs.packs[i]);
+	}
+	free(run->dirs.packs);
+	for (size_t i = 0; i < run->dirs.n; i++)
+		dir_free(run->dirs.v[i]);
+	free(run->dirs.v);
+	run->dirs = (struct object_dirs){ 0 };
+}
+
+/* --- single objects --- */
+
+/* packs that need each other's bases could go on for ever */
+int object_read_base(const git_oid *oid, git_object_t *ret_type, void **ret, size_t *ret_len, void *userdata)
+{
+	static __thread unsigned depth;
+	struct check_run *run = userdata;
+	int r;
+
+	if (depth == BASES_DEEP)
+		return -EBADMSG;
+	depth++;
+	r = object_read(run, oid, memory_of(run->c.spec), ret_type, ret, ret_len);
+	depth--;
+	return r;
+}
+
+static int read_loose(const struct object_dir *dir, const git_oid *oid, uint64_t max, git_object_t *ret_type,
+		      void **ret, size_t *ret_len)
+{
+	void *data;
+	int r = loose_read(dir->fd, oid, ret_type, &data, ret_len, NULL);
+
+	if (r < 0)
+		return r == -EUCLEAN ? -EBADMSG : r;
+	*ret = *ret_len <= max ? malloc(*ret_len + 1) : NULL;
+	if (*ret)
+		memcpy(*ret, data, *ret_len);
+	loose_free(data);
+	return *ret ? 0 : *ret_len > max ? -EFBIG : -ENOMEM;
+}
+
+int object_read(struct check_run *run, const git_oid *oid, uint64_t max, git_object_t *ret_type, void **ret,
+		size_t *ret_len)
+{
+	struct pack_walker bases = { .read_base = object_read_base, .userdata = run };
+	int r, worst = -ENOENT;
+
+	for (size_t i = 0; i < run->dirs.n_packs; i++) {
+		struct pack *pack = run->dirs.packs[i]->pack;
+		int64_t pos = pack_find(pack, oid->id);
+
+		if (pos < 0)
+			continue;
+		r = pack_read(pack, (uint32_t)pos, &bases, max, ret_type, ret, ret_len);
+		if (r == 0 || r == -ENOMEM)
+			return r;
+		worst = r;
+	}
+	for (size_t i = 0; i < run->dirs.n; i++) {
+		r = read_loose(run->dirs.v[i], oid, max, ret_type, ret, ret_len);
+		if (r == 0 || r == -ENOMEM)
+			return r;
+		worst = r == -ENOENT ? worst : r;
+	}
+	return worst;
+}
+
+int object_type(struct check_run *run, const git_oid *oid, git_object_t *ret_type)
+{
+	int r, worst = -ENOENT;
+	uint64_t packed_len;
+	size_t len;
+
+	for (size_t i = 0; i < run->dirs.n_packs; i++) {
+		struct pack *pack = run->dirs.packs[i]->pack;
+		int64_t pos = pack_find(pack, oid->id);
+
+		if (pos < 0)
+			continue;
+		r = pack_read_header(pack, (uint32_t)pos, ret_type, &packed_len);
+		if (r == 0)
+			return 0;
+		worst = r;
+	}
+	for (size_t i = 0; i < run->dirs.n; i++) {
+		r = loose_read_header(run->dirs.v[i]->fd, oid, ret_type, &len, NULL);
+		if (r == 0)
+			return 0;
+		worst = r == -ENOENT ? worst : -EBADMSG;
+	}
+	return worst;
+}

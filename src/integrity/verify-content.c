@@ -1,0 +1,176 @@
+/* The content of objects, and where it leads; in as many threads as wanted. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "integrity/check-private.h"
+
+#include "integrity/roots.h"
+#include "util/cleanup.h"
+
+#define CACHE_BITS    15
+#define SPECIAL_BYTES (100 << 20) /* git refuses such files from 100 MB on */
+
+/* links that this thread has followed lately: a tree leads mostly where the one before did */
+struct link_cache {
+	struct {
+		unsigned char oid[GIT_OID_RAWSZ];
+		uint8_t want;
+	} v[1 << CACHE_BITS];
+};
+
+int verify_thread_init(struct verify_thread *t, struct check_run *run)
+{
+	*t = (struct verify_thread){ .run = run };
+	t->cache = calloc(1, sizeof(*t->cache));
+	return t->cache ? 0 : -ENOMEM;
+}
+
+void verify_thread_deinit(struct verify_thread *t)
+{
+	free(t->cache);
+	t->cache = NULL;
+}
+
+static int on_problem(const char *id, enum finding_severity severity, const char *detail, void *userdata)
+{
+	struct verify_thread *t = userdata;
+	char hex[GIT_OID_HEXSZ + 1];
+	struct finding_place place = { .where = t->where,
+				       .object = oid_hex(objects_name(t->run->objects, t->number), hex) };
+
+	t->has_told = true;
+	return finding_add_as(t->run->c.findings, id, severity, &place, "%s", detail);
+}
+
+static unsigned slot_of(const unsigned char *oid)
+{
+	return ((unsigned)oid[2] << 8 | oid[3]) & ((1U << CACHE_BITS) - 1);
+}
+
+static int on_link(const struct content_link *link, void *userdata)
+{
+	struct verify_thread *t = userdata;
+	unsigned want = objects_want(link->type), slot = slot_of(link->oid);
+	uint32_t to;
+
+	if (t->cache->v[slot].want == want && memcmp(t->cache->v[slot].oid, link->oid, GIT_OID_RAWSZ) == 0)
+		return 0;
+	if (t->is_shallow && link->type == GIT_OBJECT_COMMIT)
+		return 0;
+	to = objects_find(t->run->objects, link->oid);
+	if (to == OBJECTS_NONE) {
+		t->has_told = true;
+		return gaps_add(t->run, link->oid, link->type, t->number, t->is_promisor);
+	}
+	objects_mark(t->run->objects, to, want);
+	memcpy(t->cache->v[slot].oid, link->oid, GIT_OID_RAWSZ);
+	t->cache->v[slot].want = (uint8_t)want;
+	return 0;
+}
+
+static int on_special(enum content_special what, const unsigned char *oid, void *userdata)
+{
+	struct verify_thread *t = userdata;
+	git_oid copy;
+	int r;
+
+	git_oid_fromraw(&copy, oid);
+	pthread_mutex_lock(&t->run->lock);
+	r = oid_set_add(&t->run->specials[what], &copy, 0);
+	pthread_mutex_unlock(&t->run->lock);
+	return r < 0 ? r : 0;
+}
+
+int verify_content(struct verify_thread *t, git_object_t type, const void *data, size_t len)
+{
+	struct content_sink sink = { on_problem, on_link, on_special, t };
+	git_oid oid;
+
+	t->has_told = false;
+	objects_mark(t->run->objects, t->number, (unsigned)type);
+	if (type == GIT_OBJECT_BLOB)
+		return 0;
+	git_oid_fromraw(&oid, objects_name(t->run->objects, t->number));
+	t->is_shallow = type == GIT_OBJECT_COMMIT && roots_is_shallow(t->run->c.roots, &oid);
+	return content_check(t->run->c.rules, type, &oid, data, len, &sink);
+}
+
+/* --- .gitmodules and .gitattributes --- */
+
+static const char *const special_notes[] = { [CONTENT_GITMODULES] = "gitmodules",
+					     [CONTENT_GITATTRIBUTES] = "gitattributes" };
+
+/* those that something was told of last time: the trees that lead there may not be read any more */
+static int recall_specials(struct check_run *run, enum content_special what)
+{
+	const struct memo *memo = run->c.spec->memo;
+	size_t len;
+	const unsigned char *data = memo ? memo_find(memo, special_notes[what], &len) : NULL;
+	git_oid oid;
+
+	for (size_t i = 0; data && i + GIT_OID_RAWSZ <= len; i += GIT_OID_RAWSZ) {
+		git_oid_fromraw(&oid, data + i);
+		if (objects_find(run->objects, oid.id) != OBJECTS_NONE && oid_set_add(&run->specials[what], &oid, 0) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int verify_special(struct verify_thread *t, enum content_special what, const git_oid *oid)
+{
+	struct content_sink sink = { .on_problem = on_problem, .userdata = t };
+	_cleanup_(freep) void *data = NULL;
+	git_object_t type = GIT_OBJECT_BLOB;
+	size_t len = 0;
+	int r;
+
+	t->has_told = false;
+	t->number = objects_find(t->run->objects, oid->id);
+	if (t->number == OBJECTS_NONE)
+		return 0; /* a gap, or the remote's */
+	r = object_read(t->run, oid, SPECIAL_BYTES, &type, &data, &len);
+	if (r == -EFBIG)
+		len = SPECIAL_BYTES + 1;
+	else if (r < 0)
+		return r == -ENOMEM ? r : 0; /* told already */
+	/* git has an id for a special file that is no blob: content_check_special() knows by data and type */
+	if (type != GIT_OBJECT_BLOB)
+		return on_problem(what == CONTENT_GITMODULES ? "gitmodulesBlob" : "gitattributesBlob", FINDING_ERROR,
+				  "it is no blob", t);
+	t->where = special_notes[what];
+	return content_check_special(t->run->c.rules, what, oid, r == 0 ? data : NULL, len, &sink);
+}
+
+static int verify_specials_of(struct verify_thread *t, enum content_special what)
+{
+	struct oid_set *set = &t->run->specials[what];
+	unsigned char told[MEMO_NOTE_BYTES / GIT_OID_RAWSZ][GIT_OID_RAWSZ];
+	size_t n_told = 0;
+	int r = recall_specials(t->run, what);
+
+	for (size_t i = 0; r == 0 && i < oid_set_count(set); i++) {
+		const git_oid *oid = oid_set_at(set, i, NULL);
+
+		t->where = NULL;
+		r = verify_special(t, what, oid);
+		if (t->has_told && n_told < sizeof(told) / sizeof(*told))
+			memcpy(told[n_told++], oid->id, GIT_OID_RAWSZ);
+	}
+	if (r == 0 && t->run->c.spec->memo)
+		r = memo_put(t->run->c.spec->memo, special_notes[what], told, n_told * GIT_OID_RAWSZ);
+	return r;
+}
+
+int verify_specials(struct check_run *run)
+{
+	struct verify_thread t;
+	int r = verify_thread_init(&t, run);
+
+	if (r == 0)
+		r = verify_specials_of(&t, CONTENT_GITMODULES);
+	if (r == 0)
+		r = verify_specials_of(&t, CONTENT_GITATTRIBUTES);
+	verify_thread_deinit(&t);
+	return r;
+}

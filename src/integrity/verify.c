@@ -1,0 +1,225 @@
+/*
+ * Reads what no note vouches for.
+ *
+ * A note says that a pack, or loose objects, were read whole, that nothing was wrong with them, and that all
+ * to which they lead was there. That last part is true as long as nothing goes away: when a pack or a loose
+ * object that a note knows is gone, and not to be found elsewhere, no note counts any more, and all is read.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "integrity/check-private.h"
+
+void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES])
+{
+	snprintf(ret, MEMO_NAME_BYTES, "%s-%.54s", p->dir->tag, p->stem);
+}
+
+static uint64_t stamp_of(const struct object_pack *p)
+{
+	struct stat idx;
+	git_oid trailer;
+	const struct stat *pack = pack_stat(p->pack, &idx);
+
+	pack_trailer(p->pack, &trailer);
+	return pack_note_stamp(pack, &idx, &trailer);
+}
+
+/* --- what went away --- */
+
+struct vanished {
+	struct check_run *run;
+	char gone[32][MEMO_NAME_BYTES]; /* notes of packs; the rest the next time */
+	size_t n;
+};
+
+static bool has_pack(const struct check_run *run, const char *name)
+{
+	char known[MEMO_NAME_BYTES];
+
+	for (size_t i = 0; i < run->dirs.n_packs; i++) {
+		pack_note_name(run->dirs.packs[i], known);
+		if (strcmp(known, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* "<tag>-pack-<hex>" or "<tag>-loose-<xx>.0" */
+static int on_note(const char *name, const void *data, size_t len, void *userdata)
+{
+	struct vanished *v = userdata;
+
+	if (strlen(name) < 9 || strncmp(name + 8, "-pack-", 6) != 0 || has_pack(v->run, name))
+		return 0;
+	v->run->has_vanished = true;
+	if (v->n < sizeof(v->gone) / sizeof(*v->gone))
+		strcpy(v->gone[v->n++], name);
+	return 0;
+}
+
+static int look_for_loose(struct check_run *run, const struct object_dir *dir, unsigned fan)
+{
+	struct loose_note note = { 0 };
+	char name[MEMO_NAME_BYTES];
+	int r;
+
+	snprintf(name, sizeof(name), "%s-loose-%02x", dir->tag, fan);
+	r = loose_note_find(run->c.spec->memo, name, &note);
+	for (size_t i = 0; r > 0 && i < note.n; i++)
+		if (!objects_has_prefix(run->objects, note.marks[i].prefix))
+			run->has_vanished = true;
+	loose_note_deinit(&note);
+	return r < 0 ? r : 0;
+}
+
+static int look_for_vanished(struct check_run *run)
+{
+	struct vanished v = { .run = run };
+	struct memo *memo = run->c.spec->memo;
+	int r;
+
+	if (!memo)
+		return 0;
+	r = memo_foreach(memo, on_note, &v);
+	for (size_t i = 0; i < v.n; i++)
+		memo_remove(memo, v.gone[i]);
+	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
+		for (unsigned fan = 0; r == 0 && fan < 256; fan++)
+			r = look_for_loose(run, run->dirs.v[i], fan);
+	return r;
+}
+
+/* --- packs --- */
+
+static void trust_pack(struct check_run *run, struct object_pack *p)
+{
+	char name[MEMO_NAME_BYTES];
+
+	pack_note_name(p, name);
+	p->is_trusted = run->c.spec->memo && run->c.spec->depth != CHECK_FULL && !run->has_vanished &&
+			pack_note_find(run->c.spec->memo, name, &p->note) && p->note.stamp == stamp_of(p);
+	if (!p->is_trusted)
+		run->c.total += pack_count(p->pack);
+}
+
+/* what a trusted pack has to tell each time */
+static int look_again(struct check_run *run, struct object_pack *p)
+{
+	struct verify_thread t;
+	int r = verify_thread_init(&t, run);
+
+	t.where = pack_where(p->pack);
+	for (uint32_t i = 0; r == 0 && i < p->note.n; i++) {
+		git_object_t type;
+		size_t len = 0;
+		void *data = NULL;
+
+		t.number = objects_find(run->objects, p->note.again[i].id);
+		if (t.number == OBJECTS_NONE)
+			continue;
+		r = object_read(run, &p->note.again[i], memory_of(run->c.spec), &type, &data, &len);
+		if (r == 0)
+			r = verify_content(&t, type, data, len);
+		else if (r != -ENOMEM)
+			r = oid_set_add(&run->bad, &p->note.again[i], 0) < 0 ? -ENOMEM : 0;
+		free(data);
+	}
+	verify_thread_deinit(&t);
+	return r;
+}
+
+static int remember_pack(struct check_run *run, struct object_pack *p)
+{
+	char name[MEMO_NAME_BYTES];
+
+	pack_note_name(p, name);
+	if (p->is_damaged) {
+		memo_remove(run->c.spec->memo, name);
+		return 0;
+	}
+	p->note.stamp = stamp_of(p);
+	p->note.read_usec = run->c.spec->now_usec;
+	p->note.scrub_usec = p->note.scrub_from = 0;
+	return pack_note_put(run->c.spec->memo, name, &p->note);
+}
+
+static int verify_packs(struct check_run *run)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++) {
+		struct object_pack *p = run->dirs.packs[i];
+
+		if (p->is_trusted) {
+			r = look_again(run, p);
+			continue;
+		}
+		r = verify_pack(run, p, 0, 0);
+		run->n_read += pack_count(p->pack);
+		if (r == 0 && run->c.spec->memo)
+			r = remember_pack(run, p);
+	}
+	return r;
+}
+
+/* --- what has no copy that is whole --- */
+
+static bool is_in_trusted_pack(struct check_run *run, const git_oid *oid)
+{
+	for (size_t i = 0; i < run->dirs.n_packs; i++)
+		if (run->dirs.packs[i]->is_trusted && pack_find(run->dirs.packs[i]->pack, oid->id) >= 0)
+			return true;
+	return false;
+}
+
+static int judge_bad(struct check_run *run)
+{
+	for (size_t i = 0; i < oid_set_count(&run->bad); i++) {
+		const git_oid *oid = oid_set_at(&run->bad, i, NULL);
+		uint32_t number = objects_find(run->objects, oid->id);
+		void *data = NULL;
+		git_object_t type;
+		size_t len;
+		int r;
+
+		if (number == OBJECTS_NONE || (objects_marks(run->objects, number) & OBJECTS_TYPE) != 0 ||
+		    is_in_trusted_pack(run, oid))
+			continue;
+		r = object_read(run, oid, memory_of(run->c.spec), &type, &data, &len);
+		free(data);
+		if (r == -ENOMEM)
+			return r;
+		if (r < 0 && r != -EFBIG)
+			objects_mark(run->objects, number, OBJECTS_BAD);
+	}
+	return 0;
+}
+
+int verify_objects(struct check_run *run, struct fault *f)
+{
+	size_t len;
+	int r;
+
+	run->c.phase = "objects";
+	run->c.done = run->c.total = 0;
+	run->is_known = run->c.spec->memo && memo_find(run->c.spec->memo, "store", &len);
+	r = look_for_vanished(run);
+	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++)
+		trust_pack(run, run->dirs.packs[i]);
+	if (r == 0)
+		r = verify_packs(run);
+	if (r == 0)
+		r = verify_loose(run);
+	if (r == 0)
+		r = verify_specials(run);
+	if (r == 0 && run->c.spec->scrub_usec)
+		r = scrub(run);
+	if (r == 0)
+		r = judge_bad(run);
+	if (r == 0 && run->c.spec->memo)
+		r = memo_put(run->c.spec->memo, "store", "1", 1);
+	return r < 0 ? fault_errno(f, r, "cannot check the objects of \"%s\"", run->c.spec->common_dir) : 0;
+}
