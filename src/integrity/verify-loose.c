@@ -6,6 +6,7 @@
 
 #include "integrity/check-private.h"
 
+#include "git/loose.h"
 #include "integrity/loose-check.h"
 #include "util/cleanup.h"
 
