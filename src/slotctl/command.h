@@ -1,5 +1,5 @@
 /**
- * DOC: command - the table of commands
+ * DOC: command - the tables of commands, one a group
  *
  * A row says all there is to say about a command: parsing, help, completions and
  * the check of the manual read it.
@@ -36,11 +36,12 @@ struct command {
 	const struct option *options[3]; /* tables; NULL behind the last */
 };
 
-/* ends with a row without a name */
-extern const struct command commands[];
 extern const struct option global_options[];
 
 const char *command_group_title(enum command_group group);
+
+/* all commands, group by group: the one behind @c, the first for NULL; NULL behind the last */
+const struct command *command_next(const struct command *c);
 
 /**
  * command_find - by one word, or by two

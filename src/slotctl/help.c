@@ -75,7 +75,7 @@ void help_print_all(void)
 	       "Leases ready git worktrees (\"slots\") from slotd, and looks after them.\n");
 	for (int group = 0; group < COMMAND_GROUPS; group++) {
 		printf("\n%s:\n", command_group_title((enum command_group)group));
-		for (const struct command *c = commands; c->name; c++)
+		for (const struct command *c = command_next(NULL); c; c = command_next(c))
 			if ((int)c->group == group)
 				print_command_line(c);
 	}
@@ -109,7 +109,7 @@ void help_print_family(const char *first)
 	size_t len = strlen(first);
 
 	printf(alone ? "Usage: slotctl %s [COMMAND]\n\n" : "Usage: slotctl %s COMMAND\n\n", first);
-	for (const struct command *c = commands; c->name; c++)
+	for (const struct command *c = command_next(NULL); c; c = command_next(c))
 		if (strncmp(c->name, first, len) == 0 && (c->name[len] == ' ' || !c->name[len]))
 			print_command_line(c);
 	printf("\nslotctl help %s COMMAND explains a command.\n", first);

@@ -54,7 +54,7 @@ Test(manual, explains_every_command_with_its_operands_and_options)
 {
 	_cleanup_(freep) char *manual = load("src/slotctl/slotctl.1.scd");
 
-	for (const struct command *c = commands; c->name; c++) {
+	for (const struct command *c = command_next(NULL); c; c = command_next(c)) {
 		_cleanup_(freep) char *section = find_section(manual, c);
 		bool runs = strcmp(c->name, "run") == 0; /* says "the options of acquire" */
 
@@ -74,7 +74,7 @@ Test(manual, explains_no_command_that_is_not_there)
 		size_t len = strcspn(p + 4, "[\n");
 		bool known = false;
 
-		for (const struct command *c = commands; c->name; c++)
+		for (const struct command *c = command_next(NULL); c; c = command_next(c))
 			known = known || (strncmp(p + 4, c->name, strlen(c->name)) == 0 &&
 					  !islower((unsigned char)p[4 + strlen(c->name)]));
 		cr_expect(known, "%.*s", (int)len, p + 4);
@@ -86,7 +86,7 @@ static bool is_known_option(const char *name, size_t len)
 {
 	if (option_find(global_options, name, len))
 		return true;
-	for (const struct command *c = commands; c->name; c++)
+	for (const struct command *c = command_next(NULL); c; c = command_next(c))
 		if (command_find_option(c, name, len))
 			return true;
 	return false;
@@ -125,7 +125,7 @@ static void expect_complete(const char *file, const char *dashes)
 {
 	_cleanup_(freep) char *text = load(file);
 
-	for (const struct command *c = commands; c->name; c++) {
+	for (const struct command *c = command_next(NULL); c; c = command_next(c)) {
 		const char *space = strchr(c->name, ' ');
 		const char *last = space ? space + 1 : c->name;
 
@@ -164,7 +164,7 @@ Test(manual, names_every_exit_status)
 
 Test(manual, commands_do_not_shadow_each_others_options)
 {
-	for (const struct command *c = commands; c->name; c++) {
+	for (const struct command *c = command_next(NULL); c; c = command_next(c)) {
 		for (size_t i = 0; i < ARRAY_SIZE(c->options); i++) {
 			for (const struct option *o = c->options[i]; o && o->name; o++) {
 				bool flag = o->kind == OPTION_FLAG || o->kind == OPTION_OFF;
