@@ -8,11 +8,10 @@ import stat
 import subprocess
 import unittest
 
+from install import marker
 from support import git, paths, slotctl
 from support.case import Case
 from support.runner import slow
-
-MARKER = "/run/systemd/system"  # its existence tells systemd's programs that systemd runs
 
 
 class Installed(Case):
@@ -113,9 +112,7 @@ class UserManager(Installed):
         self.start_manager()
 
     def start_manager(self):
-        if not os.path.isdir(MARKER):
-            os.makedirs(MARKER)
-            self.addCleanup(os.rmdir, MARKER)
+        self.enterContext(marker.present())
         log = self.path("manager.log")
         with open(log, "wb") as out:
             manager = subprocess.Popen(["systemd", "--user"], env={**os.environ, **self.env}, stdout=out,
