@@ -135,21 +135,26 @@ static void inflate_endp(struct inflater *x)
 	inflateEnd(&x->z);
 }
 
+/* begins with it; inflate_endp ends it */
+static int decode_header(struct inflater *x, git_object_t *ret_type, uint64_t *ret_size, struct fault *f)
+{
+	uint8_t head[LOOSE_HEADER_MAX];
+	size_t n;
+	int r;
+
+	if (inflateInit(&x->z) != Z_OK)
+		return fault_oom(f);
+	r = inflate_head(x, head, &n, f);
+	return r < 0 ? r : header_parse(head, n, ret_type, ret_size, f);
+}
+
 int loose_decode_header(const uint8_t *data, size_t len, git_object_t *ret_type, size_t *ret_size,
 			struct fault *f)
 {
 	_cleanup_(inflate_endp) struct inflater x = { .in = data, .left = len };
-	uint8_t head[LOOSE_HEADER_MAX];
 	uint64_t size;
-	size_t n;
-	int r;
+	int r = decode_header(&x, ret_type, &size, f);
 
-	if (inflateInit(&x.z) != Z_OK)
-		return fault_oom(f);
-	r = inflate_head(&x, head, &n, f);
-	if (r < 0)
-		return r;
-	r = header_parse(head, n, ret_type, &size, f);
 	if (r < 0)
 		return r;
 	*ret_size = (size_t)size;
@@ -184,18 +189,11 @@ int loose_decode(const uint8_t *data, size_t len, git_object_t *ret_type, void *
 {
 	_cleanup_(inflate_endp) struct inflater x = { .in = data, .left = len };
 	_cleanup_(loose_freep) uint8_t *body = NULL;
-	uint8_t head[LOOSE_HEADER_MAX];
 	git_object_t type;
 	uint64_t size;
-	size_t n;
 	int r;
 
-	if (inflateInit(&x.z) != Z_OK)
-		return fault_oom(f);
-	r = inflate_head(&x, head, &n, f);
-	if (r < 0)
-		return r;
-	r = header_parse(head, n, &type, &size, f);
+	r = decode_header(&x, &type, &size, f);
 	if (r < 0)
 		return r;
 	if (size / MAX_RATIO > len)
@@ -228,25 +226,6 @@ static int object_open(int objects_fd, const git_oid *oid, struct stat *ret_st)
 	return -EUCLEAN;
 }
 
-/* reads at most size bytes; fewer when the file is shrinking under us */
-static ssize_t read_up_to(int fd, uint8_t *data, size_t size)
-{
-	size_t len = 0;
-
-	while (len < size) {
-		ssize_t n = read(fd, data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	return (ssize_t)len;
-}
-
 static int object_load(int objects_fd, const git_oid *oid, size_t max, uint8_t **ret,
 		       size_t *ret_len, struct fault *f)
 {
@@ -267,7 +246,7 @@ static int object_load(int objects_fd, const git_oid *oid, size_t max, uint8_t *
 	data = malloc(max ? max : 1);
 	if (!data)
 		return fault_oom(f);
-	n = read_up_to(fd, data, max);
+	n = fs_read_up_to(fd, data, max); /* fewer when the file is shrinking under us */
 	if (n < 0)
 		return fault_errno(f, (int)n, "it cannot be read");
 	*ret = TAKE(data);

@@ -90,23 +90,15 @@ static int stream_is_same(int fd, size_t size, const git_oid *oid)
 static int read_whole(int fd, size_t size, char **ret, size_t *ret_len)
 {
 	_cleanup_(freep) char *data = malloc(size + 1);
-	size_t len = 0;
+	ssize_t n;
 
 	if (!data)
 		return -ENOMEM;
-	while (len < size) {
-		ssize_t n = read(fd, data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	n = fs_read_up_to(fd, data, size);
+	if (n < 0)
+		return (int)n;
 	*ret = TAKE(data);
-	*ret_len = len;
+	*ret_len = (size_t)n;
 	return 0;
 }
 

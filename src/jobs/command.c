@@ -18,6 +18,7 @@
 #include "util/clock.h"
 #include "util/list.h"
 #include "util/log.h"
+#include "util/process.h"
 #include "util/text.h"
 
 /* the end of a command is looked at after everything else, and what it says after that: who floods
@@ -317,33 +318,15 @@ static _Noreturn void give_up(int fd)
 	_exit(127);
 }
 
-static bool set_descriptors(int output_fd)
-{
-	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	return null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 &&
-	       dup2(output_fd, STDOUT_FILENO) >= 0 && dup2(output_fd, STDERR_FILENO) >= 0;
-}
-
-static void set_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* the program may be on a dead mount: nothing of ours is held open while it is looked for */
 static _Noreturn void become_command(const struct command *c, int output_fd, int failure_fd,
 				     pid_t parent)
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
 		_exit(127);
-	set_signals();
+	process_reset_signals();
 	if (setsid() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || chdir("/") < 0 ||
-	    !set_descriptors(output_fd))
+	    !process_set_output(output_fd))
 		give_up(failure_fd);
 	umask(077);
 	if (failure_fd != FAILURE_FD && dup3(failure_fd, FAILURE_FD, O_CLOEXEC) < 0)

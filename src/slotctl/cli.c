@@ -296,6 +296,21 @@ enum exit_status cli_call_list(struct cli *cli, const char *method, json_object 
 	return EXIT_STATUS_DONE;
 }
 
+enum exit_status cli_call_pool_list(struct cli *cli, const char *method, const char *key,
+				    json_object **ret)
+{
+	json_object *params = cli_take_fields(cli);
+	enum exit_status status = cli_connect(cli, false);
+
+	if (status != EXIT_STATUS_DONE) {
+		json_object_put(params);
+		return status;
+	}
+	if (cli_word(cli, 0))
+		json_set_string(params, "pool", cli_word(cli, 0));
+	return cli_call_list(cli, method, params, key, ret);
+}
+
 /* one daemon may serve clients of several versions; who wonders is told */
 static void compare_versions(struct cli *cli)
 {

@@ -97,6 +97,10 @@ enum exit_status cli_try_call(struct cli *cli, const char *method, json_object *
 enum exit_status cli_call_list(struct cli *cli, const char *method, json_object *params,
 			       const char *key, json_object **ret);
 
+/* connects, and calls with the fields and the pool that were given on the command line, if any */
+enum exit_status cli_call_pool_list(struct cli *cli, const char *method, const char *key,
+				    json_object **ret);
+
 /* reports the failure of the last call on the client, and returns its exit status */
 enum exit_status cli_fail_call(struct cli *cli, int code);
 

@@ -38,16 +38,9 @@ enum exit_status cmd_salvage_list(struct cli *cli)
 {
 	_cleanup_json_ json_object *reply = NULL;
 	_cleanup_(table_deinit) struct table t = { 0 };
-	json_object *params = cli_take_fields(cli), *list;
-	enum exit_status status = cli_connect(cli, false);
+	enum exit_status status = cli_call_pool_list(cli, "SalvageList", "salvage", &reply);
+	json_object *list;
 
-	if (status != EXIT_STATUS_DONE) {
-		json_object_put(params);
-		return status;
-	}
-	if (cli_word(cli, 0))
-		json_set_string(params, "pool", cli_word(cli, 0));
-	status = cli_call_list(cli, "SalvageList", params, "salvage", &reply);
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
 		return status;
 	list = json_get_array(reply, "salvage");

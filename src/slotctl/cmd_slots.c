@@ -9,21 +9,6 @@
 #include "util/json.h"
 #include "util/text.h"
 
-static enum exit_status call_for_pool(struct cli *cli, const char *method, const char *key,
-				      json_object **ret)
-{
-	json_object *params = cli_take_fields(cli);
-	enum exit_status status = cli_connect(cli, false);
-
-	if (status != EXIT_STATUS_DONE) {
-		json_object_put(params);
-		return status;
-	}
-	if (cli_word(cli, 0))
-		json_set_string(params, "pool", cli_word(cli, 0));
-	return cli_call_list(cli, method, params, key, ret);
-}
-
 static void add_time(struct table *t, char *text)
 {
 	table_add(t, text);
@@ -97,7 +82,7 @@ enum exit_status cmd_slots(struct cli *cli)
 	if (state && !is_state(state))
 		return cli_fail(cli, EXIT_STATUS_USAGE,
 				"there is no state '%s'; see 'slotctl help slots'", state);
-	status = call_for_pool(cli, "Slots", "slots", &reply);
+	status = cli_call_pool_list(cli, "Slots", "slots", &reply);
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
 		return status;
 	slots = json_get_array(reply, "slots");
@@ -138,7 +123,7 @@ enum exit_status cmd_leases(struct cli *cli)
 {
 	_cleanup_json_ json_object *reply = NULL;
 	_cleanup_(table_deinit) struct table t = { 0 };
-	enum exit_status status = call_for_pool(cli, "Leases", "leases", &reply);
+	enum exit_status status = cli_call_pool_list(cli, "Leases", "leases", &reply);
 	json_object *leases, *stats;
 
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))
@@ -185,7 +170,7 @@ enum exit_status cmd_queue(struct cli *cli)
 {
 	_cleanup_json_ json_object *reply = NULL;
 	_cleanup_(table_deinit) struct table t = { 0 };
-	enum exit_status status = call_for_pool(cli, "Queue", "queue", &reply);
+	enum exit_status status = cli_call_pool_list(cli, "Queue", "queue", &reply);
 	json_object *queue;
 
 	if (status != EXIT_STATUS_DONE || cli_print_json(cli, reply))

@@ -1,5 +1,4 @@
 /* What is known of a slot or a lease, and what happened to it, in sentences. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,17 +27,6 @@ struct telling {
 	struct subject *subject;
 	json_object *sentences;
 };
-
-__attribute__((format(printf, 2, 3))) static void say(json_object *list, const char *fmt, ...)
-{
-	char text[1200];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	json_object_array_add(list, json_object_new_string(text));
-}
 
 /* --- what is asked about --- */
 

@@ -1,5 +1,4 @@
 /* What the last holder left, as JSON and as the lines that the next one reads. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,23 +8,6 @@
 #include "util/text.h"
 
 /* --- the lines --- */
-
-struct lines {
-	json_object *list;
-};
-
-__attribute__((format(printf, 2, 3))) static void add(struct lines *l, const char *fmt, ...)
-{
-	_cleanup_(freep) char *line = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		line = NULL;
-	va_end(ap);
-	if (line)
-		json_object_array_add(l->list, json_object_new_string(line));
-}
 
 /* what people call it: "origin/main", "main" */
 static const char *short_ref(const char *ref)
@@ -38,7 +20,7 @@ static const char *short_ref(const char *ref)
 	return ref;
 }
 
-static void say_branch(struct lines *l, const struct handoff_record *r, const struct pool *pool,
+static void say_branch(json_object *lines, const struct handoff_record *r, const struct pool *pool,
 		       const char *branch)
 {
 	const char *ref = pool && pool_record(pool)->full_ref[0] ? pool_record(pool)->full_ref : r->base;
@@ -48,30 +30,30 @@ static void say_branch(struct lines *l, const struct handoff_record *r, const st
 	if (!theirs || !base)
 		return;
 	if (!r->branch[0]) {
-		add(l, "It worked on no branch, from commit %.12s.", r->base);
+		say(lines, "It worked on no branch, from commit %.12s.", r->base);
 		return;
 	}
 	if (branch && strcmp(branch, r->branch) == 0)
-		add(l, "You are on its branch %s: there is nothing to merge.", theirs);
+		say(lines, "You are on its branch %s: there is nothing to merge.", theirs);
 	else
-		add(l, "Take its commits over: git merge %s", theirs);
-	add(l, "Read them: git log %s..%s", base, theirs);
-	add(l, "What they change: git diff %s %s", base, theirs);
+		say(lines, "Take its commits over: git merge %s", theirs);
+	say(lines, "Read them: git log %s..%s", base, theirs);
+	say(lines, "What they change: git diff %s %s", base, theirs);
 }
 
-static void say_reports(struct lines *l, const struct handoff_record *r)
+static void say_reports(json_object *lines, const struct handoff_record *r)
 {
 	if (r->progress >= 0)
-		add(l, "It had come to %d %%.", r->progress);
+		say(lines, "It had come to %d %%.", r->progress);
 	else
-		add(l, "It reported no progress.");
+		say(lines, "It reported no progress.");
 	if (r->declared)
-		add(l, "It declared its work %s.",
+		say(lines, "It declared its work %s.",
 		    lease_declared_to_string((enum lease_declared)r->declared));
 	if (r->message[0])
-		add(l, "Its last note: \"%s\"", r->message);
+		say(lines, "Its last note: \"%s\"", r->message);
 	else
-		add(l, "It left no notes.");
+		say(lines, "It left no notes.");
 }
 
 /* is what was not saved still where it was left? */
@@ -91,17 +73,17 @@ static bool is_on_its_way(const struct slot *slot)
 	return s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING;
 }
 
-static void say_saved(struct lines *l, const struct salvage *s, unsigned n)
+static void say_saved(json_object *lines, const struct salvage *s, unsigned n)
 {
 	if (n > 1)
-		add(l, "What it had not saved is kept in %u parts, the newest is %s (%s); all: slotctl salvage list", n,
+		say(lines, "What it had not saved is kept in %u parts, the newest is %s (%s); all: slotctl salvage list", n,
 		    salvage_id(s), salvage_record(s)->summary);
 	else
-		add(l, "What it had not saved is kept: %s", salvage_record(s)->summary);
-	add(l, "Put it into your own slot, while that is clean: slotctl salvage restore %s", salvage_id(s));
+		say(lines, "What it had not saved is kept: %s", salvage_record(s)->summary);
+	say(lines, "Put it into your own slot, while that is clean: slotctl salvage restore %s", salvage_id(s));
 }
 
-static void say_work(struct slotd *d, struct lines *l, const struct handoff_record *r)
+static void say_work(struct slotd *d, json_object *lines, const struct handoff_record *r)
 {
 	struct slot *slot = pools_find_slot(d->pools, r->slot);
 	_cleanup_(freep) char *path = slot ? slot_path(slot) : NULL;
@@ -109,30 +91,30 @@ static void say_work(struct slotd *d, struct lines *l, const struct handoff_reco
 	const struct salvage *saved = salvage_find_by_lease(d->pools, &r->lease, &n);
 
 	if (saved)
-		say_saved(l, saved, n);
+		say_saved(lines, saved, n);
 	if (r->discarded)
-		add(l, "What was not saved was thrown away, as its holder asked.");
+		say(lines, "What was not saved was thrown away, as its holder asked.");
 	else if (path && is_in_isolation(d, r))
-		add(l, "What it had not saved is in %s, as it was left (slot %s is isolated: %s)", path,
+		say(lines, "What it had not saved is in %s, as it was left (slot %s is isolated: %s)", path,
 		    r->slot, slot_record(slot)->reason);
 	else if (slot && is_on_its_way(slot))
-		add(l, "Whether anything was not saved is being found out: slotctl explain %s", r->slot);
+		say(lines, "Whether anything was not saved is being found out: slotctl explain %s", r->slot);
 	else if (!saved)
-		add(l, "Nothing was left that is not saved.");
+		say(lines, "Nothing was left that is not saved.");
 }
 
 static json_object *instructions_of(struct slotd *d, const struct handoff_record *r, const char *branch)
 {
-	struct lines l = { json_object_new_array() };
+	json_object *lines = json_object_new_array();
 
-	say_branch(&l, r, pools_find(d->pools, r->pool), branch);
-	say_reports(&l, r);
-	say_work(d, &l, r);
+	say_branch(lines, r, pools_find(d->pools, r->pool), branch);
+	say_reports(lines, r);
+	say_work(d, lines, r);
 	if (r->declared == LEASE_DECLARED_DONE)
-		add(&l, "Its holder said that it was done: look whether anything is left to do; do not start again.");
+		say(lines, "Its holder said that it was done: look whether anything is left to do; do not start again.");
 	else
-		add(&l, "Continue from there; do not start again.");
-	return l.list;
+		say(lines, "Continue from there; do not start again.");
+	return lines;
 }
 
 /* --- the JSON --- */

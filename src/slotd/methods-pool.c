@@ -235,10 +235,10 @@ static int wait_for_slot(struct slotd *d, struct rpc_call *call, struct slot *sl
 	return 0;
 }
 
-static void on_added(const char *name, enum slot_state state, const char *reason,
-		     const struct refusal *refusal, void *userdata)
+/* it is ready, or why not; @failed: what is said of one that is not */
+static void answer_ready(struct slot_call *sc, const char *name, enum slot_state state, const char *failed,
+			 const char *reason, const struct refusal *refusal)
 {
-	struct slot_call *sc = userdata;
 	struct slot *slot = pools_find_slot(sc->d->pools, name);
 
 	if (refusal)
@@ -249,8 +249,14 @@ static void on_added(const char *name, enum slot_state state, const char *reason
 	else
 		rpc_error(sc->call, state == SLOT_STATE_ISOLATED ? "io.slotd.pool.Isolated" :
 								   "io.slotd.pool.Unavailable",
-			  NULL, "slot %s could not be made: %s", name, reason);
+			  NULL, "slot %s %s: %s", name, failed, reason);
 	slot_call_free(sc);
+}
+
+static void on_added(const char *name, enum slot_state state, const char *reason,
+		     const struct refusal *refusal, void *userdata)
+{
+	answer_ready(userdata, name, state, "could not be made", reason, refusal);
 }
 
 METHOD(slot_add)
@@ -307,19 +313,7 @@ static struct slot *find_slot_to_operate(struct slotd *d, struct rpc_call *call,
 static void on_warmed(const char *name, enum slot_state state, const char *reason,
 		      const struct refusal *refusal, void *userdata)
 {
-	struct slot_call *sc = userdata;
-	struct slot *slot = pools_find_slot(sc->d->pools, name);
-
-	if (refusal)
-		answer_refusal(sc->call, refusal);
-	else if (state == SLOT_STATE_READY && slot)
-		rpc_reply(sc->call, json_set(json_object_new_object(), "slot",
-					     slot_info(sc->d, sc->call, slot)));
-	else
-		rpc_error(sc->call, state == SLOT_STATE_ISOLATED ? "io.slotd.pool.Isolated" :
-								   "io.slotd.pool.Unavailable",
-			  NULL, "slot %s is not warm: %s", name, reason);
-	slot_call_free(sc);
+	answer_ready(userdata, name, state, "is not warm", reason, refusal);
 }
 
 METHOD(slot_warm)

@@ -1,6 +1,5 @@
 /* What was saved of slots: listed, shown, dropped, made into branches. Restoring is slotctl's own. */
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -192,19 +191,6 @@ static int ask(struct salvage_request *q, struct salvage *s, const char *method,
 }
 
 /* --- show --- */
-
-__attribute__((format(printf, 2, 3))) static void say(json_object *list, const char *fmt, ...)
-{
-	_cleanup_(freep) char *line = NULL;
-	va_list ap;
-
-	va_start(ap, fmt);
-	if (vasprintf(&line, fmt, ap) < 0)
-		line = NULL;
-	va_end(ap);
-	if (line)
-		json_object_array_add(list, json_object_new_string(line));
-}
 
 /* "Changed while it was read: a, b, and 3 more" */
 static void say_names(json_object *list, const char *what, json_object *names)

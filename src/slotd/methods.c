@@ -134,6 +134,19 @@ json_object *usec_or_null(uint64_t usec)
 	return usec ? json_object_new_int64((int64_t)usec) : NULL;
 }
 
+void say(json_object *sentences, const char *fmt, ...)
+{
+	_cleanup_(freep) char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	if (text)
+		json_object_array_add(sentences, json_object_new_string(text));
+}
+
 struct late_read {
 	struct slotd *d;
 	struct rpc_call *call;

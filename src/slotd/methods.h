@@ -92,6 +92,9 @@ int copy_param(struct rpc_call *call, json_object *params, const char *key, char
 json_object *string_or_null(const char *s);
 json_object *usec_or_null(uint64_t usec);
 
+/* one sentence more in an array of them; without memory it is left out */
+__attribute__((format(printf, 2, 3))) void say(json_object *sentences, const char *fmt, ...);
+
 /*
  * An answer that must wait for the commit of this turn: the call is kept, the reply sent when
  * the batch is on disk, LedgerFailed when it is not. @reply is taken over.

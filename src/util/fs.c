@@ -204,6 +204,25 @@ int fs_read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t 
 	return read_all(fd, max, ret, ret_len);
 }
 
+ssize_t fs_read_up_to(int fd, void *data, size_t len)
+{
+	char *p = data;
+	size_t have = 0;
+
+	while (have < len) {
+		ssize_t n = read(fd, p + have, len - have);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		have += (size_t)n;
+	}
+	return (ssize_t)have;
+}
+
 int fs_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;

@@ -45,6 +45,9 @@ int fs_read_file_at(int dirfd, const char *path, size_t max, char **ret, size_t 
  */
 int fs_write_file_at(int dirfd, const char *path, const void *data, size_t len, mode_t mode);
 
+/* reads until it has @len bytes or the end is reached; returns how many, or a negative errno */
+ssize_t fs_read_up_to(int fd, void *data, size_t len);
+
 /* writes all or returns a negative errno */
 int fs_write_all(int fd, const void *data, size_t len);
 

@@ -2,7 +2,7 @@
  * DOC: process - which process is it, and whose child
  *
  * A pid alone names a process only as long as it lives; with its start time it is one process of
- * this boot.
+ * this boot. And the first steps of a child that becomes another program.
  */
 #ifndef UTIL_PROCESS_H
 #define UTIL_PROCESS_H
@@ -47,5 +47,11 @@ size_t process_line_from_string(const char *text, struct process_id *ret, size_t
  * allocated path, of which nothing is known yet; NULL: no memory.
  */
 char *process_find_worker(const char *fallback);
+
+/* in a child: no signal is blocked, ignored or handled */
+void process_reset_signals(void);
+
+/* in a child: nothing to read, and all output there; false: errno says why */
+bool process_set_output(int output_fd);
 
 #endif

@@ -73,24 +73,6 @@ static void step_back(void)
 	}
 }
 
-static void set_signals(void)
-{
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		signal(sig, SIG_DFL);
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static bool set_descriptors(int output_fd)
-{
-	int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	return null_fd >= 0 && dup2(null_fd, STDIN_FILENO) >= 0 &&
-	       dup2(output_fd, STDOUT_FILENO) >= 0 && dup2(output_fd, STDERR_FILENO) >= 0;
-}
-
 static void confine_command(const struct run_spec *spec, int failure_fd)
 {
 	struct fault f = FAULT_NONE;
@@ -106,10 +88,10 @@ static _Noreturn void become_command(const struct run_spec *spec, int output_fd,
 {
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != keeper)
 		_exit(127);
-	set_signals();
+	process_reset_signals();
 	if (setsid() < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		give_up(failure_fd, "its process cannot be prepared", errno);
-	if (!set_descriptors(output_fd))
+	if (!process_set_output(output_fd))
 		give_up(failure_fd, "its output cannot be prepared", errno);
 	if (fchdir(spec->slot_fd) < 0)
 		give_up(failure_fd, "the slot cannot be entered", errno);

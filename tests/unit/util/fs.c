@@ -78,6 +78,23 @@ Test(fs, a_file_is_read_whole_or_not_at_all)
 	cr_expect(eq(str, data, S("")));
 }
 
+Test(fs, a_read_up_to_a_length_goes_on_until_then_or_the_end)
+{
+	char data[8] = "";
+	int fds[2];
+
+	cr_assert(pipe(fds) == 0);
+	for (const char *p = "12345"; *p; p++) /* a pipe of packets: each read returns one */
+		cr_assert(fcntl(fds[1], F_SETFL, O_DIRECT) == 0 && write(fds[1], p, 1) == 1);
+	cr_expect(eq(int, (int)fs_read_up_to(fds[0], data, 3), 3));
+	cr_expect(eq(str, data, S("123")));
+	close(fds[1]);
+	cr_expect(eq(int, (int)fs_read_up_to(fds[0], data, sizeof(data)), 2));
+	cr_expect(eq(int, (int)fs_read_up_to(fds[0], data, sizeof(data)), 0));
+	close(fds[0]);
+	cr_expect(eq(int, (int)fs_read_up_to(dirfd_, data, sizeof(data)), -EISDIR));
+}
+
 Test(fs, what_is_no_regular_file_is_not_read)
 {
 	char *data = NULL;
