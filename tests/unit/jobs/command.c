@@ -580,12 +580,12 @@ Test(command, dies_with_slotd)
 		sd_event *event = NULL; /* that of the test is not good in a child */
 
 		if (sd_event_new(&event) < 0 || commands_new(event, &w.commands, &f) < 0 ||
-		    start_script(&w, "echo $$ >$D/new; mv $D/new $D/pid; exec sleep 600", LONG) < 0)
+		    start_script(&w, "echo $$ >$D/pid; : >$D/there; exec sleep 600", LONG) < 0)
 			_exit(1);
 		for (;;)
 			pause();
 	}
-	run_until_there(&w, "pid");
+	run_until_there(&w, "there"); /* no other program ran: one that is killed later would be left */
 	text = read_file(&w, "pid");
 	kill(slotd, SIGKILL);
 	cr_assert(eq(int, waitpid(slotd, NULL, 0), slotd));
