@@ -10,6 +10,7 @@ import json
 import os
 import re
 import subprocess
+import zlib
 
 from support import paths
 
@@ -43,8 +44,10 @@ NOT_UNDER_VALGRIND = {
     "git-credentials": "its posix_spawn does not say that a program is missing",
 }
 
-# takes as long as all others together there, so it begins first
-FIRST_UNDER_VALGRIND = ["slotctl-hostile", "pool-failure"]
+# each takes long, some with the sanitizers and some under valgrind: they begin first, so that nobody waits
+# for one at the end, and are dealt to the shares in this order, so that no share takes much longer than another
+LONG = ["worker-crash-points", "git-salvage-round-trip", "git-tree-trash", "slotctl-hostile", "git-salvage",
+        "git-convert", "git-store", "git-tree-build", "pool-failure", "git-tree-race", "ledger-rebuild"]
 
 
 def tests_of(build):
@@ -92,16 +95,42 @@ def under_valgrind_env():
     return {"SLOTD_UNDER_VALGRIND": "1", "LD_PRELOAD": os.path.abspath("tests/in-process.so")}
 
 
-def run(build, tally, pool, logs, names, under_valgrind=False):
-    """Run the tests of a build whose name contains one of names (all, if there are none)."""
-    tasks = []
-    os.chdir(build)  # where meson test runs them
+def rank(test):
+    """What sorts tests: those that take long first, the others by their names."""
+    name = test[0]
+    return LONG.index(name) if name in LONG else len(LONG), name
+
+
+def share_of(tests, count, seed):
+    """One of count shares of the tests, which together are all; the seed says which one."""
+    number = zlib.crc32(seed.encode()) % count
+    # in turn, so that each has some of every folder, and of what takes long
+    share = sorted(tests, key=rank)[number::count]
+    if count > 1:
+        print("share %d of %d, as \"%s\" decides: %d of %d executables" %
+              (number + 1, count, seed, len(share), len(tests)), flush=True)
+    return share
+
+
+def chosen(names, under_valgrind):
+    """The tests of the build in the current directory that are wanted and can be run."""
     for name, command, env in tests_of("."):
         if names and not any(n in name for n in names):
             continue
         if under_valgrind and name in NOT_UNDER_VALGRIND:
             print("left out %s: %s" % (name, NOT_UNDER_VALGRIND[name]), flush=True)
             continue
+        yield name, command, env
+
+
+def run(build, tally, pool, logs, names, under_valgrind=False, share=(1, "")):
+    """Run the tests of a build whose name contains one of names (all, if there are none).
+
+    share: (count, seed), see share_of().
+    """
+    tasks = []
+    os.chdir(build)  # where meson test runs them
+    for name, command, env in share_of(list(chosen(names, under_valgrind)), *share):
         log = os.path.join(logs, "unit-%s.log" % name.replace("/", "_"))
         prefix = os.path.join(logs, "unit-%s.sanitizer" % name.replace("/", "_"))
         for old in glob.glob(prefix + "*") + [log]:
@@ -122,8 +151,6 @@ def run(build, tally, pool, logs, names, under_valgrind=False):
         if failed:
             show([log] + reports)
 
-    if under_valgrind:
-        tasks.sort(key=lambda task: task[0] not in FIRST_UNDER_VALGRIND)
     pool.run(tasks, on_end)
 
 
