@@ -61,6 +61,8 @@ static const struct conf_key top_keys[] = {
 	  "how long saved work is kept" },
 	{ "salvage.max_size", CONF_SIZE, 0, TOP(salvage.max_size_bytes), "10GiB", MIB, 1024 * TIB, NULL,
 	  "how much saved work is kept before the oldest goes" },
+	{ "salvage.max_count", CONF_NUMBER, 0, TOP(salvage.max_count), "10000", 0, 10000000, NULL,
+	  "how many salvages are kept before the oldest goes; 0: any number" },
 	{ "breaker.failures", CONF_NUMBER, CONF_NO_EFFECT, TOP(breaker.failures), "5", 1, 1000, NULL,
 	  "failures in a row that open a breaker" },
 	{ "breaker.rate", CONF_RATIO, CONF_NO_EFFECT, TOP(breaker.rate), "50%", 0.01, 1, NULL,

@@ -155,6 +155,7 @@ struct conf {
 	} disk;
 	struct {
 		uint64_t keep_usec, max_size_bytes;
+		unsigned max_count; /* 0: any number */
 	} salvage;
 	struct {
 		unsigned failures, window;

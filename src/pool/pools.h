@@ -302,7 +302,16 @@ const struct salvage_record *salvage_record(const struct salvage *s);
 const char *salvage_id(const struct salvage *s); /* "<slot>/<begin of the lease>/<n>" */
 char *salvage_ref(const struct salvage *s);	 /* allocated; NULL: no memory */
 uint64_t salvages_bytes(struct pools *p);	 /* of all pools */
-uint64_t salvages_excess(struct pools *p); /* bytes above salvage.max_size that are not on their way out */
+
+/* what is above salvage.max_size and salvage.max_count, and not on its way out */
+struct salvage_excess {
+	uint64_t bytes;
+	size_t n;
+};
+
+struct salvage_excess salvages_excess(struct pools *p);
+/* "2MiB more than salvage.max_size (1MiB)", allocated; NULL: there is none, or no memory */
+char *salvages_excess_sentence(const struct pools *p, struct salvage_excess excess);
 
 /* told once; reply: of the worker, borrowed, NULL for a drop */
 typedef void (*salvage_done_fn)(json_object *reply, const struct refusal *refusal, void *userdata);

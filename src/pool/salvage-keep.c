@@ -4,7 +4,8 @@
  * The stores have the last word: when one is opened, a worker lists its salvages, and the records follow.
  * Dropping is in three steps: that it is to go is recorded, then a job deletes the ref, then the record
  * goes; so a drop that was killed is found, and finished. What is too old goes by itself, and the oldest go
- * where there is too much of it; but nothing that was saved within a day, for nobody has seen that yet.
+ * where there is too much of it, or there are too many; but nothing that was saved within a day, for nobody
+ * has seen that yet.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -369,56 +370,88 @@ static void drop_old(struct pools *p)
 			drop_by_policy(s, why);
 }
 
-static uint64_t bytes_that_stay(struct pools *p)
+struct salvage_excess salvages_excess(struct pools *p)
 {
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, most_bytes = p->conf->salvage.max_size_bytes;
+	size_t n = 0, most = p->conf->salvage.max_count ? p->conf->salvage.max_count : SIZE_MAX;
 
-	for (struct salvage *s = salvage_next(p, NULL); s; s = salvage_next(p, s))
-		if (!s->rec.dropping[0])
-			bytes += s->rec.bytes;
-	return bytes;
+	for (struct salvage *s = salvage_next(p, NULL); s; s = salvage_next(p, s)) {
+		if (s->rec.dropping[0])
+			continue;
+		bytes += s->rec.bytes;
+		n++;
+	}
+	return (struct salvage_excess){
+		.bytes = bytes > most_bytes ? bytes - most_bytes : 0,
+		.n = n > most ? n - most : 0,
+	};
 }
 
-uint64_t salvages_excess(struct pools *p)
+static bool may_make_room(const struct salvage *s)
 {
-	uint64_t bytes = bytes_that_stay(p), most = p->conf->salvage.max_size_bytes;
+	return is_droppable(s) && is_older(s, UNSEEN_USEC);
+}
 
-	return bytes > most ? bytes - most : 0;
+static void drop_for_count(struct pools *p)
+{
+	size_t excess = salvages_excess(p).n;
+	char why[REASON_SIZE];
+
+	snprintf(why, sizeof(why), "the oldest, and there are more than salvage.max_count (%u)",
+		 p->conf->salvage.max_count);
+	for (struct salvage *s = salvage_next(p, NULL); s && excess && may_drop_more(p);
+	     s = salvage_next(p, s)) {
+		if (!may_make_room(s))
+			continue;
+		excess--;
+		drop_by_policy(s, why);
+	}
 }
 
 static void drop_for_room(struct pools *p)
 {
-	uint64_t excess = salvages_excess(p);
+	uint64_t excess = salvages_excess(p).bytes;
 	char most[SIZE_TEXT_SIZE], why[REASON_SIZE];
 
 	snprintf(why, sizeof(why), "the oldest, and all together are more than salvage.max_size (%s)",
 		 format_size(p->conf->salvage.max_size_bytes, most));
 	for (struct salvage *s = salvage_next(p, NULL); s && excess && may_drop_more(p);
 	     s = salvage_next(p, s)) {
-		if (!is_droppable(s) || s->rec.bytes == 0 || !is_older(s, UNSEEN_USEC))
+		if (s->rec.bytes == 0 || !may_make_room(s))
 			continue;
 		excess -= s->rec.bytes < excess ? s->rec.bytes : excess;
 		drop_by_policy(s, why);
 	}
 }
 
+char *salvages_excess_sentence(const struct pools *p, struct salvage_excess excess)
+{
+	char most[SIZE_TEXT_SIZE], above[SIZE_TEXT_SIZE];
+	_cleanup_(text_deinit) struct text t = { 0 };
+
+	if (excess.bytes)
+		text_addf(&t, "%s more than salvage.max_size (%s)", format_size(excess.bytes, above),
+			  format_size(p->conf->salvage.max_size_bytes, most));
+	if (excess.n)
+		text_addf(&t, "%s%zu more than salvage.max_count (%u)", excess.bytes ? " and " : "", excess.n,
+			  p->conf->salvage.max_count);
+	return t.failed ? NULL : TAKE(t.data);
+}
+
 /* said once, until there is room again */
 static void note_excess(struct pools *p)
 {
-	uint64_t excess = salvages_excess(p);
-	char most[SIZE_TEXT_SIZE], above[SIZE_TEXT_SIZE];
+	struct salvage_excess excess = salvages_excess(p);
 	bool was_over = p->salvage_is_over;
+	_cleanup_(freep) char *what = NULL;
 
-	p->salvage_is_over = excess > 0;
-	if (!excess || was_over)
+	p->salvage_is_over = excess.bytes > 0 || excess.n > 0;
+	if (!p->salvage_is_over || was_over)
 		return;
-	format_size(p->conf->salvage.max_size_bytes, most);
-	format_size(excess, above);
+	what = salvages_excess_sentence(p, excess);
 	pools_event(p, "salvage_over_limit", NULL, NULL, NULL, UID_SLOTD,
-		    "%s more than salvage.max_size (%s): what was saved within a day is not dropped for room",
-		    above, most);
-	log_warning("more work is saved than salvage.max_size allows, and it is too young to go limit=%s "
-		    "above=%s", most, above);
+		    "%s: what was saved within a day is not dropped for room", what ? what : "too much");
+	log_warning("more work is saved than is to be kept, and it is too young to go: %s", what ? what : "");
 }
 
 void salvages_expire(struct pools *p)
@@ -429,6 +462,7 @@ void salvages_expire(struct pools *p)
 		return;
 	finish_drops(p);
 	drop_old(p);
+	drop_for_count(p);
 	drop_for_room(p);
 	note_excess(p);
 	/* those for which there was no room come when these are done */

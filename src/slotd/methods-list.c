@@ -75,14 +75,13 @@ static unsigned findings_of(struct pool *pool)
 
 char *salvage_problem(struct slotd *d)
 {
-	uint64_t excess = salvages_excess(d->pools);
-	char total[SIZE_TEXT_SIZE], above[SIZE_TEXT_SIZE];
+	_cleanup_(freep) char *above = salvages_excess_sentence(d->pools, salvages_excess(d->pools));
+	char total[SIZE_TEXT_SIZE];
 
-	if (!excess)
+	if (!above)
 		return NULL;
-	return text_printf("what was saved takes %s, %s more than salvage.max_size, and is too young to go by "
-			   "itself: slotctl salvage list",
-			   format_size(salvages_bytes(d->pools), total), format_size(excess, above));
+	return text_printf("what was saved takes %s, %s, and is too young to go by itself: slotctl salvage list",
+			   format_size(salvages_bytes(d->pools), total), above);
 }
 
 /* of slotd as a whole */

@@ -382,6 +382,22 @@ class Stores(Salvage):
         self.until(lambda: list(self.refs(repository)) == [young["ref"]], "its ref is gone")
         self.assertEqual([e["id"] for e in self.known(slotd)], [young["id"]])
 
+    def test_the_oldest_go_where_there_are_too_many(self):
+        repository = git.make(self.path("repository"))
+        for n in (1, 2, 3):
+            self.made(repository, n=n)
+        settings = {"salvage": {"keep": "36500d", "max_count": 2}}
+        slotd = self.one_pool(repository=repository, settings=settings)
+        event, = self.until_told(slotd, "salvage_dropped")
+        self.assertIn("the oldest, and there are more than salvage.max_count (2)", event["detail"])
+        self.assertTrue(event["detail"].startswith("p-7/abababab/1"), event["detail"])
+        self.assertIsNone(event["uid"])
+        slotd.wait_log(r"salvage\.max_count \(2\)")
+        left = [REFS + "p-7/%s/%d" % ("ab" * 16, n) for n in (2, 3)]
+        self.until(lambda: sorted(self.refs(repository)) == left, "the others stay")
+        self.assertEqual(sorted(e["ref"] for e in self.known(slotd)), left)
+        self.assertEqual(slotd.call("Status")["problems"], [])
+
     def test_damage_is_no_reason_to_forget_or_to_drop(self):
         slotd = self.one_pool()
         _, saved = self.left(slotd)
@@ -429,6 +445,17 @@ class Limits(Salvage):
         slotd.call("SalvageDrop", id=saved["id"])
         status = slotd.call("Status")
         self.assertEqual((status["problems"], status["findings"]), ([], 0))
+
+    def test_too_many_that_are_young_are_said_and_kept(self):
+        slotd = self.one_pool(settings={"salvage": {"max_count": 1}})
+        self.left(slotd)
+        self.assertEqual(slotd.call("Status")["problems"], [])
+        self.left(slotd)
+        event, = self.until_told(slotd, "salvage_over_limit")
+        self.assertIn("1 more than salvage.max_count (1)", event["detail"])
+        problem, = slotd.call("Status")["problems"]
+        self.assertIn("1 more than salvage.max_count (1), and is too young to go", problem)
+        self.assertEqual(len(self.refs(self.repository)), 2)
 
 
 class Removal(Salvage):

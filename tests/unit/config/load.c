@@ -25,7 +25,7 @@ static const char example[] =
 	"recovery: { keep: 90d, max_size: 64MiB, auto_every: 0s, detect_every: 10m }\n"
 	"checkpoints: { keep: 7d }\n"
 	"disk: { reserve: 1GiB }\n"
-	"salvage: { keep: 30d, max_size: 10GiB }\n"
+	"salvage: { keep: 30d, max_size: 10GiB, max_count: 10000 }\n"
 	"breaker: { failures: 5, rate: 50%, window: 20, open: 30s, max_open: 10m,\n"
 	"  classes: [transient] }\n"
 	"alert: { success_rate: 0.95, breaker_open: 5m, fallback_rate: 10%, retry_exhausted: 5%,\n"

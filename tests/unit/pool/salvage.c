@@ -401,13 +401,13 @@ Test(salvage, oldest_make_room_and_no_more_than_needed)
 	for (unsigned n = 1; n <= 5; n++)
 		take(saved(LEASE, n, COMMIT, 30));
 	at(3 * USEC_PER_DAY);
-	cr_expect_eq(salvages_excess(world.pools), 50);
+	cr_expect_eq(salvages_excess(world.pools).bytes, 50);
 	expire();
 	cr_expect_neq(fate(1)[0], '\0');
 	cr_expect_neq(fate(2)[0], '\0');
 	for (unsigned n = 3; n <= 5; n++)
 		cr_expect_str_empty(fate(n), "%u", n);
-	cr_expect_eq(salvages_excess(world.pools), 0);
+	cr_expect_eq(salvages_excess(world.pools).bytes, 0);
 	clock_real();
 }
 
@@ -423,12 +423,80 @@ Test(salvage, what_was_saved_within_a_day_stays_whatever_its_size_and_that_is_sa
 	world_settle();
 	cr_expect_str_empty(fate(1));
 	cr_expect_str_empty(fate(2));
-	cr_expect_eq(salvages_excess(world.pools), 60);
+	cr_expect_eq(salvages_excess(world.pools).bytes, 60);
 	cr_expect_eq(events("salvage_over_limit"), 1);
 	at(2 * USEC_PER_DAY);
 	expire();
 	cr_expect_neq(fate(1)[0], '\0', "a day has passed");
-	cr_expect_eq(salvages_excess(world.pools), 0);
+	cr_expect_eq(salvages_excess(world.pools).bytes, 0);
+	clock_real();
+}
+
+Test(salvage, oldest_go_where_there_are_too_many_however_small)
+{
+	begin_to_keep(100 * USEC_PER_DAY, 1000);
+	world.conf->salvage.max_count = 3;
+	at(USEC_PER_DAY);
+	for (unsigned n = 1; n <= 5; n++)
+		take(saved(LEASE, n, COMMIT, 0));
+	at(3 * USEC_PER_DAY);
+	cr_expect_eq(salvages_excess(world.pools).n, 2);
+	expire();
+	for (unsigned n = 1; n <= 2; n++)
+		cr_expect_str_eq(fate(n), "the oldest, and there are more than salvage.max_count (3)");
+	for (unsigned n = 3; n <= 5; n++)
+		cr_expect_str_empty(fate(n), "%u", n);
+	cr_expect_eq(salvages_excess(world.pools).n, 0);
+	clock_real();
+}
+
+Test(salvage, what_goes_for_its_number_makes_room_as_well)
+{
+	begin_to_keep(100 * USEC_PER_DAY, 90);
+	world.conf->salvage.max_count = 3;
+	at(USEC_PER_DAY);
+	for (unsigned n = 1; n <= 5; n++)
+		take(saved(LEASE, n, COMMIT, 30));
+	at(3 * USEC_PER_DAY);
+	expire();
+	for (unsigned n = 3; n <= 5; n++)
+		cr_expect_str_empty(fate(n), "%u", n);
+	clock_real();
+}
+
+Test(salvage, any_number_is_kept_where_there_is_no_bound)
+{
+	begin_to_keep(100 * USEC_PER_DAY, 1000);
+	world.conf->salvage.max_count = 0;
+	at(USEC_PER_DAY);
+	for (unsigned n = 1; n <= 5; n++)
+		take(saved(LEASE, n, COMMIT, 1));
+	at(3 * USEC_PER_DAY);
+	cr_expect_eq(salvages_excess(world.pools).n, 0);
+	expire();
+	for (unsigned n = 1; n <= 5; n++)
+		cr_expect_str_empty(fate(n), "%u", n);
+	clock_real();
+}
+
+Test(salvage, too_many_of_a_day_stay_and_that_is_said_once)
+{
+	begin_to_keep(100 * USEC_PER_DAY, 1000);
+	world.conf->salvage.max_count = 1;
+	at(USEC_PER_DAY);
+	take(saved(LEASE, 1, COMMIT, 1));
+	at(2 * USEC_PER_DAY - 1);
+	take(saved(LEASE, 2, COMMIT, 1));
+	expire();
+	expire();
+	world_settle();
+	cr_expect_str_empty(fate(1));
+	cr_expect_eq(events("salvage_over_limit"), 1);
+	at(2 * USEC_PER_DAY);
+	expire();
+	cr_expect_neq(fate(1)[0], '\0', "a day has passed");
+	cr_expect_str_empty(fate(2));
+	cr_expect_eq(salvages_excess(world.pools).n, 0);
 	clock_real();
 }
 
