@@ -41,43 +41,47 @@ static int sync_file_at(int dirfd, const char *path, struct fault *f)
  * The file alone changes places, so that there is a whole copy at every instant; its
  * directory stays.
  */
-static int replace(int dirfd, struct fault *f)
+static int replace(int dirfd, const char *name, const char *new_name, struct fault *f)
 {
-	static const char *const new_file = LEDGER_COPY_NEW "/" LEDGER_DATA_FILE;
+	_cleanup_(freep) char *file = text_printf("%s/" LEDGER_DATA_FILE, name);
+	_cleanup_(freep) char *new_file = text_printf("%s/" LEDGER_DATA_FILE, new_name);
 	int r;
 
+	if (!file || !new_file)
+		return fault_oom(f);
 	r = sync_file_at(dirfd, new_file, f);
 	if (r < 0)
 		return r;
-	if (mkdirat(dirfd, LEDGER_COPY_DIR, 0700) < 0 && errno != EEXIST)
-		return fault_errno(f, -errno, "cannot make %s", LEDGER_COPY_DIR);
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+		return fault_errno(f, -errno, "cannot make %s", name);
 	CRASH_POINT("ledger.copy.synced");
-	if (renameat(dirfd, new_file, dirfd, LEDGER_COPY_DIR "/" LEDGER_DATA_FILE) < 0)
+	if (renameat(dirfd, new_file, dirfd, file) < 0)
 		return fault_errno(f, -errno, "cannot rename %s", new_file);
 	CRASH_POINT("ledger.copy.renamed");
-	r = fs_sync_dir_at(dirfd, LEDGER_COPY_DIR);
+	r = fs_sync_dir_at(dirfd, name);
 	if (r == 0)
 		r = fs_sync_dir_at(dirfd, ".");
 	if (r < 0)
-		return fault_errno(f, r, "cannot sync %s", LEDGER_COPY_DIR);
-	return fs_remove_tree_at(dirfd, LEDGER_COPY_NEW, f);
+		return fault_errno(f, r, "cannot sync %s", name);
+	return fs_remove_tree_at(dirfd, new_name, f);
 }
 
-static int make_copy(const struct ledger *l, struct fault *f)
+static int make_copy(const struct ledger *l, const char *name, struct fault *f)
 {
 	_cleanup_(closep) int dirfd = open(l->state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	_cleanup_(freep) char *to = text_printf("%s/" LEDGER_COPY_NEW, l->state_dir);
+	_cleanup_(freep) char *new_name = text_printf("%s" LEDGER_NEW, name);
+	_cleanup_(freep) char *to = text_printf("%s/%s" LEDGER_NEW, l->state_dir, name);
 	struct seen seen = { 0 };
 	int r;
 
-	if (!to)
+	if (!new_name || !to)
 		return fault_oom(f);
 	if (dirfd < 0)
 		return fault_errno(f, -errno, "cannot open %s", l->state_dir);
-	r = fs_remove_tree_at(dirfd, LEDGER_COPY_NEW, f);
+	r = fs_remove_tree_at(dirfd, new_name, f);
 	if (r < 0)
 		return r;
-	if (mkdirat(dirfd, LEDGER_COPY_NEW, 0700) < 0)
+	if (mkdirat(dirfd, new_name, 0700) < 0)
 		return fault_errno(f, -errno, "cannot make %s", to);
 	CRASH_POINT("ledger.copy.begin");
 	r = copy_compactly(l->dir, to, f);
@@ -86,8 +90,40 @@ static int make_copy(const struct ledger *l, struct fault *f)
 		r = scan_all(to, &seen, f);
 	if (r == SCAN_EMPTY)
 		r = fault(f, -EUCLEAN, "the copy in %s is empty", to);
-	return r < 0 ? r : replace(dirfd, f);
+	return r < 0 ? r : replace(dirfd, name, new_name, f);
 }
+
+/* --- once, and waited for --- */
+
+struct keep {
+	const struct ledger *l;
+	const char *name;
+};
+
+static int keep_in_child(void *arg, void *result, struct fault *f)
+{
+	const struct keep *keep = arg;
+
+	return make_copy(keep->l, keep->name, f);
+}
+
+int ledger_keep_copy(const struct ledger *l, const char *name, struct fault *f)
+{
+	struct keep keep = { .l = l, .name = name };
+	struct child_limits limits = scan_limits(l->dir);
+	struct fault why = FAULT_NONE;
+	char none = 0;
+	int r;
+
+	limits.time_msec = COPY_SECONDS * 1000;
+	r = child_run(keep_in_child, &keep, &none, sizeof(none), &limits, &why);
+	if (r != 0)
+		return fault(f, r < 0 ? r : -EIO, "cannot keep the ledger as it is in %s/%s: %s", l->state_dir,
+			     name, why.text);
+	return 0;
+}
+
+/* --- now and then, beside the work --- */
 
 static _Noreturn void copy_in_child(const struct ledger *l, pid_t parent)
 {
@@ -98,7 +134,7 @@ static _Noreturn void copy_in_child(const struct ledger *l, pid_t parent)
 	/* clients must see the end of their connections, whatever becomes of this child */
 	close_range(STDERR_FILENO + 1, ~0U, 0);
 	alarm(COPY_SECONDS);
-	r = make_copy(l, &f);
+	r = make_copy(l, LEDGER_COPY_DIR, &f);
 	if (r < 0)
 		dprintf(STDERR_FILENO, "the ledger was not copied: %s\n", f.text);
 	_exit(r < 0 ? 1 : 0);

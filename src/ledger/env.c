@@ -10,16 +10,22 @@
 
 #include "util/crash.h"
 
-const char *const ledger_db_names[LEDGER_DBS] = {
-	[LEDGER_META] = "meta",		[LEDGER_POOLS] = "pools",
-	[LEDGER_SLOTS] = "slots",	[LEDGER_LEASES] = "leases",
-	[LEDGER_TOKENS] = "tokens",	[LEDGER_KEYS] = "keys",
-	[LEDGER_EVENTS] = "events",	[LEDGER_CHECKPOINTS] = "checkpoints",
-	[LEDGER_BREAKERS] = "breakers", [LEDGER_VERIFIED] = "verified",
-	[LEDGER_STATS] = "stats",
-	[LEDGER_HANDOFFS] = "handoffs",
-	[LEDGER_TICKETS] = "tickets",
-	[LEDGER_SALVAGE] = "salvage",
+/* one that comes later has a schema of its own: LEDGER_SCHEMA goes up, and a row names it */
+const struct ledger_db_kind ledger_dbs[LEDGER_DBS] = {
+	[LEDGER_META] = { "meta", 1 },
+	[LEDGER_POOLS] = { "pools", 1 },
+	[LEDGER_SLOTS] = { "slots", 1 },
+	[LEDGER_LEASES] = { "leases", 1 },
+	[LEDGER_TOKENS] = { "tokens", 1 },
+	[LEDGER_KEYS] = { "keys", 1 },
+	[LEDGER_EVENTS] = { "events", 1 },
+	[LEDGER_CHECKPOINTS] = { "checkpoints", 1 },
+	[LEDGER_BREAKERS] = { "breakers", 1 },
+	[LEDGER_VERIFIED] = { "verified", 1 },
+	[LEDGER_STATS] = { "stats", 1 },
+	[LEDGER_HANDOFFS] = { "handoffs", 2 },
+	[LEDGER_TICKETS] = { "tickets", 2 },
+	[LEDGER_SALVAGE] = { "salvage", 2 },
 };
 
 /* less than this and a short write was the disk's end, not its failure */

@@ -19,9 +19,10 @@
 
 #define LEDGER_DIR	   "ledger"
 #define LEDGER_COPY_DIR	   "ledger.copy"
-#define LEDGER_COPY_NEW	   "ledger.copy.new"
+#define LEDGER_NEW	   ".new" /* behind the name of a copy that is not whole yet */
 #define LEDGER_REBUILD_DIR "ledger.rebuild"
 #define LEDGER_DAMAGED	   "ledger.damaged-" /* and the unix seconds */
+#define LEDGER_OLDER	   "ledger.schema-"  /* and the number: as it was before it was raised */
 #define LEDGER_UNPROVED	   "ledger.unproved" /* a file: the ledger is a rebuilt one */
 #define LEDGER_DATA_FILE   "data.mdb"	     /* LMDB's name */
 
@@ -39,8 +40,13 @@ struct ledger {
 	bool is_lost;	  /* growing took the map away: nothing works any more */
 };
 
-/* "meta", "pools", ... by enum ledger_db */
-extern const char *const ledger_db_names[LEDGER_DBS];
+/* what there is in a ledger, by enum ledger_db */
+struct ledger_db_kind {
+	const char *name; /* "meta", "pools", ... */
+	uint32_t schema;  /* the first whose every ledger has it: an older one may lack it */
+};
+
+extern const struct ledger_db_kind ledger_dbs[LEDGER_DBS];
 
 /**
  * ledger_fault - what a code of LMDB means to us; the border for foreign codes
@@ -67,7 +73,7 @@ int env_open(const char *dir, uint64_t map_bytes, unsigned flags, MDB_env **ret)
  * @generation: what a fresh one is given
  *
  * Makes the databases and the generation record in one transaction, if they are not
- * there; knows nothing of the marker.
+ * there, and likewise what one of an older schema lacks; knows nothing of the marker.
  */
 int ledger_open_dir(const char *state_dir, const char *name, uint64_t map_bytes,
 		    const struct generation_record *generation, struct ledger **ret,
@@ -81,6 +87,9 @@ int ledger_open_dir(const char *state_dir, const char *name, uint64_t map_bytes,
  */
 int ledger_write(struct ledger *l, int (*fn)(struct ledger *l, MDB_txn *txn, void *arg), void *arg,
 		 struct fault *f);
+
+/* copies the open ledger, in a child that is waited for, to <state_dir>/@name, whole or not at all */
+int ledger_keep_copy(const struct ledger *l, const char *name, struct fault *f);
 
 /* LMDB's code; the generation record, decoded and remembered, after ledger_write() */
 int ledger_put_generation(struct ledger *l, MDB_txn *txn, const struct generation_record *r);

@@ -50,8 +50,8 @@ static int has_trace(const char *state_dir, struct fault *f)
 	static const struct {
 		const char *dir, *prefix;
 	} traces[] = {
-		{ ".", MARKER_FILE }, { ".", LEDGER_COPY_DIR }, { ".", LEDGER_DAMAGED },
-		{ "stores", "" },     { "slots", "" },
+		{ ".", MARKER_FILE },  { ".", LEDGER_COPY_DIR }, { ".", LEDGER_DAMAGED },
+		{ ".", LEDGER_OLDER }, { "stores", "" },	 { "slots", "" },
 	};
 	_cleanup_(closep) int dirfd = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int r = 0;

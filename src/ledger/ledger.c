@@ -12,6 +12,7 @@
 #include "util/clock.h"
 #include "util/crash.h"
 #include "util/fs.h"
+#include "util/log.h"
 #include "util/text.h"
 
 #define DEFAULT_MAP_BYTES (64ULL << 20)
@@ -34,7 +35,7 @@ int ledger_put_generation(struct ledger *l, MDB_txn *txn, const struct generatio
 static int open_databases(struct ledger *l, MDB_txn *txn, unsigned flags)
 {
 	for (int i = 0; i < LEDGER_DBS; i++) {
-		int rc = mdb_dbi_open(txn, ledger_db_names[i], flags, &l->dbi[i]);
+		int rc = mdb_dbi_open(txn, ledger_dbs[i].name, flags, &l->dbi[i]);
 
 		if (rc)
 			return rc;
@@ -67,10 +68,10 @@ static int read_generation(struct ledger *l, MDB_txn *txn, struct fault *f)
 	r = generation_record_decode(k.mv_data, k.mv_size, v.mv_data, v.mv_size, &l->generation, f);
 	if (r < 0)
 		return r == -EBADMSG ? -EUCLEAN : r;
-	if (l->generation.schema != LEDGER_SCHEMA)
+	if (l->generation.schema > LEDGER_SCHEMA)
 		return fault(f, -EPROTONOSUPPORT,
-			     "the ledger in %s has schema %u, and this slotd knows %u", l->dir,
-			     l->generation.schema, LEDGER_SCHEMA);
+			     "the ledger in %s has schema %u, and this slotd knows %u: it was made by a "
+			     "newer one", l->dir, l->generation.schema, LEDGER_SCHEMA);
 	return 0;
 }
 
@@ -97,8 +98,7 @@ static int read_sequence(struct ledger *l, MDB_txn *txn, struct fault *f)
 	return 0;
 }
 
-/* > 0: there are no databases yet */
-#define DATABASES_ABSENT 1
+enum { DATABASES_ABSENT = 1, DATABASES_OLDER };
 
 static int read_databases(struct ledger *l, struct fault *f)
 {
@@ -108,20 +108,47 @@ static int read_databases(struct ledger *l, struct fault *f)
 	rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
 	if (rc)
 		return ledger_fault(f, rc, l->dir, "read");
-	rc = open_databases(l, txn, 0);
-	if (rc == MDB_NOTFOUND && !l->dbi[LEDGER_META])
+	rc = mdb_dbi_open(txn, ledger_dbs[LEDGER_META].name, 0, &l->dbi[LEDGER_META]);
+	if (rc == MDB_NOTFOUND)
 		return DATABASES_ABSENT;
 	if (rc)
 		return ledger_fault(f, rc, l->dir, "open the databases of");
 	r = read_generation(l, txn, f);
 	if (r < 0)
 		return r;
+	if (l->generation.schema < LEDGER_SCHEMA)
+		return DATABASES_OLDER;
+	rc = open_databases(l, txn, 0);
+	if (rc)
+		return ledger_fault(f, rc, l->dir, "open the databases of");
 	r = read_sequence(l, txn, f);
 	if (r < 0)
 		return r;
 	/* keeps the handles of the databases */
 	rc = mdb_txn_commit(TAKE(txn));
 	return rc ? ledger_fault(f, rc, l->dir, "read") : 0;
+}
+
+/* --- of an older schema --- */
+
+/* what has come since is there, and empty, in the transaction that says so */
+static int raise_schema(struct ledger *l, const char *state_dir, struct fault *f)
+{
+	_cleanup_(freep) char *kept = text_printf(LEDGER_OLDER "%u", l->generation.schema);
+	struct generation_record next = l->generation;
+	int r;
+
+	if (!kept)
+		return fault_oom(f);
+	r = ledger_keep_copy(l, kept, f);
+	if (r < 0)
+		return r;
+	next.schema = LEDGER_SCHEMA;
+	r = ledger_write(l, create_databases, &next, f);
+	if (r == 0)
+		log_notice("the ledger was raised from schema %u to %u; as it was, it is kept in %s/%s",
+			   l->generation.schema, LEDGER_SCHEMA, state_dir, kept);
+	return r;
 }
 
 /* --- the directory --- */
@@ -194,6 +221,10 @@ int ledger_open_dir(const char *state_dir, const char *name, uint64_t map_bytes,
 		/* LMDB syncs its file, but not the name of it */
 		if (r == 0)
 			r = fs_sync_dir_at(AT_FDCWD, l->dir);
+		if (r == 0)
+			r = read_databases(l, f);
+	} else if (r == DATABASES_OLDER) {
+		r = raise_schema(l, state_dir, f);
 		if (r == 0)
 			r = read_databases(l, f);
 	}

@@ -27,7 +27,11 @@
 #include "ledger/record.h"
 #include "util/fault.h"
 
-#define LEDGER_SCHEMA 1
+/*
+ * 1: the first; those with hand-offs, tickets or salvage are among them
+ * 2: has all of these
+ */
+#define LEDGER_SCHEMA 2
 
 struct ledger;
 
@@ -74,7 +78,9 @@ int ledger_judge(const char *state_dir, enum ledger_verdict *ret, struct fault *
  * @map_bytes: initial size of the map; 0: 64 MiB. Grows by itself.
  * @events_keep: how many events are kept
  *
- * A fresh one gets its generation, and the marker file is written after the first commit.
+ * A fresh one gets its generation, and the marker file is written after the first commit. One of an older
+ * schema is kept as <state_dir>/ledger.schema-<its number>, and gets the databases that came later, empty:
+ * what belongs there, the caller finds out as at any start. -EPROTONOSUPPORT: a newer slotd has made it.
  */
 int ledger_open(const char *state_dir, uint64_t map_bytes, uint64_t events_keep,
 		struct ledger **ret, struct fault *f);

@@ -76,7 +76,7 @@ static int extract_in_child(void *arg, void *result, struct fault *f)
 	if (bytes <= 0 || scan_open(x->dir, &env, NULL) < 0)
 		return 0;
 	if (mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) ||
-	    mdb_dbi_open(txn, ledger_db_names[x->db], 0, &dbi) ||
+	    mdb_dbi_open(txn, ledger_dbs[x->db].name, 0, &dbi) ||
 	    mdb_cursor_open(txn, dbi, &cursor))
 		return 0;
 	r = extract_records(x, cursor, (size_t)bytes / RECORD_HEADER, result);

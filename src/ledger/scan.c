@@ -206,7 +206,7 @@ static bool is_found(const struct place *p, MDB_dbi dbi, MDB_val *key, const MDB
 static int scan_records(const struct place *p, enum ledger_db db, MDB_dbi dbi, struct fault *f)
 {
 	_cleanup_(mdb_cursor_closep) MDB_cursor *cursor = NULL;
-	const char *name = ledger_db_names[db];
+	const char *name = ledger_dbs[db].name;
 	MDB_val k, v;
 	MDB_stat stat;
 	size_t n = 0;
@@ -233,21 +233,29 @@ static int scan_records(const struct place *p, enum ledger_db db, MDB_dbi dbi, s
 	return n == stat.ms_entries ? 0 : damage(p, f, name, "records are missing");
 }
 
+/* a ledger that is older than the database; it gets that when it is opened */
+static bool may_be_missing(const struct place *p, enum ledger_db db)
+{
+	return p->seen->has_generation && p->seen->generation.schema < ledger_dbs[db].schema;
+}
+
 static int scan_database(const struct place *p, enum ledger_db db, struct fault *f)
 {
 	unsigned flags;
 	MDB_dbi dbi;
 	int rc;
 
-	rc = mdb_dbi_open(p->txn, ledger_db_names[db], 0, &dbi);
+	rc = mdb_dbi_open(p->txn, ledger_dbs[db].name, 0, &dbi);
+	if (rc == MDB_NOTFOUND && may_be_missing(p, db))
+		return 0;
 	if (rc == MDB_NOTFOUND)
-		return damage(p, f, ledger_db_names[db], "it is missing");
+		return damage(p, f, ledger_dbs[db].name, "it is missing");
 	if (rc == 0)
 		rc = mdb_dbi_flags(p->txn, dbi, &flags);
 	if (rc)
 		return ledger_fault(f, rc, p->dir, "open a database of");
 	if (flags != 0)
-		return damage(p, f, ledger_db_names[db], "it has flags that we never set");
+		return damage(p, f, ledger_dbs[db].name, "it has flags that we never set");
 	return scan_records(p, db, dbi, f);
 }
 
@@ -256,8 +264,8 @@ static int scan_database(const struct place *p, enum ledger_db db, struct fault 
 static bool is_known(const MDB_val *name)
 {
 	for (int i = 0; i < LEDGER_DBS; i++) {
-		if (strlen(ledger_db_names[i]) == name->mv_size &&
-		    memcmp(ledger_db_names[i], name->mv_data, name->mv_size) == 0)
+		if (strlen(ledger_dbs[i].name) == name->mv_size &&
+		    memcmp(ledger_dbs[i].name, name->mv_data, name->mv_size) == 0)
 			return true;
 	}
 	return false;
@@ -286,14 +294,14 @@ static int count_databases(const struct place *p, struct fault *f)
 static int scan_schema(const struct place *p, struct fault *f)
 {
 	if (!p->seen->has_generation)
-		return damage(p, f, ledger_db_names[LEDGER_META], "there is no generation record");
+		return damage(p, f, ledger_dbs[LEDGER_META].name, "there is no generation record");
 	if (p->seen->generation.schema > LEDGER_SCHEMA)
 		return fault(f, -EPROTONOSUPPORT,
 			     "the ledger in %s has schema %u, and this slotd knows %u: it was made "
 			     "by a newer one",
 			     p->dir, p->seen->generation.schema, LEDGER_SCHEMA);
-	if (p->seen->generation.schema < LEDGER_SCHEMA)
-		return damage(p, f, ledger_db_names[LEDGER_META], "its schema never existed");
+	if (p->seen->generation.schema < 1)
+		return damage(p, f, ledger_dbs[LEDGER_META].name, "its schema never existed");
 	return 0;
 }
 

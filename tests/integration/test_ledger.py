@@ -10,7 +10,7 @@ import signal
 import subprocess
 import unittest
 
-from support import git, saved
+from support import git, older, saved
 from support.case import Case, Error
 from support.invariants import Checker
 
@@ -177,6 +177,49 @@ class Damage(Case):
         self.assertFalse(glob.glob(os.path.join(slotd.state_dir, "ledger.damaged-*")))
         slotd.restart()
         self.assertFalse(glob.glob(os.path.join(slotd.state_dir, "ledger.damaged-*")))
+
+
+class Age(Case):
+    """A ledger that another version of slotd has made."""
+
+    def prepared(self):
+        slotd = self.one_pool(ready=2, maximum=4)
+        held = slotd.acquire("p", agent="holder", key="k")
+        left = slotd.acquire("p")
+        git.write(left["path"], "left", "and saved\n")
+        slotd.release(left["lease"])
+        slotd.wait_ready("p", 2)
+        self.entry, = slotd.call("SalvageList", pool=None, slot=None, lease=None)["salvage"]
+        slotd.stop()
+        return slotd, held, os.path.join(slotd.state_dir, "ledger")
+
+    def test_one_of_an_older_slotd_is_taken_over_as_it_is(self):
+        slotd, held, ledger = self.prepared()
+        older.set_schema(ledger, 1, older.LATER)
+        slotd.start()
+        slotd.wait_log("the ledger was raised from schema 1")
+        slotd.wait_quiet()
+        self.assertNotIn("rebuilt", slotd.log())
+        self.assertEqual(glob.glob(ledger + ".damaged-*"), [])
+        self.assertTrue(os.path.exists(os.path.join(ledger + ".schema-1", "data.mdb")))
+        self.assertEqual(slotd.acquire("p", agent="holder", key="k")["lease"], held["lease"])
+        self.assertEqual(slotd.acquire("p", agent="holder", key="k")["token"], held["token"])
+        found = self.until(lambda: slotd.call("SalvageList", pool=None, slot=None, lease=None)["salvage"],
+                           "the refs say what was saved")
+        self.assertEqual([e["ref"] for e in found], [self.entry["ref"]])
+        Checker(slotd).check()
+        slotd.restart()
+        self.assertEqual(slotd.log().count("raised from schema"), 1)
+
+    def test_one_of_a_newer_slotd_is_refused_and_left_alone(self):
+        slotd, _, ledger = self.prepared()
+        older.set_schema(ledger, 99)
+        before = git.read(ledger, "data.mdb")
+        slotd.start(wait_for_socket=False)
+        self.assertNotEqual(slotd.wait(), 0)
+        self.assertRegex(slotd.log(), "has schema 99, and this slotd knows [0-9]+: it was made by a newer one")
+        self.assertEqual(git.read(ledger, "data.mdb"), before)
+        self.assertEqual(glob.glob(ledger + ".*"), [])
 
 
 @unittest.skipUnless(os.getuid() == 0, "needs root, for a small file system")
