@@ -27,6 +27,7 @@
 #define LABEL_SIZE  128	 /* an agent's or task's name */
 #define REASON_SIZE 256	 /* a sentence */
 #define LINE_SIZE   160	 /* a process and its ancestors: process_line_to_string() */
+#define LINE_MOST   10	 /* that have room in it */
 #define PATH_SIZE   1024 /* a path or url */
 #define META_SIZE   1024 /* JSON object of strings */
 
@@ -120,7 +121,7 @@ struct slot_record {
 	uint64_t left_since_usec; /* it was granted then; wall clock */
 	uint64_t left_usec; /* nobody works in it since; wall clock, and never changed, as what is saved bears it; 0: not left */
 	bool unsure; /* whoever had it is not known, and may still be at work */
-	char left_by[LINE_SIZE]; /* who gave it back, and that one's ancestors, to whom that is done with; empty: not known */
+	char left_by[LINE_SIZE]; /* who gave it back or has it removed, and that one's ancestors, to whom it is done with; empty: not known */
 	char warmed[OID_SIZE]; /* of the files that it was warmed up for; empty: it is not warm */
 	uint32_t port_base, port_count; /* its block of ports; 0: none */
 	bool hook_due; /* cleaning: release.run is to be run first */

@@ -1,5 +1,5 @@
 /*
- * Who is still in a slot that was given back.
+ * Who is still in a slot that was given back, or that is to be removed.
  *
  * Nothing in a slot is touched while somebody may be at work in it. Before it is cleaned a look is taken at
  * who is there (look.c). With `clean.processes: wait` the slot waits for them, looking again less and less
@@ -10,6 +10,9 @@
  * Whoever gave the slot back is done with it, and so are its ancestors, though a shell among them may stand
  * there. They are remembered with the slot, for slotd may be started anew meanwhile: nothing else of this is
  * in the ledger, the look is repeated.
+ *
+ * A slot that is to be removed, whoever has had it, goes the same way: a directory is not deleted under
+ * whoever works in it. There everybody counts, but whoever asked for it and its ancestors are not ended.
  */
 #include <errno.h>
 #include <signal.h>
@@ -34,7 +37,6 @@
 #define END_USEC    (20 * USEC_PER_SEC) /* who is to be ended and is there all the same: the slot is isolated */
 #define CLEAR_USEC  (5 * USEC_PER_SEC)	/* that nobody is there is news for so long */
 #define MOST_KNOWN  100 /* that are remembered by name */
-#define LINE_MOST   10
 
 #define WAITING "waiting up to "
 #define ENDING	"ending processes in it: "
@@ -53,7 +55,9 @@ struct leftovers {
 	struct slot *slot;
 	struct id lease; /* whose end left them */
 	struct look_ask ask;
-	struct process_id but[LINE_MOST];
+	struct process_id line[LINE_MOST]; /* who gave it back or has it removed, and ancestors */
+	size_t n_line;
+	bool has_isolated; /* the slot, since somebody stayed */
 	sd_event_source *timer; /* of the next look */
 	struct list all; /* leftover; whoever was seen since the lease ended */
 	size_t n_all;
@@ -115,8 +119,7 @@ static struct leftovers *leftovers_new(struct slot *slot)
 	left->ask.slot = slot;
 	left->ask.fn = on_looked;
 	left->ask.userdata = left;
-	left->ask.but = left->but;
-	left->ask.n_but = process_line_from_string(slot->rec.left_by, left->but, LINE_MOST);
+	left->ask.but = left->line;
 	if (sd_event_add_time(slot->pool->pools->event, &left->timer, CLOCK_BOOTTIME, UINT64_MAX,
 			      10 * USEC_PER_MSEC, on_timer, left) < 0 ||
 	    sd_event_source_set_enabled(left->timer, SD_EVENT_OFF) < 0) {
@@ -147,6 +150,11 @@ static void begin_anew(struct leftovers *left)
 }
 
 /* --- what is told of them --- */
+
+static bool is_removal(const struct leftovers *left)
+{
+	return left->slot->rec.state == SLOT_STATE_REMOVING;
+}
 
 static bool ends_them(const struct leftovers *left)
 {
@@ -201,7 +209,8 @@ __attribute__((format(printf, 3, 4))) static void event(struct leftovers *left, 
 	snprintf(e.kind, sizeof(e.kind), "%s", kind);
 	memcpy(e.pool, slot->rec.pool, sizeof(e.pool));
 	memcpy(e.slot, slot->rec.name, sizeof(e.slot));
-	id_to_string(&left->lease, e.lease);
+	if (!id_is_null(&left->lease))
+		id_to_string(&left->lease, e.lease);
 	va_start(ap, fmt);
 	vsnprintf(e.detail, sizeof(e.detail), fmt, ap);
 	va_end(ap);
@@ -243,22 +252,46 @@ static void say_who(struct leftovers *left, bool is_known)
 	if (is_known && !left->is_told) {
 		left->is_told = true;
 		event(left, "processes_left", "%s", reason);
-		log_info("a slot was given back with somebody in it: %s slot=%s", reason, slot->rec.name);
+		log_info("a slot %s with somebody in it: %s slot=%s",
+			 is_removal(left) ? "is to be removed" : "was given back", reason, slot->rec.name);
 	}
 	batch_after(slot->pool->pools->batch, tell_followers, slot);
+}
+
+/* the shell that somebody has typed the removal into stands there, maybe */
+static bool is_spared(const struct leftovers *left, const struct process_id *id)
+{
+	for (size_t i = 0; i < left->n_line; i++)
+		if (left->line[i].pid == id->pid && left->line[i].start == id->start)
+			return true;
+	return false;
+}
+
+/* none of them ends before the removal is answered: there is nothing to wait for */
+static bool waits_for_itself(const struct leftovers *left)
+{
+	struct leftover *l;
+
+	if (!is_removal(left) || left->n_unnamed > 0)
+		return false;
+	list_for_each(l, &left->all, link)
+		if (l->is_there && !is_spared(left, &l->p.id))
+			return false;
+	return true;
 }
 
 static void isolate(struct leftovers *left, bool is_known)
 {
 	char reason[REASON_SIZE] = "processes are still in it: ";
 
-	if (ends_them(left))
+	if (ends_them(left) && !waits_for_itself(left))
 		snprintf(reason, sizeof(reason), "processes in it could not be ended: ");
 	if (is_known)
 		name_them(left, reason, sizeof(reason));
 	else
 		snprintf(reason, sizeof(reason), "whether processes are in it could not be found out");
 	begin_anew(left);
+	left->has_isolated = true;
 	slot_move(left->slot, SLOT_STATE_ISOLATED, reason);
 }
 
@@ -392,7 +425,7 @@ static void end_them(struct leftovers *left, uint64_t now)
 	struct leftover *l;
 
 	list_for_each(l, &left->all, link)
-		if (l->is_there)
+		if (l->is_there && !is_spared(left, &l->p.id))
 			end_it(l, now);
 }
 
@@ -402,7 +435,7 @@ static bool is_wanted(const struct leftovers *left)
 {
 	enum slot_state s = left->slot->rec.state;
 
-	return (s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING) && !left->slot->gone &&
+	return (s == SLOT_STATE_CLEANING || s == SLOT_STATE_RECOVERING || is_removal(left)) && !left->slot->gone &&
 	       !left->slot->job && id_is_equal(&left->lease, &left->slot->rec.left_lease) &&
 	       !left->slot->pool->pools->stopping;
 }
@@ -412,6 +445,9 @@ static void take_a_look(struct leftovers *left)
 	(void)sd_event_source_set_enabled(left->timer, SD_EVENT_OFF);
 	if (!is_wanted(left) || !list_is_empty(&left->ask.link))
 		return;
+	left->has_isolated = false;
+	left->n_line = process_line_from_string(left->slot->rec.left_by, left->line, LINE_MOST);
+	left->ask.n_but = is_removal(left) ? 0 : left->n_line;
 	if (look_ask(&left->ask) < 0)
 		slot_repeat_later(left->slot, USEC_PER_SEC);
 }
@@ -455,7 +491,7 @@ static void somebody(struct leftovers *left, bool is_known)
 		left->since_usec = now;
 	if (is_known && ends_them(left))
 		end_them(left, now);
-	if (now >= left->since_usec + limit_of(left)) {
+	if (now >= left->since_usec + limit_of(left) || (is_known && waits_for_itself(left))) {
 		isolate(left, is_known);
 		return;
 	}
@@ -528,7 +564,7 @@ bool leftovers_hold(struct slot *slot)
 	struct leftovers *left = slot->left;
 	uint64_t now = clock_boot_usec();
 
-	if (id_is_null(&slot->rec.left_lease))
+	if (id_is_null(&slot->rec.left_lease) && slot->rec.state != SLOT_STATE_REMOVING)
 		return false; /* nobody has given it back */
 	if (left && !id_is_equal(&left->lease, &slot->rec.left_lease)) {
 		leftovers_free(slot);
@@ -559,6 +595,11 @@ void slot_note_leaver(struct slot *slot, pid_t pid)
 	slot_edit(slot);
 	process_line_to_string(line, n, slot->rec.left_by, sizeof(slot->rec.left_by));
 	slot_put(slot);
+}
+
+bool slot_is_held_by_processes(const struct slot *slot)
+{
+	return slot->rec.state == SLOT_STATE_ISOLATED && slot->left && slot->left->has_isolated;
 }
 
 void slot_each_leftover(const struct slot *slot, const struct id *lease,

@@ -162,6 +162,9 @@ typedef void (*pool_removed_fn)(const char *name, const struct pool_removal *rem
 int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed_fn fn,
 		void *userdata, struct refusal *ret_refusal);
 
+/* whoever has just had it removed, by its process: that one and its ancestors are not ended */
+void pool_note_remover(struct pool *pool, pid_t pid);
+
 int pool_resize(struct pool *pool, int64_t ready, int64_t max, uint32_t uid,
 		struct refusal *ret_refusal);
 void pool_set_paused(struct pool *pool, bool paused, bool draining, uint32_t uid);
@@ -192,8 +195,12 @@ int slot_on_settled(struct slot *slot, slot_settled_fn fn, void *userdata);
 typedef void (*slot_left_fn)(struct slot *slot, void *userdata);
 int slot_follow(struct slot *slot, slot_settled_fn fn, slot_left_fn fn_left, void *userdata);
 
-/* whoever is about to give it back, by its process: that one and its ancestors are done with it */
+/*
+ * Whoever is about to give it back, or has just had it removed, by its process: that one and its ancestors
+ * are done with it, or at least not ended.
+ */
 void slot_note_leaver(struct slot *slot, pid_t pid);
+bool slot_is_held_by_processes(const struct slot *slot); /* it is isolated since they stayed in it */
 
 /* the processes that were in it after that lease had ended, by now or earlier */
 void slot_each_leftover(const struct slot *slot, const struct id *lease,

@@ -30,6 +30,7 @@ struct removal {
 	bool recorded; /* that it goes; before, nothing is done about it */
 	bool listed; /* the store's last job is over */
 	bool over;
+	char asker[LINE_SIZE]; /* the process that asked, and its ancestors; "": not known */
 	pool_removed_fn fn; /* NULL: nobody waits */
 	void *userdata;
 	struct pool_removal result;
@@ -346,6 +347,14 @@ static void finish(struct pool *pool)
 	pool_drop(pool);
 }
 
+static void send_away(struct slot *slot)
+{
+	slot_move(slot, SLOT_STATE_REMOVING, "its pool is removed");
+	slot_edit(slot);
+	memcpy(slot->rec.left_by, slot->pool->removal->asker, sizeof(slot->rec.left_by));
+	slot_put(slot);
+}
+
 /* true: all slots are gone or going */
 static bool send_slots_away(struct pool *pool)
 {
@@ -354,7 +363,7 @@ static bool send_slots_away(struct pool *pool)
 	pool_stop_furnishing(pool);
 	list_for_each_safe(slot, tmp, &pool->slots[SLOT_STATE_READY], link)
 		if (!slot->gone)
-			slot_move(slot, SLOT_STATE_REMOVING, "its pool is removed");
+			send_away(slot);
 	return list_is_empty(&pool->slots[SLOT_STATE_ISOLATED]);
 }
 
@@ -441,4 +450,13 @@ int pool_remove(struct pool *pool, bool delete_store, uint32_t uid, pool_removed
 		    delete_store ? "store included" : "");
 	pool_kick(pool);
 	return 0;
+}
+
+void pool_note_remover(struct pool *pool, pid_t pid)
+{
+	struct process_id line[LINE_MOST];
+	size_t n = process_line(pid, line, LINE_MOST);
+
+	if (pool->removal)
+		process_line_to_string(line, n, pool->removal->asker, sizeof(pool->removal->asker));
 }

@@ -458,7 +458,8 @@ void slot_work(struct slot *slot)
 		start_clean(slot);
 		break;
 	case SLOT_STATE_REMOVING:
-		start_remove(slot);
+		if (!leftovers_hold(slot))
+			start_remove(slot);
 		break;
 	case SLOT_STATE_READY:
 	case SLOT_STATE_LEASED:

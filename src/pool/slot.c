@@ -255,6 +255,8 @@ void slot_move(struct slot *slot, enum slot_state to, const char *reason)
 		log_warning("slot isolated: %s slot=%s pool=%s", slot->rec.reason, slot->rec.name,
 			    slot->rec.pool);
 	}
+	if (to == SLOT_STATE_REMOVING)
+		leftovers_free(slot); /* others count, and who was there before is looked for again */
 	if (is_left(to) && slot->rec.left_usec == 0)
 		slot->rec.left_usec = slot->rec.since_usec;
 	if (to == SLOT_STATE_READY) {

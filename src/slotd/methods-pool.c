@@ -156,7 +156,9 @@ METHOD(pool_remove)
 			on_removed, rpc_call_ref(call), &no) < 0) {
 		answer_refusal(call, &no);
 		rpc_call_unref(call);
+		return 0;
 	}
+	pool_note_remover(pool, rpc_call_peer(call)->pid);
 	return 0;
 }
 
@@ -279,15 +281,16 @@ static void on_slot_removed(const char *name, enum slot_state state, const char 
 			    const struct refusal *refusal, void *userdata)
 {
 	struct slot_call *sc = userdata;
+	struct slot *slot = pools_find_slot(sc->d->pools, name);
+	bool is_held = slot && slot_is_held_by_processes(slot);
 
 	if (refusal)
 		answer_refusal(sc->call, refusal);
 	else if (state == SLOT_STATE_REMOVING)
 		rpc_reply(sc->call, json_set_string(json_object_new_object(), "slot", name));
 	else
-		rpc_error(sc->call, "io.slotd.pool.Conflict", NULL,
-			  "slot %s was not removed: %s (--discard removes it with that)", name,
-			  reason);
+		rpc_error(sc->call, "io.slotd.pool.Conflict", NULL, "slot %s was not removed: %s (%s)", name,
+			  reason, is_held ? "it goes when they have ended" : "--discard removes it with that");
 	slot_call_free(sc);
 }
 
@@ -344,5 +347,6 @@ METHOD(slot_remove)
 		answer_refusal(call, &no);
 		return 0;
 	}
+	slot_note_leaver(slot, rpc_call_peer(call)->pid);
 	return wait_for_slot(d, call, slot, on_slot_removed, f);
 }

@@ -390,3 +390,78 @@ class Leftovers(Case):
         slotd.write_config()
         slotd.reload()
         self.assertEqual((join()["state"], process.wait(10)), ("ready", -signal.SIGTERM))
+
+    # --- removing
+
+    def test_a_slot_is_not_removed_under_a_process(self):
+        slotd = self.pool(wait="1s")
+        slot, = slotd.slots()
+        path = slotd.slot(slot)["path"]
+        process = self.somebody(cwd=path)
+        name = "(%d, only its working directory)" % process.pid
+        for discard in (False, True):
+            error = self.assert_error("Conflict", slotd.call, "SlotRemove", slot=slot, discard=discard)
+            self.assertIn("processes are still in it: ", str(error))
+            self.assertIn(name, str(error))
+            self.assertIn("it goes when they have ended", str(error))
+            self.assertEqual(slotd.slot(slot)["state"], "isolated")
+            self.assertTrue(os.path.exists(os.path.join(path, "README")))
+        self.end(process)
+        self.assertEqual(slotd.call("SlotRemove", slot=slot)["slot"], slot)
+        self.assertFalse(os.path.exists(path))
+        self.assert_invariants(slotd)
+
+    def test_a_removal_waits_for_who_is_in_the_slot(self):
+        slotd = self.pool(wait="60s")
+        slot, = slotd.slots()
+        process = self.somebody(cwd=slotd.slot(slot)["path"])
+        run = slotctl.start("slot", "remove", slot, socket=slotd.socket)
+        self.addCleanup(run.communicate)
+        self.addCleanup(run.kill)
+        self.until(lambda: "(%d" % process.pid in (slotd.slot(slot)["reason"] or ""), "it is waited for")
+        self.assertEqual(slotd.slot(slot)["state"], "removing")
+        slotd.restart()
+        self.until(lambda: "(%d" % process.pid in (slotd.slot(slot)["reason"] or ""), "it is waited for again")
+        self.end(process)
+        slotd.wait_gone(slot)
+
+    def test_a_removal_ends_who_is_in_the_slot_where_the_pool_says_so(self):
+        slotd = self.pool(processes="end")
+        lease = slotd.acquire("p")
+        git.write(lease["path"], "left", "and saved\n")
+        git.spoil(lease["path"])
+        self.assertEqual(slotd.release(lease["lease"])["state"], "isolated")
+        process = self.somebody(IGNORE, cwd=lease["path"])
+        slotd.call("SlotRemove", slot=lease["slot"], discard=True)
+        self.assertEqual(process.wait(10), -signal.SIGKILL)
+        self.assertFalse(os.path.exists(lease["path"]))
+        self.assertEqual(len([e for e in slotd.events() if e["kind"] == "processes_ended"]), 1)
+
+    def test_the_shell_that_has_a_slot_removed_is_told_to_go_and_is_not_ended(self):
+        slotd = self.pool(processes="end")
+        slot, = slotd.slots()
+        path = slotd.slot(slot)["path"]
+        text = "\"$SLOTCTL\" slot remove %s 2>&1; pwd; cd /; exec \"$SLOTCTL\" slot remove %s" % (slot, slot)
+        out, _ = self.script(slotd, {"lease": "", "path": path}, text)
+        told, here = out.splitlines()[:2]
+        self.assertIn("processes are still in it: ", told)
+        self.assertIn("sh (", told)
+        self.assertEqual(here, path)
+        self.assertNotIn(slot, slotd.slots())
+
+    def test_a_pool_is_not_removed_under_a_process(self):
+        slotd = self.slotd(settings={"defaults": {"clean": {"wait": "1s"}}})
+        slotd.call("PoolAdd", pool="p", path=git.make(self.path("repository")), ready=2, max=2)
+        slotd.wait_ready("p", 2)
+        slot = list(slotd.slots())[0]
+        path = slotd.slot(slot)["path"]
+        process = self.somebody(cwd=path)
+        error = self.assert_error("Conflict", slotd.call, "PoolRemove", pool="p")
+        self.assertIn("processes are still in it: ", str(error))
+        self.assertIn("(%d" % process.pid, str(error))
+        self.assertTrue(os.path.exists(os.path.join(path, "README")))
+        self.assertEqual(slotd.pool("p")["state"], "active")
+        self.end(process)
+        slotd.call("SlotRemove", slot=slot)
+        slotd.call("PoolRemove", pool="p")
+        self.assertFalse(os.path.exists(path))

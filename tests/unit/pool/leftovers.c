@@ -164,6 +164,66 @@ Test(leftovers, what_cannot_be_recorded_is_looked_at_again)
 	RUN_UNTIL(slot->rec.state == SLOT_STATE_READY);
 }
 
+static void remove_first(bool discard)
+{
+	struct refusal no = { 0 };
+
+	cr_assert_eq(slot_remove(slot_of("p-1"), discard, 0, &no), 0, "%s", no.why.text);
+	slot_note_leaver(slot_of("p-1"), getpid());
+}
+
+Test(leftovers, nothing_is_removed_under_a_process_whoever_had_the_slot)
+{
+	configure(CONF_PROCESSES_WAIT, USEC_PER_SEC);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	for (int i = 0; i < 2; i++) {
+		there.n = 1;
+		there.looks = 0;
+		there.found[0] = found_as(child, process_start_time(child));
+		remove_first(i > 0);
+		RUN_UNTIL(there.looks >= 2);
+		cr_expect_eq(slot_of("p-1")->rec.state, SLOT_STATE_REMOVING);
+		cr_expect_null(slot_of("p-1")->job);
+		RUN_UNTIL(slot_of("p-1")->rec.state == SLOT_STATE_ISOLATED);
+		cr_expect(strstr(slot_of("p-1")->rec.reason, "processes are still in it: agent ("), "%s",
+			  slot_of("p-1")->rec.reason);
+		cr_expect(slot_is_held_by_processes(slot_of("p-1")));
+	}
+	cr_expect(is_alive(child));
+	remove_first(false);
+	RUN_UNTIL(there.looks >= 8);
+	there.n = 0;
+	RUN_UNTIL(!slot_of("p-1"));
+}
+
+Test(leftovers, whether_somebody_is_in_what_goes_has_to_be_known)
+{
+	configure(CONF_PROCESSES_WAIT, USEC_PER_SEC);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	there.is_unknown = true;
+	remove_first(true);
+	RUN_UNTIL(slot_of("p-1")->rec.state == SLOT_STATE_ISOLATED);
+	cr_expect_str_eq(slot_of("p-1")->rec.reason, "whether processes are in it could not be found out");
+	there.is_unknown = false;
+	remove_first(true);
+	RUN_UNTIL(!slot_of("p-1"));
+}
+
+Test(leftovers, who_has_it_removed_is_neither_ended_nor_waited_for)
+{
+	configure(CONF_PROCESSES_END, USEC_PER_MIN);
+	RUN_UNTIL(count(SLOT_STATE_READY) == 1);
+	there.n = 2;
+	there.found[0] = found_as(getpid(), process_start_time(getpid()));
+	there.found[1] = found_as(child, process_start_time(child));
+	remove_first(false);
+	RUN_UNTIL(!is_alive(child));
+	there.n = 1;
+	RUN_UNTIL(slot_of("p-1")->rec.state == SLOT_STATE_ISOLATED);
+	cr_expect(strstr(slot_of("p-1")->rec.reason, "processes are still in it: agent ("), "%s",
+		  slot_of("p-1")->rec.reason);
+}
+
 Test(leftovers, who_gave_it_back_is_remembered_until_it_is_clean)
 {
 	struct acquire_spec spec = spec_of("a");
