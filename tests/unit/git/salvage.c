@@ -379,24 +379,36 @@ static void ignore_freep(struct ignore **ignore)
 
 Test(salvage, precious_files_are_saved_and_kept_ones_are_not)
 {
-	static const char *const precious[] = { "*.o", "build/keep*" };
+	static const char *const precious[] = { "*.o", "build/keep*", "*.k" };
 	static const char *const keep[] = { "cache/" };
 	_cleanup_(ignore_freep) struct ignore *is_precious = NULL, *is_kept = NULL;
 	struct tree_policy policy = { 0 };
 
-	cr_assert_eq(ignore_from_lines(precious, 2, &is_precious), 0);
+	cr_assert_eq(ignore_from_lines(precious, 3, &is_precious), 0);
 	cr_assert_eq(ignore_from_lines(keep, 1, &is_kept), 0);
 	policy.precious = is_precious;
 	policy.keep = is_kept;
 	spec.policy = &policy;
-	cr_assert(sh("cd slots/p-1; echo o > d/o.o; mkdir -p build/deep cache; echo b > build/b; echo k > build/keep1; echo c > cache/c"));
+	cr_assert(sh("cd slots/p-1; echo o > d/o.o; mkdir -p build/deep cache; echo b > build/b; echo k > build/keep1; "
+		     "echo c > cache/c; echo c > cache/c.k"));
 	cr_assert_eq(take(), 0, "%s", fault_text.text);
 	cr_expect_str_eq(salvage.summary, "2 precious files");
-	assert_w_is_the_slot("precious", "build/b\ncache/c");
+	assert_w_is_the_slot("precious", "build/b\ncache/c\ncache/c.k");
+	spec.since_usec = 0;
+	cr_expect_eq(take(), SALVAGE_E_NOTHING, "nobody's, as far as is known");
 	spec.since_usec = clock_wall_usec() + 3600 * USEC_PER_SEC;
 	cr_expect_eq(take(), SALVAGE_E_NOTHING, "what was there before is saved again");
 	policy.wipe_ignored = true;
 	cr_expect_eq(take(), 0, "what goes is not saved");
+	cr_expect_str_eq(salvage.summary, "2 untracked files, 2 precious files");
+	policy.wipe_ignored = false;
+	policy.wipe = is_precious;
+	cr_expect_eq(take(), 0, "what is wiped is not saved");
+	cr_expect_str_eq(salvage.summary, "1 untracked file, 2 precious files");
+	policy.wipe = NULL;
+	spec.all_goes = true;
+	cr_expect_eq(take(), 0, "what goes with its slot is not saved");
+	cr_expect_str_eq(salvage.summary, "2 untracked files, 2 precious files");
 }
 
 Test(salvage, what_a_sparse_checkout_leaves_out_is_not_work)
