@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/admin-work.h"
 #include "git/op-state.h"
 #include "git/reflog.h"
 #include "util/cleanup.h"
@@ -25,21 +26,6 @@
 #define NAMED_MAX	256
 #define STASHES_MAX	100
 
-/* names in the administration, or how they begin, that belong to somebody's work */
-static const char *const kept_names[] = {
-	"MERGE_",	  "AUTO_MERGE",	  "SQUASH_MSG",	      "CHERRY_PICK_HEAD", "REVERT_HEAD", "REBASE_HEAD",
-	"ORIG_HEAD",	  "rebase-merge", "rebase-apply",     "sequencer",	  "BISECT_",	 "COMMIT_EDITMSG",
-	"NOTES_MERGE_",	  "refs",	  "logs",	      "config.worktree",  "sharedindex.",
-};
-
-static bool is_kept(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(kept_names); i++)
-		if (text_has_prefix(name, kept_names[i]))
-			return !text_has_suffix(name, ".lock");
-	return false;
-}
-
 /* --- the files of an operation --- */
 
 struct look {
@@ -47,8 +33,6 @@ struct look {
 	struct worktree *w;
 	const struct salvage_spec *spec;
 	struct fault *f;
-	const char *dir; /* path of the directory, "" or "a/b/" */
-	unsigned level;
 	struct salvage_oids logged; /* where HEAD was */
 	struct salvage_oids made;   /* commits that were made here, by the log */
 };
@@ -86,71 +70,64 @@ static bool may_name_commits(const char *path)
 	       strcmp(path, "config.worktree") != 0;
 }
 
-static int keep_file(struct look *l, int dirfd, const char *name, const char *path)
+static bool is_too_deep(const char *path)
+{
+	unsigned levels = 0;
+
+	for (; *path; path++)
+		levels += *path == '/';
+	return levels > LEVELS_MAX;
+}
+
+static int keep_file(struct look *l, const struct tree_descent_item *item)
 {
 	_cleanup_(freep) char *text = NULL;
 	size_t len = 0;
 	int r;
 
-	if (text_has_prefix(path, "refs/worktree/"))
+	if (text_has_prefix(item->path, "refs/worktree/"))
 		l->s->has_refs = true;
 	if (l->s->files.n >= FILES_MAX)
 		return fault(l->f, -EUCLEAN, "the administration of slot %s has more than %d files", l->w->name,
 			     FILES_MAX);
-	r = salvage_paths_add(&l->s->files, path);
-	if (r < 0 || !may_name_commits(path))
+	if (is_too_deep(item->path))
+		return fault(l->f, -EUCLEAN, "%s in the administration of slot %s is too deep", item->path,
+			     l->w->name);
+	r = salvage_paths_add(&l->s->files, item->path);
+	if (r < 0 || !may_name_commits(item->path))
 		return r;
-	r = fs_read_file_at(dirfd, name, SCAN_BYTES, &text, &len);
+	r = fs_read_file_at(item->dir_fd, item->name, SCAN_BYTES, &text, &len);
 	return r == 0 ? scan_for_commits(l, text) : 0;
 }
 
-static int keep(int dirfd, const char *name, void *userdata);
-
-static int keep_dir(struct look *l, int dirfd, const char *name, const char *path)
-{
-	struct look below = *l;
-	_cleanup_(freep) char *dir = text_printf("%s/", path);
-	int r;
-
-	if (!dir)
-		return -ENOMEM;
-	below.dir = dir;
-	if (++below.level > LEVELS_MAX)
-		return fault(l->f, -EUCLEAN, "%s in the administration of slot %s goes too deep", path,
-			     l->w->name);
-	r = admin_foreach_at(dirfd, name, keep, &below, l->f);
-	return r;
-}
-
-static int keep(int dirfd, const char *name, void *userdata)
+static int keep(enum tree_descent_event event, const struct tree_descent_item *item, void *userdata)
 {
 	struct look *l = userdata;
-	_cleanup_(freep) char *path = text_printf("%s%s", l->dir, name);
-	struct stat st;
 
-	if (!path)
-		return -ENOMEM;
-	if ((l->level == 0 && !is_kept(name)) || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return 0;
-	if (S_ISDIR(st.st_mode))
-		return keep_dir(l, dirfd, name, path);
-	return S_ISREG(st.st_mode) ? keep_file(l, dirfd, name, path) : 0;
+	switch (event) {
+	case TREE_DESCENT_FILE:
+		return S_ISREG(item->st.st_mode) ? keep_file(l, item) : 0;
+	case TREE_DESCENT_MOUNT:
+		return fault(l->f, -EXDEV, "something is mounted on .git/%s", item->path);
+	case TREE_DESCENT_UNREADABLE:
+		return fault(l->f, -EACCES, "cannot open the directory .git/%s", item->path);
+	default:
+		return TREE_DESCENT_GO_ON;
+	}
 }
 
 int salvage_state_keep(struct salvage_state *s, struct worktree *w, const char *path, struct fault *f)
 {
 	struct look l = { .s = s, .w = w, .f = f };
-	int r = keep_dir(&l, w->tree.admin_fd, path, path);
+	int r = admin_work_foreach(w->tree.admin_fd, path, keep, &l, f);
 
 	return r == -ENOMEM ? fault_oom(f) : r;
 }
 
 static int look_at_files(struct look *l)
 {
-	int r = admin_foreach_at(l->w->tree.admin_fd, ".", keep, l, l->f);
+	int r = admin_work_foreach(l->w->tree.admin_fd, NULL, keep, l, l->f);
 
-	if (r == 0 && faccessat(l->w->tree.admin_fd, "info/sparse-checkout", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-		r = salvage_paths_add(&l->s->files, "info/sparse-checkout");
 	if (r == 0)
 		r = op_state_find(l->w->tree.admin_fd, l->f);
 	if (r < 0)
@@ -388,7 +365,7 @@ static int look_at_stashes(struct look *l)
 int salvage_state_look(struct salvage_state *s, struct worktree *w, const struct salvage_spec *spec,
 		       struct fault *f)
 {
-	struct look l = { .s = s, .w = w, .spec = spec, .f = f, .dir = "" };
+	struct look l = { .s = s, .w = w, .spec = spec, .f = f };
 	int r = look_at_files(&l);
 
 	if (r == 0)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/admin-work.h"
 #include "git/op-state.h"
 #include "git/ref-write.h"
 #include "git/salvage-read.h"
@@ -388,51 +389,25 @@ static int look_at_files(struct salvage_tree *t, struct worktree *w, const struc
 	return salvage_tree_look(t, w, spec, &spec->fallback, f);
 }
 
-/* of the administration, as ".git/<name>"; from before they are read */
-static const char *const admin_names[] = { "HEAD", "index", "logs/HEAD" };
-
-struct admin_stats {
-	struct stat st[ARRAY_SIZE(admin_names)]; /* all zero: it is not there */
-};
-
-static void look_at_admin(const struct worktree *w, struct admin_stats *ret)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++)
-		if (fstatat(w->tree.admin_fd, admin_names[i], &ret->st[i], AT_SYMLINK_NOFOLLOW) < 0)
-			ret->st[i] = (struct stat){ 0 };
-}
-
-static int note_admin(const struct admin_stats *stats, struct tree_saved *saved, struct fault *f)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(admin_names); i++) {
-		char path[32];
-
-		snprintf(path, sizeof(path), ".git/%s", admin_names[i]);
-		if (tree_saved_add(saved, path, &stats->st[i]) < 0)
-			return fault_oom(f);
-	}
-	return 0;
-}
-
 int salvage_take(struct worktree *w, const struct salvage_spec *spec, struct tree_saved *saved,
 		 salvage_note_fn fn, void *userdata, struct salvage_taken *ret, struct fault *f)
 {
 	_cleanup_(salvage_tree_deinit) struct salvage_tree tree = { .saved = saved };
 	_cleanup_(salvage_state_deinit) struct salvage_state state = { 0 };
+	_cleanup_(tree_saved_freep) struct tree_saved *admin = tree_saved_new();
 	struct salvage_taken salvage = { 0 };
-	struct admin_stats stats;
-	int r;
+	int r = admin ? admin_work_note(w->tree.admin_fd, admin, f) : fault_oom(f);
 
-	look_at_admin(w, &stats);
-	r = salvage_state_look(&state, w, spec, f);
+	if (r == 0)
+		r = salvage_state_look(&state, w, spec, f);
 	if (r == 0)
 		r = look_at_files(&tree, w, spec, &state.head, f);
 	if (r == 0)
 		r = tell(&tree, fn, userdata, f);
 	for (size_t i = 0; r == 0 && i < tree.modules.n; i++)
 		r = salvage_state_keep(&state, w, tree.modules.v[i], f);
-	if (r == 0)
-		r = note_admin(&stats, saved, f);
+	if (r == 0 && tree_saved_join(saved, admin) < 0)
+		r = fault_oom(f);
 	if (r != 0)
 		return r;
 	if (!has_something(&tree, &state))

@@ -7,9 +7,8 @@
  * killed knows what its forerunner had saved.
  *
  * Paths are relative to the slot and name no directories. What is in the administration may be in the
- * set as well, as ".git/<name>": cleaning looks at ".git/HEAD", ".git/index" and ".git/logs/HEAD" if
- * they are in the set, and lets nobody's new commit or staged file go. One that was absent is added with
- * all zero.
+ * set as well, as ".git/<name>" (git/admin-work.h): then cleaning lets nobody's new commit, staged file or
+ * state of an operation go.
  *
  * The one who saves: take what fstat(2) says before the first byte is read and again after the last; if
  * they differ, or if the time of the change is as new as the clock's last tick, read again.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/admin-work.h"
 #include "git/index-write.h"
 #include "git/index-read.h"
 #include "git/reflog.h"
@@ -126,13 +127,22 @@ static int check_file(struct worktree *w, const struct tree_saved *saved, const 
 	return fault(f, WORKTREE_E_UNSAVED, "%s is not what was saved", path);
 }
 
-/* whoever commits, stages or checks out something changes one of these */
+static int check_work(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	int r = admin_work_check(w->tree.admin_fd, saved, f);
+
+	return r == -EBUSY ? WORKTREE_E_UNSAVED : r;
+}
+
+/* whoever commits, checks out or begins something changes one of these */
 static int check_head(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
 		      struct fault *f)
 {
 	int r = check_file(w, saved, "HEAD", tried, f);
 
-	return r == 0 ? check_file(w, saved, "logs/HEAD", tried, f) : r;
+	if (r == 0)
+		r = check_file(w, saved, "logs/HEAD", tried, f);
+	return r == 0 ? check_work(w, saved, f) : r;
 }
 
 static int check_admin(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
@@ -146,6 +156,7 @@ static int check_admin(struct worktree *w, const struct tree_saved *saved, const
 struct clearing {
 	const char *const *kept;
 	size_t n_kept;
+	bool spares_work; /* what has come since that was cleared */
 	struct fault *f;
 };
 
@@ -156,6 +167,8 @@ static int clear_name(int dirfd, const char *name, void *userdata)
 	for (size_t i = 0; i < c->n_kept; i++)
 		if (strcmp(c->kept[i], name) == 0)
 			return 0;
+	if (c->spares_work && admin_work_is(name))
+		return 0;
 	return admin_remove_at(dirfd, name, c->f);
 }
 
@@ -164,16 +177,28 @@ static int clear_name(int dirfd, const char *name, void *userdata)
  * alone, sparse-checkout, parts of a split index. The stores of submodules and the logs stay until they
  * are forgotten, for they may hold commits.
  */
-static int clear_admin(struct worktree *w, bool forget, struct fault *f)
+static int clear_all(struct worktree *w, bool forget, struct fault *f)
 {
 	static const char *const kept[] = { "HEAD",   "index", "commondir",   "gitdir",
 					    "locked", "logs",  WORKTREE_MARK, "modules" };
 	static const char *const logs[] = { "HEAD" };
-	struct clearing admin = { kept, ARRAY_SIZE(kept) - forget, f };
-	struct clearing log = { logs, ARRAY_SIZE(logs), f };
+	struct clearing admin = { kept, ARRAY_SIZE(kept) - forget, false, f };
+	struct clearing log = { logs, ARRAY_SIZE(logs), false, f };
 	int r = admin_foreach_at(w->tree.admin_fd, ".", clear_name, &admin, f);
 
 	return r == 0 ? admin_foreach_at(w->tree.admin_fd, "logs", clear_name, &log, f) : r;
+}
+
+/* the same, but of what is somebody's work only what was saved; WORKTREE_E_UNSAVED: there is more */
+static int clear_saved(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	static const char *const kept[] = { "HEAD", "index", "commondir", "gitdir", "locked", "logs", WORKTREE_MARK };
+	struct clearing rest = { kept, ARRAY_SIZE(kept), true, f };
+	int r = admin_work_clear(w->tree.admin_fd, saved, f);
+
+	if (r == 0)
+		r = admin_foreach_at(w->tree.admin_fd, ".", clear_name, &rest, f);
+	return r == -EBUSY ? WORKTREE_E_UNSAVED : r == 0 ? check_work(w, saved, f) : r;
 }
 
 static int forget_log(struct worktree *w, struct fault *f)
@@ -212,9 +237,11 @@ static int give_up(struct worktree *w, bool again)
 	return r < 0 ? r : WORKTREE_E_UNSAVED;
 }
 
-static int settle_admin(struct worktree *w, const git_oid *commit, bool forget, struct fault *f)
+static int settle_admin(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
+			struct fault *f)
 {
-	int r = clear_admin(w, forget, f);
+	bool forget = options->forget || options->saved;
+	int r = admin_work_is_noted(options->saved) ? clear_saved(w, options->saved, f) : clear_all(w, forget, f);
 
 	CRASH_POINT("worktree.clean.cleared");
 	if (r == 0)
@@ -253,7 +280,7 @@ static int finish(struct worktree *w, const git_oid *commit, const struct worktr
 	int r = check_head(w, options->saved, tried, f);
 
 	if (r == 0)
-		r = settle_admin(w, commit, options->forget || options->saved, f);
+		r = settle_admin(w, commit, options, f);
 	if (r == 0 && why)
 		return fault(f, WORKTREE_E_UNSAVED, "%s", why->text);
 	if (r == 0)

@@ -86,8 +86,8 @@ struct worktree_clean_options {
  * The slot carries a mark meanwhile, with the set in it (see worktree_read_saved()).
  *
  * WORKTREE_E_UNSAVED (only with @saved): something is there that may not go, and is still there; the
- * fault names it. Either nothing was changed, or the slot is at the commit, HEAD included, but for what is
- * told. Save again, into the same set, and call again.
+ * fault names it. Either nothing was changed, or the files are at the commit, and HEAD too, but for what is
+ * told and what comes after it. Save again, into the same set, and call again.
  */
 int worktree_clean(struct worktree *w, const git_oid *commit,
 		   const struct worktree_clean_options *options, struct tree_stats *ret,

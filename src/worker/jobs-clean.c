@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "git/admin-work.h"
 #include "git/branch.h"
 #include "git/ignore.h"
 #include "git/salvage.h"
@@ -229,6 +230,12 @@ static int clean_once(struct clean *c, struct tree_stats *ret)
 	return worktree_clean(c->site->worktree, &c->target, &options, ret, &c->work->fault);
 }
 
+/* the set of a job that was killed may have been too large for its mark, and then says nothing */
+static bool knows_all(const struct clean *c)
+{
+	return c->resumed && admin_work_is_noted(c->saved);
+}
+
 /*
  * 1: not all could be saved, and the reply says what. Without a set there is nothing to save: its holder
  * threw it away, or nobody has had the slot since it was being moved.
@@ -238,7 +245,7 @@ static int save_and_clean(struct clean *c, struct tree_stats *ret)
 	int r = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
-		if (c->saved && (round > 0 || !c->resumed)) {
+		if (c->saved && (round > 0 || !knows_all(c))) {
 			r = save(c);
 			if (r != 0)
 				return r;

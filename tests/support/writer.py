@@ -38,7 +38,7 @@ class Writer:
         self.ended = False
         signal.signal(signal.SIGTERM, self.end)
         self.log = os.path.join(aside, "log")
-        self.git_deeds = (self.commit, self.stage) if what == "git" else ()
+        self.git_deeds = (self.commit, self.stage, self.rebase) if what == "git" else ()
         self.deeds = [self.place] * 8 + [self.exchange] * 6 + [self.link] * 4 + [self.move] * 2 + \
             [self.swap_directory, self.swap_link, self.swap_link, self.grow, self.grow, self.remove_link]
 
@@ -164,6 +164,14 @@ class Writer:
         os.unlink(path)
         blob = self.git("hash-object", "-w", "--stdin", data=token.encode())
         self.git("update-index", "--add", "--cacheinfo", "100644,%s,staged-%d" % (blob, self.count))
+        self.arrived(token)
+
+    def rebase(self):
+        """A file of an operation in progress."""
+        directory = os.path.join(self.admin, "rebase-merge")
+        os.makedirs(directory, exist_ok=True)
+        token, path = self.fresh("rebase")
+        rename(path, os.path.join(directory, "n-%d" % self.count), RENAME_NOREPLACE)
         self.arrived(token)
 
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "git-fixture.h"
+#include "git/admin-work.h"
 #include "git/ignore.h"
 #include "util/clock.h"
 #include "util/cleanup.h"
@@ -435,6 +436,31 @@ Test(salvage, an_operation_and_its_commits_are_kept)
 	cr_expect_str_eq(sh_text("git -C r show %s^3:stages/2/a", salvage.ref), "m");
 	cr_expect_str_eq(sh_text("git -C r show %s^3:stages/3/a", salvage.ref), "o");
 	cr_expect(sh("git -C r show %s^3:index | cmp - r/.git/worktrees/slotd-p-1/index", salvage.ref));
+}
+
+/* also what is not worth a salvage by itself, and stores of submodules that are safe elsewhere */
+Test(salvage, files_of_the_administration_are_known_as_they_were)
+{
+	static const char *const names[] = { "HEAD", "index", "logs/HEAD", "MERGE_MSG", "refs/worktree/a/b",
+					     "modules/x/y/HEAD", "info/sparse-checkout" };
+	int admin_fd = worktree_tree(slot)->admin_fd;
+
+	cr_assert(sh("cd r/.git/worktrees/slotd-p-1 && echo m > MERGE_MSG && mkdir -p modules/x/y info refs/worktree/a && "
+		     "echo h > modules/x/y/HEAD && echo d > info/sparse-checkout"));
+	cr_assert_eq(take(), SALVAGE_E_NOTHING, "%s", fault_text.text);
+	cr_assert_eq(admin_work_check(admin_fd, saved, &fault_text), 0, "%s", fault_text.text);
+	cr_assert(sh("git -C r rev-parse HEAD > r/.git/worktrees/slotd-p-1/refs/worktree/a/b"));
+	cr_assert_eq(admin_work_check(admin_fd, saved, &fault_text), -EBUSY);
+	cr_assert_eq(take(), 0, "%s", fault_text.text);
+	cr_expect_str_eq(sh_text("git -C r show %s^3:state/refs/worktree/a/b", salvage.ref), sh_text("git -C r rev-parse HEAD"));
+	cr_assert_eq(admin_work_check(admin_fd, saved, &fault_text), 0, "%s", fault_text.text);
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		_cleanup_(freep) char *path = text_printf(".git/%s", names[i]);
+		struct stat st;
+
+		cr_assert_eq(fstatat(admin_fd, names[i], &st, AT_SYMLINK_NOFOLLOW), 0);
+		cr_expect(tree_saved_has(saved, path, &st), "%s", path);
+	}
 }
 
 Test(salvage, a_large_file_needs_little_memory)

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "git-fixture.h"
+#include "git/admin-work.h"
 #include "git/ignore.h"
 #include "git/tree-descent.h"
 #include "git/tree-saved.h"
@@ -80,14 +81,9 @@ static void save_all(void)
 	cr_assert_eq(tree_descent(worktree_tree(worktree)->slot_fd, "", true, add, NULL, &f), 0);
 }
 
-static void save_admin(const char *name)
+static void save_admin(void)
 {
-	char path[64];
-	struct stat st = { 0 };
-
-	(void)fstatat(worktree_tree(worktree)->admin_fd, name, &st, AT_SYMLINK_NOFOLLOW);
-	snprintf(path, sizeof(path), ".git/%s", name);
-	cr_assert_eq(tree_saved_add(set, path, &st), 0);
+	cr_assert_eq(admin_work_note(worktree_tree(worktree)->admin_fd, set, &f), 0, "%s", f.text);
 }
 
 static int clean(void)
@@ -224,21 +220,79 @@ Test(worktree_clean, a_commit_or_a_staged_file_after_saving_is_noticed)
 		tree_saved_free(set);
 		set = tree_saved_new();
 		save_all();
-		save_admin("HEAD");
-		save_admin("index");
-		save_admin("logs/HEAD");
+		save_admin();
 		cr_assert(sh("cd slots/a-1 && { %s; }", afterwards[i]), "%s", afterwards[i]);
 		before = sh_text(STATE);
 		cr_expect_eq(clean(), WORKTREE_E_UNSAVED, "%s", afterwards[i]);
 		cr_expect_str_eq(sh_text(STATE),
 				 before, "%s", afterwards[i]);
 		save_all();
-		save_admin("HEAD");
-		save_admin("index");
-		save_admin("logs/HEAD");
+		save_admin();
 		cr_assert_eq(clean(), 0, "%s: %s", afterwards[i], f.text);
 		assert_clean(afterwards[i]);
 	}
+}
+
+#define WORK "cd " ADMIN " && find refs logs modules info rebase-merge *_* config.worktree -type f -printf '%%p %%s\\n' " \
+	     "2>/dev/null | sort; cat MERGE_MSG modules/sub/HEAD 2>/dev/null; true"
+
+/* in the administration: all of this was there when it was saved, and one of these happens after that */
+static const char *const begun[] = {
+	"echo h > refs/worktree/new",
+	"echo 2 > refs/worktree/old",
+	"mkdir refs/bisect && echo h > refs/bisect/bad",
+	"echo 2 > config.worktree",
+	"echo 2 > MERGE_MSG",
+	"echo 2 > tmp && touch -r MERGE_MSG tmp && mv tmp MERGE_MSG",
+	"echo h > MERGE_HEAD",
+	"mkdir rebase-merge && echo h > rebase-merge/onto",
+	"echo 2 > modules/sub/HEAD",
+	"mkdir -p modules/other/a && echo h > modules/other/a/HEAD",
+	"mkdir -p info && echo 2 > info/sparse-checkout",
+	"mkdir -p logs/refs/worktree && echo l > logs/refs/worktree/new",
+};
+
+Test(worktree_clean, what_is_written_to_the_administration_after_saving_is_noticed)
+{
+	for (size_t i = 0; i < sizeof(begun) / sizeof(begun[0]); i++) {
+		char *before;
+
+		cr_assert(sh("echo x > slots/a-1/a && cd " ADMIN " && mkdir -p refs/worktree modules/sub && "
+			     "echo 1 > refs/worktree/old && echo 1 > config.worktree && echo 1 > MERGE_MSG && "
+			     "echo 1 > modules/sub/HEAD"));
+		tree_saved_free(set);
+		set = tree_saved_new();
+		save_all();
+		save_admin();
+		cr_assert(sh("cd " ADMIN " && { %s; }", begun[i]), "%s", begun[i]);
+		before = sh_text(WORK);
+		cr_expect_eq(clean(), WORKTREE_E_UNSAVED, "%s", begun[i]);
+		cr_expect_neq(strstr(f.text, ".git/"), NULL, "%s: %s", begun[i], f.text);
+		cr_expect_str_eq(sh_text(WORK), before, "%s", begun[i]);
+		cr_expect_str_eq(sh_text("cat slots/a-1/a"), "x", "%s", begun[i]);
+		save_admin();
+		cr_assert_eq(clean(), 0, "%s: %s", begun[i], f.text);
+		assert_clean(begun[i]);
+	}
+}
+
+/* between the look at it and its going */
+Test(worktree_clean, only_what_was_saved_of_the_administration_is_taken_away)
+{
+	int admin_fd = worktree_tree(worktree)->admin_fd;
+
+	cr_assert(sh("cd " ADMIN " && mkdir -p rebase-merge/a refs/worktree && echo 1 > rebase-merge/onto && "
+		     "echo 1 > rebase-merge/a/b && mkfifo rebase-merge/fifo && ln -s /etc rebase-merge/link && "
+		     "echo 1 > refs/worktree/old"));
+	save_admin();
+	cr_assert(sh("echo 2 > " ADMIN "/rebase-merge/new"));
+	cr_expect_eq(admin_work_clear(admin_fd, set, &f), -EBUSY);
+	cr_expect_str_eq(f.text, ".git/rebase-merge/new is not what was saved");
+	cr_expect_str_eq(sh_text("cat " ADMIN "/rebase-merge/new"), "2");
+	save_admin();
+	cr_expect_eq(admin_work_clear(admin_fd, set, &f), 0, "%s", f.text);
+	cr_expect_str_eq(sh_text("ls -A " ADMIN), FRESH);
+	cr_expect(sh("test -s " ADMIN "/logs/HEAD"));
 }
 
 /* --- the mark --- */
