@@ -119,6 +119,28 @@ int admin_open_dir_at(int dirfd, const char *name, struct fault *f)
 	return fd < 0 ? fault_errno(f, fd, "cannot open the directory %s", name) : fd;
 }
 
+int admin_lock_at(int dirfd, const char *name, struct fault *f)
+{
+	int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+
+	if (fd < 0 && errno == EEXIST)
+		return fault(f, -EBUSY, "%s is there: git is at work", name);
+	return fd < 0 ? fault_errno(f, -errno, "cannot make %s", name) : fd;
+}
+
+void admin_unlock_at(int dirfd, const char *name, int fd)
+{
+	struct stat ours, st;
+
+	if (fd < 0)
+		return;
+	/* by now it may be what it was written for, and the lock somebody else's */
+	if (fstat(fd, &ours) == 0 && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    ours.st_ino == st.st_ino && ours.st_dev == st.st_dev)
+		unlinkat(dirfd, name, 0);
+	close(fd);
+}
+
 static void closedirp(DIR **dir)
 {
 	if (*dir)

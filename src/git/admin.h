@@ -42,6 +42,16 @@ int admin_remove_at(int dirfd, const char *name, struct fault *f);
 int admin_open_dir_at(int dirfd, const char *name, struct fault *f);
 
 /**
+ * admin_lock_at - take a lock as git does: "index.lock", "HEAD.lock"
+ *
+ * A descriptor for admin_unlock_at(). -EBUSY: somebody has it.
+ */
+int admin_lock_at(int dirfd, const char *name, struct fault *f);
+
+/* the lock goes, unless it was renamed since; below 0 as @fd is fine */
+void admin_unlock_at(int dirfd, const char *name, int fd);
+
+/**
  * admin_foreach_at - the names in a directory, but "." and ".."
  *
  * A negative return of @fn ends it and is returned. No directory: no names.

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "git/admin.h"
 #include "git/sha1.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
@@ -271,39 +272,26 @@ static int index_publish(int admin_fd)
 {
 	int r;
 
-	if (renameat(admin_fd, "index.lock", admin_fd, "index") == 0)
+	if (renameat(admin_fd, INDEX_LOCK, admin_fd, "index") == 0)
 		return 0;
 	if (errno != EISDIR)
 		return -errno;
 	r = fs_remove_tree_at(admin_fd, "index", NULL);
 	if (r < 0)
 		return r;
-	return renameat(admin_fd, "index.lock", admin_fd, "index") < 0 ? -errno : 0;
+	return renameat(admin_fd, INDEX_LOCK, admin_fd, "index") < 0 ? -errno : 0;
 }
 
 int index_lock(int admin_fd, struct fault *f)
 {
-	int r = fs_remove_tree_at(admin_fd, "index.lock", f);
-	int fd;
+	int r = fs_remove_tree_at(admin_fd, INDEX_LOCK, f);
 
-	if (r < 0)
-		return r;
-	fd = openat(admin_fd, "index.lock", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-		    0666);
-	return fd < 0 ? fault_errno(f, -errno, "cannot make index.lock") : fd;
+	return r < 0 ? r : admin_lock_at(admin_fd, INDEX_LOCK, f);
 }
 
 void index_unlock(int admin_fd, int fd)
 {
-	struct stat ours, st;
-
-	if (fd < 0)
-		return;
-	/* it may be the index by now, and the lock somebody else's */
-	if (fstat(fd, &ours) == 0 && fstatat(admin_fd, "index.lock", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    ours.st_ino == st.st_ino && ours.st_dev == st.st_dev)
-		unlinkat(admin_fd, "index.lock", 0);
-	close(fd);
+	admin_unlock_at(admin_fd, INDEX_LOCK, fd);
 }
 
 int index_write_locked(int admin_fd, int fd, const struct tree_list *list, const struct tree_list *cached,

@@ -6,6 +6,8 @@
 
 #include "git/tree-list.h"
 
+#define INDEX_LOCK "index.lock"
+
 /**
  * index_write - replace a slot's index
  * @admin_fd: its administration

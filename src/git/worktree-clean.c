@@ -14,11 +14,16 @@
 #include "git/reflog.h"
 #include "git/tree-saved.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 #include "util/crash.h"
 #include "util/fs.h"
 #include "util/text.h"
 
 #define CLEANED "slotd: cleaned" /* in the log of HEAD */
+#define HEAD_LOCK "HEAD.lock"
+#define LOCK_STALE_USEC USEC_PER_SEC /* after so long */
+
+/* --- locks --- */
 
 /* every lock in the administration is stale by now: nobody works in the slot */
 static int remove_lock(int dirfd, const char *name, void *userdata)
@@ -29,6 +34,47 @@ static int remove_lock(int dirfd, const char *name, void *userdata)
 int worktree_remove_locks(struct worktree *w, struct fault *f)
 {
 	return admin_foreach_at(w->tree.admin_fd, ".", remove_lock, f, f);
+}
+
+/* of a clock that was set back nothing is believed */
+static bool is_fresh(const struct stat *st)
+{
+	uint64_t now = clock_wall_usec();
+	uint64_t changed = (uint64_t)st->st_ctim.tv_sec * USEC_PER_SEC + (uint64_t)st->st_ctim.tv_nsec / 1000;
+
+	return changed <= now && now - changed < LOCK_STALE_USEC;
+}
+
+/*
+ * A git that has a lock renames it in the end, whoever's it is by then: without its lock it would take ours,
+ * and what it wrote were lost.
+ */
+static int remove_stale_lock(int dirfd, const char *name, void *userdata)
+{
+	struct stat st;
+
+	if (!text_has_suffix(name, ".lock"))
+		return 0;
+	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && is_fresh(&st))
+		return fault(userdata, -EBUSY, "%s is there: git is at work", name);
+	return admin_remove_at(dirfd, name, userdata);
+}
+
+static int remove_locks(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	int r;
+
+	if (!admin_work_is_noted(saved))
+		return worktree_remove_locks(w, f);
+	r = admin_foreach_at(w->tree.admin_fd, ".", remove_stale_lock, f, f);
+	return r == -EBUSY ? WORKTREE_E_UNSAVED : r;
+}
+
+/* -EBUSY: somebody was faster */
+static int lock_index(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+{
+	return admin_work_is_noted(saved) ? admin_lock_at(w->tree.admin_fd, INDEX_LOCK, f) :
+					    index_lock(w->tree.admin_fd, f);
 }
 
 /* --- what a try that was killed has done --- */
@@ -134,15 +180,13 @@ static int check_work(struct worktree *w, const struct tree_saved *saved, struct
 	return r == -EBUSY ? WORKTREE_E_UNSAVED : r;
 }
 
-/* whoever commits, checks out or begins something changes one of these */
+/* whoever commits or checks out something changes one of these */
 static int check_head(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
 		      struct fault *f)
 {
 	int r = check_file(w, saved, "HEAD", tried, f);
 
-	if (r == 0)
-		r = check_file(w, saved, "logs/HEAD", tried, f);
-	return r == 0 ? check_work(w, saved, f) : r;
+	return r == 0 ? check_file(w, saved, "logs/HEAD", tried, f) : r;
 }
 
 static int check_admin(struct worktree *w, const struct tree_saved *saved, const git_oid *tried,
@@ -150,7 +194,9 @@ static int check_admin(struct worktree *w, const struct tree_saved *saved, const
 {
 	int r = check_file(w, saved, "index", tried, f);
 
-	return r == 0 ? check_head(w, saved, tried, f) : r;
+	if (r == 0)
+		r = check_head(w, saved, tried, f);
+	return r == 0 ? check_work(w, saved, f) : r;
 }
 
 struct clearing {
@@ -192,7 +238,8 @@ static int clear_all(struct worktree *w, bool forget, struct fault *f)
 /* the same, but of what is somebody's work only what was saved; WORKTREE_E_UNSAVED: there is more */
 static int clear_saved(struct worktree *w, const struct tree_saved *saved, struct fault *f)
 {
-	static const char *const kept[] = { "HEAD", "index", "commondir", "gitdir", "locked", "logs", WORKTREE_MARK };
+	static const char *const kept[] = { "HEAD",   "index", "commondir",   "gitdir",
+					    "locked", "logs",  WORKTREE_MARK, HEAD_LOCK };
 	struct clearing rest = { kept, ARRAY_SIZE(kept), true, f };
 	int r = admin_work_clear(w->tree.admin_fd, saved, f);
 
@@ -237,19 +284,55 @@ static int give_up(struct worktree *w, bool again)
 	return r < 0 ? r : WORKTREE_E_UNSAVED;
 }
 
-static int settle_admin(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
-			struct fault *f)
+static int clear_admin(struct worktree *w, const struct worktree_clean_options *options, struct fault *f)
 {
-	bool forget = options->forget || options->saved;
-	int r = admin_work_is_noted(options->saved) ? clear_saved(w, options->saved, f) : clear_all(w, forget, f);
+	int r = admin_work_is_noted(options->saved) ?
+			clear_saved(w, options->saved, f) :
+			clear_all(w, options->forget || options->saved, f);
 
 	CRASH_POINT("worktree.clean.cleared");
+	return r;
+}
+
+static int move_head(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
+		     const git_oid *tried, struct fault *f)
+{
+	int r = check_head(w, options->saved, tried, f);
+
 	if (r == 0)
 		r = worktree_set_head(w, NULL, commit, CLEANED, f);
-	if (r == 0 && forget)
+	if (r == 0 && (options->forget || options->saved))
 		r = forget_log(w, f);
 	CRASH_POINT("worktree.clean.forgotten");
 	return r;
+}
+
+/* with its lock from before HEAD and its log are compared: what is committed in between were forgotten */
+static int move_head_locked(struct worktree *w, const git_oid *commit,
+			    const struct worktree_clean_options *options, const git_oid *tried, struct fault *f)
+{
+	int lock, r;
+
+	if (!admin_work_is_noted(options->saved))
+		return move_head(w, commit, options, tried, f);
+	lock = admin_lock_at(w->tree.admin_fd, HEAD_LOCK, f);
+	if (lock < 0)
+		return lock == -EBUSY ? WORKTREE_E_UNSAVED : lock;
+	r = move_head(w, commit, options, tried, f);
+	admin_unlock_at(w->tree.admin_fd, HEAD_LOCK, lock);
+	return r;
+}
+
+static int settle_admin(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
+			const git_oid *tried, struct fault *f)
+{
+	int r = check_head(w, options->saved, tried, f);
+
+	if (r == 0)
+		r = check_work(w, options->saved, f);
+	if (r == 0)
+		r = clear_admin(w, options, f);
+	return r == 0 ? move_head_locked(w, commit, options, tried, f) : r;
 }
 
 static int found_something(enum tree_change change, const char *path, void *userdata)
@@ -277,10 +360,8 @@ static int prove(struct worktree *w, const git_oid *commit,
 static int finish(struct worktree *w, const git_oid *commit, const struct worktree_clean_options *options,
 		  const git_oid *tried, const struct fault *why, struct tree_stats *stats, struct fault *f)
 {
-	int r = check_head(w, options->saved, tried, f);
+	int r = settle_admin(w, commit, options, tried, f);
 
-	if (r == 0)
-		r = settle_admin(w, commit, options, f);
 	if (r == 0 && why)
 		return fault(f, WORKTREE_E_UNSAVED, "%s", why->text);
 	if (r == 0)
@@ -322,11 +403,13 @@ int worktree_clean(struct worktree *w, const git_oid *commit,
 	struct tree_stats stats = { 0 };
 	int again = worktree_is_switching(w, f), lock = -1, r;
 
-	r = again < 0 ? again : worktree_remove_locks(w, f);
-	if (r < 0)
+	r = again < 0 ? again : remove_locks(w, options->saved, f);
+	if (r != 0)
 		return r;
-	lock = index_lock(w->tree.admin_fd, f);
-	r = lock < 0 ? lock : clean_locked(w, commit, options, again, lock, &stats, f);
+	lock = lock_index(w, options->saved, f);
+	if (lock < 0)
+		return lock == -EBUSY ? WORKTREE_E_UNSAVED : lock;
+	r = clean_locked(w, commit, options, again, lock, &stats, f);
 	index_unlock(w->tree.admin_fd, lock);
 	if (r == 0)
 		*ret = stats;

@@ -295,6 +295,36 @@ Test(worktree_clean, only_what_was_saved_of_the_administration_is_taken_away)
 	cr_expect(sh("test -s " ADMIN "/logs/HEAD"));
 }
 
+static bool is_clean_soon(void)
+{
+	for (int i = 0; i < 100; i++) {
+		int r = clean();
+
+		if (r == 0)
+			return true;
+		cr_assert_eq(r, WORKTREE_E_UNSAVED, "%s", f.text);
+		usleep(100 * 1000);
+	}
+	return false;
+}
+
+/* it renames what has the lock's name, and would take slotd's for its own */
+Test(worktree_clean, a_lock_that_somebody_may_have_is_not_taken_from_him)
+{
+	static const char *const locks[] = { "index.lock", "HEAD.lock" };
+
+	for (size_t i = 0; i < sizeof(locks) / sizeof(locks[0]); i++) {
+		save_all();
+		save_admin();
+		cr_assert(sh("echo mine > " ADMIN "/%s", locks[i]));
+		cr_expect_eq(clean(), WORKTREE_E_UNSAVED);
+		cr_expect_neq(strstr(f.text, locks[i]), NULL, "%s", f.text);
+		cr_expect_str_eq(sh_text("cat " ADMIN "/%s", locks[i]), "mine");
+		cr_expect(is_clean_soon(), "%s", f.text);
+		assert_clean(locks[i]);
+	}
+}
+
 /* --- the mark --- */
 
 static void write_mark(const char *how)
