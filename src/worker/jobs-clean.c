@@ -6,6 +6,7 @@
  * discarded nothing, or left a mark that says what was saved (git/worktree.h).
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,9 +22,11 @@
 #include "util/text.h"
 #include "worker/site.h"
 
-#define SENTENCES_MAX 20
-#define SPECIAL_MAX   100
-#define ROUNDS	      8 /* against somebody who goes on writing */
+#define SENTENCES_MAX  20
+#define SPECIAL_MAX    100
+#define ROUNDS	       12 /* against somebody who goes on writing */
+#define PAUSE_MSEC     20 /* after the first of them; each is twice as long as the one before ... */
+#define PAUSE_MAX_MSEC 320 /* ... up to this: 2.5 s in all */
 
 struct clean {
 	struct work *work;
@@ -230,6 +233,17 @@ static int clean_once(struct clean *c, struct tree_stats *ret)
 	return worktree_clean(c->site->worktree, &c->target, &options, ret, &c->work->fault);
 }
 
+/* whoever writes may pause, or end; nobody tells when, but slotd's end is told */
+static int pause_after(struct clean *c, int round)
+{
+	struct pollfd end = { .fd = c->work->worker->fd, .events = POLLRDHUP };
+	int msec = PAUSE_MSEC << round;
+
+	if (poll(&end, 1, msec < PAUSE_MAX_MSEC ? msec : PAUSE_MAX_MSEC) > 0)
+		return fault(&c->work->fault, -EPIPE, "slotd has gone away");
+	return 0;
+}
+
 /* the set of a job that was killed may have been too large for its mark, and then says nothing */
 static bool knows_all(const struct clean *c)
 {
@@ -245,6 +259,10 @@ static int save_and_clean(struct clean *c, struct tree_stats *ret)
 	int r = 0;
 
 	for (int round = 0; round < ROUNDS; round++) {
+		if (round > 0)
+			r = pause_after(c, round - 1);
+		if (r < 0)
+			return r;
 		if (c->saved && (round > 0 || !knows_all(c))) {
 			r = save(c);
 			if (r != 0)

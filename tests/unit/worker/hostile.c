@@ -150,6 +150,24 @@ Test(hostile, a_repository_in_the_place_of_the_git_file_is_set_aside_with_its_co
 	cr_assert(sh("test ! -e slots/a-1/replaced.git-1"));
 }
 
+/* it writes for longer than it takes to save and clean again and again, and then it pauses */
+Test(hostile, a_writer_that_pauses_is_survived)
+{
+	json_object *reply;
+
+	cr_assert(sh("{ python3 -c 'import os, time\n"
+		     "end, n = time.monotonic() + 1.2, 0\n"
+		     "while time.monotonic() < end:\n"
+		     "  n += 1; open(\"slots/a-1/n-%%d\" %% n, \"x\"); open(\"begun\", \"w\"); time.sleep(.003)\n"
+		     "' >/dev/null 2>&1 & } && while ! test -e begun; do sleep 0.01; done"));
+	reply = clean("false");
+	cr_assert_str_eq(w.error, "", "%s", w.message);
+	cr_expect_eq(json_object_array_length(json_get_array(reply, "unsaved")), 0, "%s",
+		     json_object_to_json_string(reply));
+	cr_expect_geq(json_object_array_length(json_get_array(reply, "salvage")), 2);
+	assert_clean_at(&slot, slot.commit);
+}
+
 Test(hostile, a_slot_swapped_for_a_link_is_refused)
 {
 	cr_assert(sh("mv slots/a-1 elsewhere && ln -s $PWD/victim slots/a-1"));
