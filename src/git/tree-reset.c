@@ -8,6 +8,7 @@
 #include "git/index-write.h"
 #include "git/tree-apply.h"
 #include "git/tree-clear.h"
+#include "git/tree-file.h"
 #include "git/tree-walk.h"
 #include "util/cleanup.h"
 #include "util/crash.h"
@@ -136,9 +137,18 @@ static int find_changes(struct reset *x, const struct tree_slot *slot,
 		.ignore = x->ignore,
 		.policy = options->policy,
 		.make_writable = true,
+		.want_disk = true,
 		.threads = options->threads,
 	};
 	return tree_walk_run(&x->walk, f);
+}
+
+static bool is_untouched(const struct reset *x)
+{
+	for (size_t i = 0; i < x->walk.n_found; i++)
+		if (x->walk.found[i].change != TREE_CHANGE_IGNORED)
+			return false;
+	return x->stats.removed == 0 && x->picks.n == 0 && x->left == 0;
 }
 
 /* what is to be written; a mount ends it all before anything was touched */
@@ -292,6 +302,9 @@ int tree_reset(const struct tree_slot *slot, const git_oid *commit,
 	if (x.left > 0)
 		return TREE_E_LEFT;
 	x.stats.files = x.commit.n;
+	x.stats.untouched = is_untouched(&x);
+	if (x.stats.untouched)
+		x.stats.disk_bytes = x.walk.disk_bytes + tree_file_disk(slot->slot_fd, ".git");
 	*ret = x.stats;
 	return 0;
 }

@@ -52,7 +52,10 @@ struct tree_stats {
 	uint64_t files;	 /* in the tree */
 	uint64_t written; /* files written */
 	uint64_t removed; /* names deleted */
-	uint64_t disk_bytes; /* tree_create(): blocks that the slot uses, in bytes, as du counts */
+	uint64_t disk_bytes; /* tree_create(), and tree_reset() that left all as it was: blocks that the slot
+			      * uses, in bytes, as du counts */
+	bool untouched;	     /* tree_reset(): what it looked at was clean but for the index: a sweep would tell
+			      * the same */
 };
 
 /**

@@ -366,7 +366,8 @@ static int finish(struct worktree *w, const git_oid *commit, const struct worktr
 		return fault(f, WORKTREE_E_UNSAVED, "%s", why->text);
 	if (r == 0)
 		r = worktree_unmark(w, f);
-	return r == 0 ? prove(w, commit, options, stats, f) : r;
+	/* what was reset has been looked at, and nothing was to be done: that is the proof */
+	return r == 0 && !stats->untouched ? prove(w, commit, options, stats, f) : r;
 }
 
 /*

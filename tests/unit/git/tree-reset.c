@@ -43,6 +43,33 @@ Test(tree_reset, makes_anything_clean_and_leaves_the_rest_of_the_world_alone)
 	}
 }
 
+/* for whoever would sweep it only to find the same again */
+Test(tree_reset, tells_that_it_left_all_as_it_was)
+{
+	struct tree_reset_options keep_ignored = { .threads = 2 };
+	struct tree_stats stats = { 0 };
+	git_oid commit;
+
+	cr_assert_eq(git_oid_fromstr(&commit, sh_text("git -C r rev-parse HEAD")), 0);
+	cr_assert(sh("touch s/n.o; mkdir s/build; touch s/build/x"));
+	cr_assert_eq(tree_reset(&slot, &commit, &keep_ignored, &stats, &slot_fault), 0, "%s", slot_fault.text);
+	cr_expect(stats.untouched);
+	cr_expect_str_eq(sh_text("du -s --block-size=1 s | cut -f1"),
+			 sh_text("echo %llu", (unsigned long long)stats.disk_bytes));
+	for (size_t i = 0; changes[i]; i++) {
+		cr_assert(sh("cd s && { %s; }", changes[i]), "%s", changes[i]);
+		cr_assert_eq(tree_reset(&slot, &commit, &keep_ignored, &stats, &slot_fault), 0, "%s: %s", changes[i],
+			     slot_fault.text);
+		changes_forget_settings();
+		if (stats.untouched)
+			cr_expect_str_eq(sweep_text("HEAD", false), "", "%s", changes[i]);
+		cr_assert_eq(reset_to("HEAD", false), 0);
+	}
+	cr_assert(sh("echo b > s/a"));
+	cr_assert_eq(tree_reset(&slot, &commit, &keep_ignored, &stats, &slot_fault), 0);
+	cr_expect(not(stats.untouched));
+}
+
 static const struct {
 	const char *change;
 	const char *kept; /* what find lists of the kept names afterwards */
