@@ -10,6 +10,8 @@
 #include "git/object-walk.h"
 #include "git/pack-write.h"
 
+#define MAINTAIN_MARGIN_SEC 3600 /* between the clock of the machine and that of a file system */
+
 struct store_pack {
 	char name[PACK_NAME_SIZE];
 	git_odb_backend *backend; /* of this pack alone */
@@ -64,8 +66,9 @@ int maintain_drop_loose(struct maintenance *m, const git_oid *oid, time_t cutoff
 /* the one pack that was made in @new_fd gets its place; its name, which it may have had already */
 int maintain_place(struct maintenance *m, int new_fd, char ret_name[PACK_NAME_SIZE]);
 
-/* --- maintain-repack.c, maintain-prune.c --- */
+/* --- maintain-litter.c, maintain-repack.c, maintain-prune.c --- */
 
+int maintain_litter(struct maintenance *m);
 int maintain_repack(struct maintenance *m);
 int maintain_prune(struct maintenance *m);
 

@@ -24,7 +24,6 @@
 #define GARBAGE_DIR "garbage"
 
 #define GRACE_SEC  (14 * 24 * 3600)
-#define MARGIN_SEC 3600 /* between the clock of the machine and that of a file system */
 #define KEEP_SEC   (24 * 3600)
 #define GC_SEC	   (12 * 3600) /* git itself believes no older gc.pid */
 
@@ -213,7 +212,7 @@ static int is_due(struct maintenance *m)
 static time_t find_cutoff(const struct maintain_options *o)
 {
 	time_t now = (time_t)(clock_wall_usec() / USEC_PER_SEC);
-	time_t lease = o->lease_usec ? (time_t)(o->lease_usec / USEC_PER_SEC) - MARGIN_SEC : now;
+	time_t lease = o->lease_usec ? (time_t)(o->lease_usec / USEC_PER_SEC) - MAINTAIN_MARGIN_SEC : now;
 
 	return lease < now - GRACE_SEC ? lease : now - GRACE_SEC;
 }
@@ -335,6 +334,8 @@ static int maintain(struct maintenance *m)
 		return note_done(m);
 	}
 	CRASH_POINT("maintain.walked");
+	if (r == 0)
+		r = maintain_litter(m);
 	if (r == 0)
 		r = count_in_packs(m);
 	if (r == 0)

@@ -14,6 +14,9 @@
  *
  * 14 days as gc.pruneExpire of git: people and agents name by its id what they lost the branch of.
  *
+ * Half-written files, tmp_obj_..., tmp_pack_..., tmp_idx_... and tmp_rev_..., go when they are a day old and
+ * their writer cannot live: nobody has the file open; where that is not known, the machine was started since.
+ *
  * Who writes at the same time
  * ---------------------------
  * Agents' git, and our own jobs. git freshens an object that is there already by setting its time
@@ -57,6 +60,8 @@ struct maintain_outcome {
 	size_t loose_before, loose_after;
 	uint64_t bytes_before, bytes_after;
 	size_t dropped; /* objects that nothing reached */
+	size_t litter;	/* half-written files of dead writers */
+	uint64_t litter_bytes;
 };
 
 /**

@@ -41,6 +41,18 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 /* --- what came of it --- */
 
+/* "; 2 half-written files, 3 MiB, removed"; NULL: there was none, or no memory */
+static char *describe_litter(json_object *r)
+{
+	int64_t n = json_get_int(r, "litter", 0);
+	char size[SIZE_TEXT_SIZE];
+
+	if (n == 0)
+		return NULL;
+	return text_printf("; %lld half-written %s, %s, removed", (long long)n, text_plural((unsigned)n, "file", "files"),
+			   format_size((uint64_t)json_get_int(r, "litterBytes", 0), size));
+}
+
 static void tell_done(struct pool *pool, json_object *r)
 {
 	int64_t before = json_get_int(r, "bytesBefore", 0),
@@ -48,17 +60,17 @@ static void tell_done(struct pool *pool, json_object *r)
 	int64_t dropped = json_get_int(r, "dropped", 0);
 	char was[SIZE_TEXT_SIZE], is[SIZE_TEXT_SIZE];
 	const char *reason = json_get_string(r, "reason");
+	_cleanup_(freep) char *litter = describe_litter(r);
 
 	pools_event(pool->pools, "maintenance_done", pool, NULL, NULL, UID_SLOTD,
 		    "%s became %s: %lld packs and %lld loose objects before, %lld and %lld after; "
-		    "%lld thrown "
-		    "away%s%s",
+		    "%lld thrown away%s%s%s",
 		    format_size((uint64_t)before, was), format_size((uint64_t)after, is),
 		    (long long)json_get_int(r, "packsBefore", 0),
 		    (long long)json_get_int(r, "looseBefore", 0),
 		    (long long)json_get_int(r, "packsAfter", 0),
 		    (long long)json_get_int(r, "looseAfter", 0), (long long)dropped,
-		    reason ? "; " : "", reason ? reason : "");
+		    litter ? litter : "", reason ? "; " : "", reason ? reason : "");
 }
 
 /* once, until it says something else */
@@ -82,7 +94,7 @@ static bool has_changed(json_object *r)
 	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++)
 		if (json_get_int(r, pairs[i][0], 0) != json_get_int(r, pairs[i][1], 0))
 			return true;
-	return false;
+	return json_get_int(r, "litter", 0) > 0;
 }
 
 static void on_maintained(const struct job_result *r, void *userdata)

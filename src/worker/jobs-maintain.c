@@ -58,6 +58,8 @@ static void set_outcome(json_object *reply, const struct maintain_outcome *o)
 	json_set_int(reply, "bytesBefore", (int64_t)o->bytes_before);
 	json_set_int(reply, "bytesAfter", (int64_t)o->bytes_after);
 	json_set_int(reply, "dropped", (int64_t)o->dropped);
+	json_set_int(reply, "litter", (int64_t)o->litter);
+	json_set_int(reply, "litterBytes", (int64_t)o->litter_bytes);
 }
 
 int job_store_maintain(struct work *work)

@@ -155,6 +155,44 @@ class Maintenance(Case):
         self.assertFalse(os.path.exists(os.path.join(mine, ".git", "slotd", "maintained")))
         self.assertNotIn("StoreMaintain", never.log() + adopted.log())
 
+    def half_written(self, objects):
+        """A pack that somebody has begun to write before the machine was started; its path and the open file."""
+        path = os.path.join(objects, "pack", "tmp_pack_abcdef")
+        file = open(path, "wb")
+        self.addCleanup(file.close)
+        file.write(b"PACK" * 256)
+        file.flush()
+        booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        os.utime(path, (booted - 86400,) * 2)
+        return path, file
+
+    def test_what_a_dead_writer_left_goes_and_never_from_somebody_s_repository(self):
+        mine = git.make(self.path("mine"))
+        slotd = self.pool()
+        gone, writer = self.half_written(os.path.join(self.store, "objects"))
+        writer.close()
+        stays, writer = self.half_written(os.path.join(mine, ".git", "objects"))
+        writer.close()
+        adopted = self.slotd({"q": {"path": mine, "slots": {"ready": 1, "max": 2},
+                                    "maintenance": {"every": "1s"}}}, name="adopted")
+        adopted.wait_ready("q")
+        told = self.until(lambda: [e for e in self.told(slotd) if "half-written" in e["detail"]], "it is told", 120)
+        self.assertIn("; 1 half-written file, 1 KiB, removed", told[0]["detail"])
+        self.assertFalse(os.path.exists(gone))
+        self.assertTrue(os.path.exists(stays))
+        self.assertNotIn("StoreMaintain", adopted.log())
+        self.assert_whole()
+
+    def test_what_somebody_still_writes_stays(self):
+        slotd = self.pool()
+        lease = slotd.acquire("p")
+        path, writer = self.half_written(os.path.join(self.store, "objects"))
+        git.commit(lease["path"], "work", f="1\n")
+        self.wait_for_more(slotd)
+        self.assertTrue(os.path.exists(path))
+        writer.close()
+        self.until(lambda: not os.path.exists(path), "nobody has it open any more", 120)
+
     def test_what_is_not_understood_is_named_once(self):
         slotd = self.pool()
         git.write(self.store, "objects/info/alternates", "/nowhere\n")

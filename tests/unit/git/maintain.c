@@ -4,8 +4,13 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "git-fixture.h"
@@ -380,6 +385,119 @@ Test(maintain, keep_of_a_salvage_goes_when_its_ref_stands_or_never_came)
 	cr_expect_str_eq(sh_text("cat s.git/objects/pack/*.keep"), "slotd salvage refs/slotd/salvage/p-3");
 	cr_expect(has(stands) && has(never) && has(under_way));
 	expect_whole("keeps were dropped");
+}
+
+/* --- half-written files --- */
+
+#define DAY_USEC (24 * 3600 * USEC_PER_SEC)
+
+/* as if the machine had been started so long ago */
+static void booted(uint64_t ago_usec)
+{
+	static const struct boot_id boot = { .bytes = { 1 } };
+
+	clock_real();
+	clock_fake(clock_wall_usec(), ago_usec, &boot);
+}
+
+static char *litter_there(void)
+{
+	return sh_text("cd s.git/objects && find . -name 'tmp*' | LC_ALL=C sort | tr '\\n' ' '");
+}
+
+static pid_t hold_open(const char *name, int flags)
+{
+	int fds[2];
+	pid_t pid;
+	char c;
+
+	cr_assert_eq(pipe(fds), 0);
+	pid = fork();
+	cr_assert_geq(pid, 0);
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (open(in_dir(name), flags) < 0 || write(fds[1], "", 1) != 1)
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(fds[1]);
+	cr_assert_eq(read(fds[0], &c, 1), 1, "it cannot be opened");
+	close(fds[0]);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+Test(maintain, what_dead_writers_left_goes_after_a_day)
+{
+	struct maintain_outcome out;
+
+	cr_assert(sh("cd s.git/objects && mkdir -p 17 pack/tmp_pack_dir && echo 1234 >17/tmp_obj_a && "
+		     "touch tmp_obj_b pack/tmp_pack_a pack/tmp_idx_a pack/tmp_rev_a pack/tmp_mine tmp_objdir-x && "
+		     "find . -name 'tmp*' -exec touch -d '25 hours ago' {} + && touch pack/tmp_pack_b && "
+		     "touch -d '23 hours ago' 17/tmp_obj_c && echo far >../../far && touch -d '2 days ago' ../../far && "
+		     "ln -s ../../../far pack/tmp_pack_link && touch -h -d '2 days ago' pack/tmp_pack_link"));
+	booted(100 * DAY_USEC);
+	out = maintain();
+	cr_expect(out.done, "%s", out.reason);
+	cr_expect_eq(out.litter, 5);
+	cr_expect_eq(out.litter_bytes, 5);
+	cr_expect_str_eq(litter_there(), "./17/tmp_obj_c ./pack/tmp_mine ./pack/tmp_pack_b ./pack/tmp_pack_dir "
+					 "./pack/tmp_pack_link ./tmp_objdir-x ");
+	cr_expect(sh("test -e far"));
+	expect_whole("litter went");
+	clock_real();
+}
+
+Test(maintain, what_somebody_has_open_stays_however_old)
+{
+	static const int flags[] = { O_WRONLY, O_RDONLY };
+
+	for (size_t i = 0; i < 4; i++) {
+		pid_t pid;
+
+		cr_assert(sh("cd s.git/objects && touch -d '3 days ago' pack/tmp_pack_a"));
+		pid = hold_open("s.git/objects/pack/tmp_pack_a", flags[i % 2]);
+		booted(i < 2 ? 100 * DAY_USEC : DAY_USEC);
+		cr_expect_eq(maintain().litter, 0);
+		cr_expect_str_eq(litter_there(), "./pack/tmp_pack_a ");
+		end(pid);
+		cr_expect_eq(maintain().litter, 1);
+		cr_expect_str_eq(litter_there(), "");
+	}
+	clock_real();
+}
+
+static void give_up_lease_capability(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+
+	cr_assert_eq(syscall(SYS_capget, &header, data), 0);
+	data[0].effective &= ~(1u << CAP_LEASE);
+	cr_assert_eq(syscall(SYS_capset, &header, data), 0);
+}
+
+Test(maintain, where_the_kernel_does_not_say_it_is_the_start_of_the_machine_that_counts)
+{
+	if (geteuid() != 0)
+		cr_skip("needs a file of somebody else's");
+	cr_assert(sh("cd s.git/objects && touch -d '3 days ago' pack/tmp_pack_a && chown 65534 pack/tmp_pack_a"));
+	give_up_lease_capability();
+	booted(100 * DAY_USEC);
+	cr_expect_eq(maintain().litter, 0);
+	booted(3 * DAY_USEC - 1800 * USEC_PER_SEC);
+	cr_expect_eq(maintain().litter, 0, "too close to the start, by clocks that differ");
+	cr_expect_str_eq(litter_there(), "./pack/tmp_pack_a ");
+	booted(2 * DAY_USEC);
+	cr_expect_eq(maintain().litter, 1);
+	cr_expect_str_eq(litter_there(), "");
+	clock_real();
 }
 
 /* --- what is left alone --- */
