@@ -16,6 +16,7 @@
 #include "git/admin.h"
 #include "git/op-state.h"
 #include "git/reflog.h"
+#include "git/tree-file.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
@@ -195,7 +196,7 @@ int salvage_tree_nested(struct salvage_tree *t, const char *path, const struct t
 	_cleanup_(freep) char *module = find_module(t, path);
 	int r = 0;
 
-	if (!entry && salvage_tree_dir_stays(t, path))
+	if (!entry && !text_has_prefix(path, TREE_ASIDE_PREFIX) && salvage_tree_dir_stays(t, path))
 		return 0;
 	if (module && entry && entry->mode == TREE_MODE_GITLINK)
 		r = know_files(t, path, module, &entry->oid, f);

@@ -10,6 +10,12 @@
 /* what a kill may leave in a slot begins with this; the next reset removes it */
 #define TREE_TMP_PREFIX ".slotd-tmp-"
 
+/*
+ * At the top of a slot, and a number: a directory for what had the place of the slot's .git file
+ * (worktree_open()). Nothing that says what stays in a slot holds for it.
+ */
+#define TREE_ASIDE_PREFIX "replaced.git-"
+
 enum tree_file_how {
 	TREE_FILE_NEW,	   /* nothing is expected under that name: create it there */
 	TREE_FILE_REPLACE, /* write beside and rename over */

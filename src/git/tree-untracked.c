@@ -121,7 +121,7 @@ static int judge(struct tree_walker *w, const char *dir, int dir_fd, const char 
 	is_dir = S_ISDIR(st.st_mode);
 	if (is_mount(w, mount_id))
 		return tree_walker_report(w, TREE_CHANGE_MOUNT, path, is_dir, NULL);
-	if (text_has_prefix(name, TREE_TMP_PREFIX))
+	if (text_has_prefix(name, TREE_TMP_PREFIX) || (is_dir && !*dir && text_has_prefix(name, TREE_ASIDE_PREFIX)))
 		fate = 0;
 	else if (!in_the_way)
 		fate |= tree_fate(w->walk, path, is_dir);

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "git/admin.h"
+#include "git/tree-descent.h"
+#include "git/tree-file.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/log.h"
@@ -99,9 +101,38 @@ int worktree_open_admin(int common_fd, const struct worktree_names *n, const cha
 	return fd < 0 ? fault_errno(f, fd, "cannot open %s", path) : fd;
 }
 
+/* a directory that is read-only can be renamed, but not moved to another one */
+static int move_git(int slot_fd, int to_fd)
+{
+	_cleanup_(closep) int fd = -1;
+
+	if (renameat2(slot_fd, ".git", to_fd, ".git", RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EACCES)
+		return -errno;
+	fd = tree_open_dir(slot_fd, ".git", true);
+	if (fd < 0)
+		return fd;
+	return renameat2(slot_fd, ".git", to_fd, ".git", RENAME_NOREPLACE) < 0 ? -errno : 0;
+}
+
+static int move_git_into(int slot_fd, const char *name)
+{
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	if (mkdirat(slot_fd, name, 0755) < 0)
+		return -errno;
+	fd = fs_open_beneath(slot_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+	r = fd < 0 ? fd : move_git(slot_fd, fd);
+	if (r < 0)
+		unlinkat(slot_fd, name, AT_REMOVEDIR);
+	return r;
+}
+
 /*
- * Whoever replaced .git by a directory may have made commits in it. It stays, under another
- * name, where the next sweep finds it.
+ * Whoever replaced .git by a directory may have made commits in it. It goes on as what it is, a
+ * repository, in a directory of its own: the next sweep finds a nested one.
  */
 static int set_aside(int slot_fd, struct fault *f)
 {
@@ -109,8 +140,8 @@ static int set_aside(int slot_fd, struct fault *f)
 	int r = -EEXIST;
 
 	for (int i = 1; r == -EEXIST && i < 100; i++) {
-		snprintf(to, sizeof(to), "replaced.git-%d", i);
-		r = renameat2(slot_fd, ".git", slot_fd, to, RENAME_NOREPLACE) < 0 ? -errno : 0;
+		snprintf(to, sizeof(to), TREE_ASIDE_PREFIX "%d", i);
+		r = move_git_into(slot_fd, to);
 	}
 	return r < 0 ? fault_errno(f, r, "cannot set aside the directory .git") : 0;
 }

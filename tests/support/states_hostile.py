@@ -47,7 +47,7 @@ shell("the .git file is a FIFO", "echo mine >README", last="rm .git && mkfifo .g
 
 
 @state("the .git file became a repository with a commit", left_out=("files", "status"),
-       then=lambda slot: slot.sh("test $(git --git-dir=replaced.git-1 log -1 --format=%s) = own && "
+       then=lambda slot: slot.sh("test $(git -C replaced.git-1 log -1 --format=%s) = own && "
       "grep -q mine README"))
 def own_repository(slot):
     slot.sh("echo mine >README")

@@ -134,20 +134,36 @@ Test(hostile, whatever_is_rewritten_is_put_right_and_victims_stay)
 	}
 }
 
-Test(hostile, a_repository_in_the_place_of_the_git_file_is_set_aside_with_its_commits)
-{
-	json_object *salvage;
+/* whatever the commit that is cleaned to ignores, and whatever git would convert */
+static const char *const rules[] = {
+	"true",
+	"printf '*\n' >> s.git/info/exclude",
+	"printf '/replaced*\nobjects/\n*.log\n' >> s.git/info/exclude",
+	"printf '* text eol=crlf\n' >> s.git/info/attributes",
+};
 
-	cr_assert(sh("cd slots/a-1 && rm .git && git init -q -b mine && "
-		     "git commit -q --allow-empty -m own && git config core.worktree ../../victim"));
-	salvage = json_get_array(clean("false"), "salvage");
-	cr_assert_str_eq(w.error, "", "%s", w.message);
-	cr_assert_eq(json_object_array_length(salvage), 1);
-	cr_assert(sh("mkdir back && git -C s.git archive %s replaced.git-1 | tar x -C back",
-		     json_get_string(json_object_array_get_idx(salvage, 0), "ref")));
-	cr_assert(sh("git --git-dir=back/replaced.git-1 --work-tree=. log -1 --format=%%s mine | grep own"));
-	assert_clean_at(&slot, slot.commit);
-	cr_assert(sh("test ! -e slots/a-1/replaced.git-1"));
+Test(hostile, a_repository_in_the_place_of_the_git_file_is_saved_whole_with_its_commits)
+{
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+		json_object *salvage;
+
+		slot_create(&w, "a-1", &slot);
+		cr_assert(sh("rm -rf back aside && mkdir -p s.git/info && : > s.git/info/exclude && { %s; } && cd slots/a-1 && "
+			     "rm .git && git init -q -b mine && git commit -q --allow-empty -m own && "
+			     "git config core.worktree ../../victim && echo l > .git/x.log && "
+			     "printf 'a\r\nb\n' > .git/notes && cp -a .git ../../aside && chmod 555 .git", rules[i]),
+			  "%s", rules[i]);
+		salvage = json_get_array(clean("false"), "salvage");
+		cr_assert_str_eq(w.error, "", "%s: %s", rules[i], w.message);
+		cr_assert_geq(json_object_array_length(salvage), 1, "%s", rules[i]);
+		cr_assert(sh("rm -f s.git/info/attributes && mkdir back && git -C s.git archive %s^3 files | tar x -C back",
+			     json_get_string(json_object_array_get_idx(salvage, json_object_array_length(salvage) - 1),
+					     "ref")));
+		cr_expect_str_eq(sh_text("cd back/files/replaced.git-1/%%2egit && find -type f -exec sha1sum {} + | sort -k 2"),
+				 sh_text("cd aside && find -type f -exec sha1sum {} + | sort -k 2"), "%s", rules[i]);
+		assert_clean_at(&slot, slot.commit);
+		cr_assert(sh("test ! -e slots/a-1/replaced.git-1"), "%s", rules[i]);
+	}
 }
 
 /* it writes for longer than it takes to save and clean again and again, and then it pauses */
