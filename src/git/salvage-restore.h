@@ -41,17 +41,18 @@ void salvage_restored_deinit(struct salvage_restored *r);
 /**
  * salvage_restore_slot - worktree, index, HEAD and operation in progress, in a clean slot
  * @w: opened; may stand at any commit
+ * @keep: patterns of what stays in the pool's slots; NULL: none
  * @ret: the caller deinits it, on success only
  *
- * -EBUSY when the slot is not clean, names what was found, and nothing was changed; ignored files
- * may be there, unless they are in the way. HEAD is on the branch again if that is free and where it was
+ * -EBUSY when the slot is not clean, names what was found, and nothing was changed; ignored files, seeds and
+ * what stays may be there, unless they are in the way. HEAD is on the branch again if that is free and where it was
  * (made again if it is gone), else detached at the same commit, and a note says why.
  *
  * A restore that was killed or failed is taken up by the next call with the same commit: the slot has a
  * mark until then. What somebody has written in it meanwhile is not overwritten.
  */
-int salvage_restore_slot(struct worktree *w, const git_oid *commit, unsigned threads,
-			 struct salvage_restored *ret, struct fault *f);
+int salvage_restore_slot(struct worktree *w, const git_oid *commit, const struct ignore *keep,
+			 unsigned threads, struct salvage_restored *ret, struct fault *f);
 
 /**
  * salvage_branch - an ordinary commit of what is in a salvage, on a new branch

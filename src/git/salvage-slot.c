@@ -82,9 +82,10 @@ static int check_locks(struct worktree *w, struct fault *f)
 }
 
 /* -EBUSY or 0; the commit that it is clean at */
-static int prove_clean(struct worktree *w, unsigned threads, git_oid *ret, struct fault *f)
+static int prove_clean(struct worktree *w, const struct ignore *keep, unsigned threads, git_oid *ret,
+		       struct fault *f)
 {
-	struct tree_sweep_options sweep = { .threads = threads };
+	struct tree_sweep_options sweep = { .policy.keep = keep, .threads = threads };
 	struct proof proof = { w, NULL, f };
 	_cleanup_(freep) char *branch = NULL;
 	int r = worktree_head(w, &branch, ret, f);
@@ -142,11 +143,11 @@ static int remove_mark(struct worktree *w, struct fault *f)
 }
 
 /* a clean slot is begun with; another one only where this very salvage was on its way into it */
-static int begin(struct restore *r, unsigned threads, struct fault *f)
+static int begin(struct restore *r, const struct ignore *keep, unsigned threads, struct fault *f)
 {
 	git_oid commit, before;
 	struct fault why = FAULT_NONE;
-	int rc = prove_clean(r->w, threads, &r->before, f);
+	int rc = prove_clean(r->w, keep, threads, &r->before, f);
 
 	if (rc != -EBUSY)
 		return rc;
@@ -458,14 +459,14 @@ static int run(struct restore *r, struct fault *f)
 	return rc == 0 ? remove_mark(r->w, f) : rc;
 }
 
-int salvage_restore_slot(struct worktree *w, const git_oid *commit, unsigned threads,
-			 struct salvage_restored *ret, struct fault *f)
+int salvage_restore_slot(struct worktree *w, const git_oid *commit, const struct ignore *keep,
+			 unsigned threads, struct salvage_restored *ret, struct fault *f)
 {
 	_cleanup_(restore_deinit) struct restore r = { .w = w };
 	int rc = salvage_open(w->repo, commit, &r.s, f);
 
 	if (rc == 0)
-		rc = begin(&r, threads, f);
+		rc = begin(&r, keep, threads, f);
 	if (rc == 0)
 		rc = prepare(&r, threads, f);
 	if (rc == 0)

@@ -119,6 +119,7 @@ __attribute__((format(printf, 7, 8))) uint64_t pools_event(struct pools *p, cons
 struct pool *pool_next(struct pools *p, struct pool *pool); /* NULL: the first; in order of name */
 const struct pool_record *pool_record(const struct pool *pool);
 const struct conf_pool *pool_conf(const struct pool *pool);
+json_object *conf_list_to_json(const struct conf_list *list);
 bool pool_is_draining(const struct pool *pool); /* asked to, or gone from the file */
 const char *pool_problem(const struct pool *pool); /* in one sentence; "": none that is known */
 unsigned pool_ready_wanted(const struct pool *pool);

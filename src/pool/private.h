@@ -385,7 +385,6 @@ bool run_is_ok(const struct job_result *r);
 /* "npm exited with 1: the last line" */
 void slot_describe_run(const struct slot *slot, const struct job_result *r, char *ret, size_t size);
 void slot_note_output(struct slot *slot, const struct job_result *r); /* what it said, into the history */
-json_object *conf_list_to_json(const struct conf_list *list);
 
 /* warm.c */
 bool slot_wants_warmup(const struct slot *slot);

@@ -287,6 +287,7 @@ static enum exit_status restore_in(struct cli *cli, json_object *shown, json_obj
 	json_set_int(params, "dev", 0);
 	json_set_int(params, "ino", 0);
 	json_set_string(params, "commit", json_get_string(entry, "commit"));
+	json_set(params, "keep", json_object_get(json_get_array(shown, "keep")));
 	status = job_run(cli, json_get_string(shown, "store"), slots ? slots : "/",
 			 "SalvageRestoreSlot", params, &reply);
 	if (status != EXIT_STATUS_DONE)

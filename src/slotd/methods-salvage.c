@@ -243,6 +243,14 @@ static void copy_string(json_object *to, const char *key, json_object *from)
 	json_set_string(to, key, json_get_string(from, key));
 }
 
+/* as its slots are cleaned */
+static json_object *keep_of(const struct pool *pool)
+{
+	const struct conf_pool *conf = pool ? pool_conf(pool) : NULL;
+
+	return conf && conf->clean.ignored == CONF_IGNORED_KEEP ? conf_list_to_json(&conf->clean.keep) : NULL;
+}
+
 static void on_shown(json_object *shown, const struct refusal *refusal, void *userdata)
 {
 	struct salvage_request *q = userdata;
@@ -262,6 +270,7 @@ static void on_shown(json_object *shown, const struct refusal *refusal, void *us
 		copy_string(o, "branch", shown);
 		json_set(o, "details", details_of(shown));
 		copy_string(o, "diffstat", shown);
+		json_set(o, "keep", keep_of(pool));
 		rpc_reply(q->call, o);
 	}
 	request_free(q);

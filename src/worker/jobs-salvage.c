@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "git/ignore.h"
 #include "git/ref-write.h"
 #include "git/salvage-read.h"
 #include "git/salvage-restore.h"
@@ -319,9 +320,12 @@ int job_salvage_restore_dir(struct work *work)
 static int restore_slot(struct work *work, struct site *s, const git_oid *commit)
 {
 	struct salvage_restored done = { 0 };
-	int r = salvage_restore_slot(s->worktree, commit, work->worker->threads, &done,
-				     &work->fault);
+	struct ignore *keep = NULL;
+	int r = site_read_patterns(work, "keep", &keep);
 
+	if (r == 0)
+		r = salvage_restore_slot(s->worktree, commit, keep, work->worker->threads, &done, &work->fault);
+	ignore_free(keep);
 	if (r == -EBUSY)
 		work->error = "io.slotd.worker.InTheWay";
 	if (r < 0)

@@ -191,3 +191,18 @@ class SalvageCommands(Case):
                                                  env={"SLOTD_WORKER": self.path("nothing")}))
         self.assertIn("SLOTD_WORKER", failed.err)
         self.assertFalse(os.path.exists(self.path("out")))
+
+
+class SalvageAndKeptFiles(Case):
+    def test_what_the_pool_keeps_in_its_slots_is_no_obstacle(self):
+        slotd = self.one_pool(git.make(self.path("kept")), ready=1, maximum=1, clean={"keep": ["cache/"]})
+        lease = slotd.acquire("p")
+        git.shell(lease["path"], "mkdir cache && echo c > cache/c && echo x >> README && echo y > new")
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")
+        entry = self.ok(slotd, "salvage", "list", "--json").json()["salvage"][0]
+        lease = slotd.acquire("p", waitUsec=60000000)
+        self.assertIn("?? cache/", git.text(lease["path"], "status", "--porcelain"))
+        self.ok(slotd, "salvage", "restore", entry["id"], cwd=lease["path"])
+        self.assertEqual(git.text(lease["path"], "status", "--porcelain").splitlines(),
+                         ["M README", "?? cache/", "?? new"])
+        self.assertEqual(slotd.release(lease["lease"])["state"], "ready")

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "git/ignore.h"
 #include "salvage-slots.h"
 
 TestSuite(salvage_restore, .init = salvage_slots_init, .fini = salvage_slots_deinit,
@@ -197,6 +198,52 @@ Test(salvage_restore, nothing_is_lost_in_a_slot_that_is_not_clean)
 	silence("printf saved > keep.log");
 	cr_assert_eq(slot_restore("r-1", commit), 0, "%s", salvage_fault.text);
 	cr_assert(sh("test $(cat slots/r-1/keep.log slots/r-1/build/cache) = savedsaved"));
+}
+
+/* --- what the pool keeps --- */
+
+static const struct obstacle kept[] = {
+	{ "echo mine > kept.file", "\"kept.file\" is there and is something else" },
+	{ "ln -s saved kept.file", "\"kept.file\" is there and is something else" },
+	{ "mkdir kept.file && echo mine > kept.file/f", "\"kept.file\" is there and is something else" },
+	{ "echo mine > kept.dir", "\"kept.dir/f\" has a file or a link in its way" },
+	{ "echo mine > kept.empty", "\"kept.empty\" has a file or a link in its way" },
+	{ "echo mine > d/kept", "\"d/kept\" is where the salvage has no directory" },
+	{ "mkdir -p d/kept.e/f && echo mine > d/kept.e/f/g", "\"d/kept.e/f/g\" is where the salvage has no directory" },
+	{ "echo mine > other", "the slot is not clean: other (untracked)" },
+};
+
+Test(salvage_restore, what_the_pool_keeps_is_in_the_way_only_where_it_would_be_lost)
+{
+	static const char *const lines[] = { "kept*" };
+	struct ignore *keep = NULL;
+	git_oid commit = salvage_made_by("files = {k: v for k, v in files.items() if not k.startswith(b'd/')}\n"
+					 "files[b'd'] = (0o100644, blob(repo, b'a file'))\n"
+					 "files[b'kept.file'] = (0o100644, blob(repo, b'saved'))\n"
+					 "files[b'kept.dir/f'] = (0o100644, blob(repo, b'saved'))\n"
+					 "state[b'dirs'] = b'kept.empty\\x00'");
+
+	cr_assert_eq(ignore_from_lines(lines, 1, &keep), 0);
+	slot_keep = keep;
+	for (size_t i = 0; i < sizeof(kept) / sizeof(kept[0]); i++) {
+		slot_make("r-1");
+		silence(kept[i].script);
+		remember_slot("slots/r-1", false);
+		remember_slot("slots/r-1", true);
+		cr_assert_eq(slot_restore("r-1", commit), -EBUSY, "%s", kept[i].script);
+		cr_assert(strstr(salvage_fault.text, kept[i].says), "%s: %s", kept[i].script, salvage_fault.text);
+		assert_is_as_remembered("slots/r-1", false, kept[i].script);
+		assert_is_as_remembered("slots/r-1", true, kept[i].script);
+	}
+	slot_make("r-1");
+	silence("printf saved > kept.file && mkdir kept.dir kept.cache && echo mine > kept.dir/mine && "
+		"echo mine > kept.cache/x");
+	cr_assert_eq(slot_restore("r-1", commit), 0, "%s", salvage_fault.text);
+	cr_expect_str_eq(sh_text("cd slots/r-1 && cat d kept.file kept.dir/f kept.dir/mine kept.cache/x && "
+				 "test -d kept.empty"),
+			 "a filesavedsavedmine\nmine");
+	slot_keep = NULL;
+	ignore_free(keep);
 }
 
 Test(salvage_restore, a_directory_with_something_in_it_is_refused)

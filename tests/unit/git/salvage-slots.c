@@ -10,6 +10,7 @@
 #include "util/cleanup.h"
 
 struct salvage_restored slot_restored;
+const struct ignore *slot_keep;
 
 static int slots_fd = -1;
 static uint64_t dev, ino;
@@ -136,7 +137,7 @@ int slot_restore(const char *name, git_oid commit)
 
 	salvage_restored_deinit(&slot_restored);
 	memset(&slot_restored, 0, sizeof(slot_restored));
-	r = salvage_restore_slot(w, &commit, 2, &slot_restored, &salvage_fault);
+	r = salvage_restore_slot(w, &commit, slot_keep, 2, &slot_restored, &salvage_fault);
 	worktree_close(w);
 	return r;
 }

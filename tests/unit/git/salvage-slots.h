@@ -32,6 +32,7 @@ git_oid slot_save(const char *name);
 /* the result of salvage_restore_slot(); the notes and HEAD's branch are in slot_restored */
 int slot_restore(const char *name, git_oid commit);
 extern struct salvage_restored slot_restored;
+extern const struct ignore *slot_keep; /* for it; NULL, unless a test says otherwise */
 
 /* of salvage_restore_dir() into "out", which is made anew */
 int dir_restore(git_oid commit);
