@@ -9,17 +9,6 @@
 
 TestSuite(client, .fini = fixture_stop, .timeout = 60);
 
-static void expect_called(size_t i, const char *method, const char *key, const char *value)
-{
-	_cleanup_(freep) char *called = fixture_method(i);
-	_cleanup_(freep) char *sent = fixture_sent(i, key);
-
-	cr_assert(ne(ptr, called, NULL));
-	cr_assert(ne(ptr, sent, NULL));
-	cr_expect(eq(str, called, (char *)method));
-	cr_expect(eq(str, sent, (char *)value));
-}
-
 /* ---- a day like any other ---- */
 
 Test(client, acquires_renews_and_releases)
@@ -49,9 +38,9 @@ Test(client, acquires_renews_and_releases)
 	slot_client_unref(TAKE(client));
 
 	cr_assert(peer_finish(&peer));
-	expect_called(0, "io.slotd.pool.Acquire", "pool", "api");
-	expect_called(1, "io.slotd.pool.Renew", "message", "half way");
-	expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
+	fixture_expect_called(0, "io.slotd.pool.Acquire", "pool", "api");
+	fixture_expect_called(1, "io.slotd.pool.Renew", "message", "half way");
+	fixture_expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
 }
 
 Test(client, a_lease_in_a_scope_is_released_at_its_end_and_hides_no_error)
@@ -79,7 +68,7 @@ Test(client, a_lease_in_a_scope_is_released_at_its_end_and_hides_no_error)
 	cr_expect(eq(str, (char *)slot_client_error_message(client), (char *)"not you"));
 	slot_client_unref(TAKE(client));
 	cr_assert(peer_finish(&peer));
-	expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
+	fixture_expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
 }
 
 Test(client, an_error_of_the_daemon_has_errno_name_message_and_parameters)

@@ -1,6 +1,8 @@
 /* One peer, one client. */
 #include "fixture.h"
 
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
 #include <stdlib.h>
 
 #include "util/cleanup.h"
@@ -52,4 +54,15 @@ char *fixture_method(size_t i)
 	_cleanup_json_ json_object *message = peer_call(&peer, i);
 
 	return text_dup(json_get_string(message, "method"));
+}
+
+void fixture_expect_called(size_t i, const char *method, const char *key, const char *value)
+{
+	_cleanup_(freep) char *called = fixture_method(i);
+	_cleanup_(freep) char *sent = fixture_sent(i, key);
+
+	cr_assert(ne(ptr, called, NULL));
+	cr_assert(ne(ptr, sent, NULL));
+	cr_expect(eq(str, called, (char *)method));
+	cr_expect(eq(str, sent, (char *)value));
 }

@@ -31,4 +31,7 @@ char *fixture_sent(size_t i, const char *key);
 /* the same of the call itself: its method */
 char *fixture_method(size_t i);
 
+/* that was the @i-th call: its method, and a parameter of it */
+void fixture_expect_called(size_t i, const char *method, const char *key, const char *value);
+
 #endif

@@ -16,17 +16,6 @@
 
 TestSuite(process, .fini = fixture_stop, .timeout = 60);
 
-static void expect_called(size_t i, const char *method, const char *key, const char *value)
-{
-	_cleanup_(freep) char *called = fixture_method(i);
-	_cleanup_(freep) char *sent = fixture_sent(i, key);
-
-	cr_assert(ne(ptr, called, NULL));
-	cr_assert(ne(ptr, sent, NULL));
-	cr_expect(eq(str, called, (char *)method));
-	cr_expect(eq(str, sent, (char *)value));
-}
-
 static void cancel_on_signal(int signal)
 {
 	slot_client_cancel(client);
@@ -222,7 +211,7 @@ Test(process, a_forked_child_can_only_free_and_the_parent_goes_on)
 	cr_expect(eq(ptr, lease, NULL));
 	slot_client_unref(TAKE(client));
 	cr_assert(peer_finish(&peer));
-	expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
+	fixture_expect_called(2, "io.slotd.pool.Release", "lease", LEASE_ID);
 }
 
 Test(process, the_daemon_sees_the_end_though_a_child_holds_the_socket)
