@@ -175,6 +175,7 @@ Test(confined, it_dies_with_its_parent)
 	kill(worker, SIGSTOP);
 	for (int i = 0; i < 1000 && !sh("grep -q 'State:.T' /proc/%d/status", (int)worker); i++)
 		usleep(10000);
+	cr_assert(sh("grep -q 'State:.T' /proc/%d/status", (int)worker));
 	kill(daemon, SIGKILL);
 	cr_assert_eq(waitpid(daemon, &status, 0), daemon);
 	cr_assert_eq(waitpid(worker, &status, 0), worker);
