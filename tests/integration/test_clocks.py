@@ -129,7 +129,7 @@ class WallClockIsSet(Clocks):
         # the next inquiry is made when it has been silent for 8 s, as far as the last one could see
         while time.monotonic() - began < 13:
             git.write(lease["path"], "notes", "%f\n" % time.monotonic())
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two writes
         self.set_clock(slotd, seconds, manual)
         wrote = time.monotonic()
         self.assertGreater(self.seconds_until_gone(slotd, {lease["lease"]: wrote})[lease["lease"]], 7)

@@ -59,7 +59,7 @@ class Inquiry(Case):
         slotd = self.pool(abandon_after="4s")
         lease = slotd.acquire("p")
         for n in range(6):
-            time.sleep(2)
+            time.sleep(2)  # less than abandon_after between two writes
             git.write(lease["path"], "notes", "%d\n" % n)
         self.assertIn(lease["lease"], slotd.leases())
         self.assertNotIn("lease_recovered", self.kinds(slotd, lease["lease"]))
@@ -198,7 +198,7 @@ class Inquiry(Case):
         subprocess.run(["mkdir", "-p", os.path.join(deep, "d/" * 1100)], check=True)
         self.addCleanup(subprocess.run, ["rm", "-rf", deep], check=True)
         for n in range(4):
-            time.sleep(2)
+            time.sleep(2)  # less than abandon_after between two writes
             git.write(lease["path"], "notes", "%d\n" % n)
         self.assertNotIn("lease_suspect", self.kinds(slotd, lease["lease"]), "what can be read is a sign")
         self.assertRegex(self.decided(slotd, lease["lease"], "lease_suspect"), "not everything could be looked at")
@@ -218,5 +218,5 @@ class Inquiry(Case):
             before = time.monotonic()
             slotd.call("Renew", lease=other)
             self.assertLess(time.monotonic() - before, 1)
-            time.sleep(0.2)
+            time.sleep(0.2)  # between two renewals
         self.assertIn(other, slotd.leases())

@@ -206,7 +206,7 @@ class Leases(Case):
         end = time.monotonic() + 6
         while time.monotonic() < end:
             slotd.call("Renew", lease=lease["lease"])
-            time.sleep(0.5)
+            time.sleep(0.5)  # renewals, a few in each time to live
         self.assertIn(lease["lease"], slotd.leases())
 
     def test_unsaved_work_of_an_expired_lease_is_saved(self):
@@ -248,7 +248,7 @@ class Leases(Case):
         slotd = self.short_pool(grace="15s")
         lease = slotd.acquire("p")
         slotd.kill()
-        time.sleep(3)
+        time.sleep(3)  # its time to live has to pass
         slotd.start()
         self.assertEqual(slotd.call("Renew", lease=lease["lease"])["token"], lease["token"])
 
@@ -256,7 +256,7 @@ class Leases(Case):
         slotd = self.short_pool()
         lease = slotd.acquire("p")
         slotd.kill()
-        time.sleep(5)
+        time.sleep(5)  # its time to live and its grace have to pass
         slotd.start()
         self.assertIn(lease["lease"], slotd.leases())
         self.wait_ended(slotd, lease["lease"])

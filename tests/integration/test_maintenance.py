@@ -198,7 +198,7 @@ class Maintenance(Case):
         git.write(self.store, "objects/info/alternates", "/nowhere\n")
         self.until(lambda: self.told(slotd, "maintenance_skipped"), "it is told", 120)
         self.assertEqual(self.told(slotd, "maintenance_skipped")[0]["detail"], "it has objects of another repository")
-        time.sleep(3)  # it is asked every second
+        time.sleep(3)  # it is asked every second: time to be told again
         self.assertEqual(len(self.told(slotd, "maintenance_skipped")), 1)
         os.unlink(os.path.join(self.store, "objects/info/alternates"))
         git.text(self.store, "hash-object", "-w", "--stdin", data=b"litter")

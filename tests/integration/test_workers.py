@@ -202,6 +202,7 @@ class Workers(Case):
         slotd = self.one_pool()
         workers = slotd.workers()
         self.assertTrue(workers, "those that made the slots are still there")
+        # half a minute after their last job
         self.until(lambda: not any(is_alive(pid) for pid in workers), "idle workers end", 100)
 
     def test_damaged_object_costs_its_job_only(self):
