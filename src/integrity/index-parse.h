@@ -3,7 +3,8 @@
  *
  * Versions 2 to 4, every extension of git 2.39. Nothing is believed: not a length, not an order, not an offset.
  * git/index-read.h is the strict reader for slotd's own work; this one is for the check, which must
- * tell a split or sparse index from a damaged one, and name what each part of it leads to.
+ * tell a split or sparse index from a damaged one, and name what each part of it leads to. Entries are not
+ * kept, so that what a few bytes of version 4 unfold to takes no memory.
  *
  * Source: gitformat-index(5).
  */
@@ -15,79 +16,68 @@
 
 #include <git2.h>
 
-#include "integrity/bitmap.h"
 #include "util/fault.h"
 
-#define INDEX_FILE_BYTES ((size_t)1 << 30)
-#define INDEX_PATH_BYTES 4096
+#define INDEX_PATH_BYTES 16384
+
+#define INDEX_MODE_DIR	   0040000
+#define INDEX_MODE_GITLINK 0160000
 
 struct index_entry {
+	const char *path; /* valid during the call; "" (only in a split index): of one of the shared index */
+	size_t path_len;
 	git_oid oid;
 	uint32_t mode;
-	uint32_t path_len;
-	uint32_t path;	 /* offset in paths; a NUL behind it */
-	uint32_t offset; /* in the file */
-	uint8_t stage;
-	bool is_intent;
-	bool is_replaced; /* by an entry of the index that is split from this one, or deleted by it */
+	unsigned stage;
+	bool is_intent; /* git add -N: its object need not be there */
+	size_t i;	/* its number */
 };
 
-/* an object that an extension names */
-struct index_name {
-	git_oid oid;
-	uint32_t path; /* offset in paths */
+/* each may be NULL; a negative return ends it and is returned */
+struct index_handler {
+	int (*entry)(const struct index_entry *e, void *userdata);
+	int (*tree)(const char *path, const git_oid *oid, void *userdata); /* of the cache-tree, valid ones */
+	int (*undo)(const char *path, const git_oid *oid, void *userdata); /* blobs of resolve-undo */
+	void *userdata;
 };
 
-struct index_names {
-	struct index_name *v;
-	size_t n, size;
-};
-
-struct index_file {
+struct index_summary {
 	uint32_t version;
-	struct index_entry *entries;
 	size_t n_entries;
-	size_t n_nameless; /* at the beginning: they stand for entries of the shared index */
-	char *paths;
-	size_t paths_len, paths_size;
 	git_oid checksum; /* zero: index.skipHash */
-	bool is_split, is_sparse;
-	git_oid shared;	  /* of the shared index; zero: none after all */
-	struct bitmap deleted, replaced;
-	struct index_names trees; /* of the cache-tree, valid ones; the path of a directory */
-	struct index_names undos; /* blobs of resolve-undo */
-	char unknown[5];	  /* an extension without which the index must not be read; "": none */
+	bool is_sparse, has_directories;
+	bool is_split;
+	git_oid shared;	     /* of the shared index; zero: there is none after all */
+	const uint8_t *link; /* in the data: the two bit sets */
+	size_t link_len;
+	char unknown[5]; /* an extension without which the index must not be used; "": none */
 };
-
-void index_file_deinit(struct index_file *index);
 
 /**
- * index_file_parse - all of it, or why not
- * @ret: { 0 } when the return is negative
+ * index_parse - all of it, or why not
  *
- * -EUCLEAN with a sentence; -ENOMEM.
+ * -EUCLEAN with a sentence, after the handler was told what came before; -ENOMEM.
  */
-int index_file_parse(const uint8_t *data, size_t len, struct index_file *ret, struct fault *f);
-
-static inline const char *index_file_path(const struct index_file *index, uint32_t path)
-{
-	return index->paths + path;
-}
+int index_parse(const uint8_t *data, size_t len, const struct index_handler *handler,
+		struct index_summary *ret, struct fault *f);
 
 /* for the files of index-parse */
 
 struct index_cursor {
 	const uint8_t *data; /* of the file */
 	const uint8_t *at, *end;
-	struct index_file *index;
+	const struct index_handler *handler;
+	struct index_summary *summary;
+	uint32_t *offsets; /* of the entries, and behind the last of them where they end */
 	struct fault *f;
 };
 
-int index_damaged(struct index_cursor *cursor, const char *why);
-uint32_t index_u32(const uint8_t *p);
+int index_damaged(struct fault *f, const char *why);
 
-/* keeps a path; UINT32_MAX: no memory */
-uint32_t index_keep_path(struct index_file *index, const char *path, size_t len);
+static inline uint32_t index_u32(const uint8_t *p)
+{
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
 /* all behind the entries */
 int index_parse_extensions(struct index_cursor *cursor);

@@ -1,0 +1,243 @@
+/* Every administration, and every slot that has none. */
+#include "integrity/worktrees-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "integrity/index-check.h"
+#include "integrity/refs-check.h"
+#include "integrity/refs-private.h"
+#include "util/cleanup.h"
+#include "util/clock.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+#define MAKING_GRACE_USEC (60 * USEC_PER_SEC)
+
+static int tell_slot(struct check *c, const struct check_slot *slot, const char *id,
+		     enum finding_severity severity, const char *why)
+{
+	struct finding_place place = { .where = slot->path, .slot = slot->name };
+
+	return finding_add_as(c->findings, id, severity, &place, "%s", why);
+}
+
+bool worktree_is_in_transit(const struct check *c, const char *slot)
+{
+	_cleanup_(freep) char *new_ = text_printf("slotd/slotd-%s.new", slot);
+	_cleanup_(freep) char *old = text_printf("slotd/slotd-%s.old", slot);
+
+	return new_ && old &&
+	       (faccessat(c->common_fd, new_, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+		faccessat(c->common_fd, old, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+static int open_directory(const struct check_slot *slot, int *ret)
+{
+	const char *slash = strrchr(slot->path, '/');
+	_cleanup_(freep) char *parent = NULL;
+	_cleanup_(closep) int fd = -1;
+
+	if (!slash || !slash[1])
+		return -EINVAL;
+	parent = slash == slot->path ? strdup("/") : strndup(slot->path, (size_t)(slash - slot->path));
+	if (!parent)
+		return -ENOMEM;
+	fd = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret = fs_open_beneath(fd, slash + 1, O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+	return *ret < 0 ? *ret : 0;
+}
+
+static int tell_no_directory(struct check *c, const struct check_slot *slot, int error)
+{
+	switch (error) {
+	case -ENOMEM:
+	case -EMFILE:
+	case -ENFILE:
+		return error;
+	case -ENOENT:
+		return tell_slot(c, slot, "missing-worktree", FINDING_ERROR, "the directory of the slot is gone");
+	case -ELOOP:
+	case -ENOTDIR:
+		return tell_slot(c, slot, "moved-slot", FINDING_ERROR,
+				 "in the place of the slot's directory is a link or a file");
+	case -EXDEV:
+		return tell_slot(c, slot, "moved-slot", FINDING_ERROR, "on the slot's directory something is mounted");
+	default:
+		return tell_slot(c, slot, "unreadable-file", FINDING_ERROR, strerror(-error));
+	}
+}
+
+/* whose it is, and what one may do in it */
+static int check_owner(struct check *c, const struct check_slot *slot, const char *where,
+		       const struct stat *st)
+{
+	struct finding_place place = { .where = where, .slot = slot->name };
+	int r = 0;
+
+	if (st->st_uid != geteuid())
+		r = finding_add(c->findings, "wrong-owner", &place,
+				"it belongs to uid %u, and slotd works as uid %u", (unsigned)st->st_uid,
+				(unsigned)geteuid());
+	if (r == 0 && S_ISDIR(st->st_mode) && (st->st_mode & 0700) != 0700)
+		r = finding_add(c->findings, "unreadable-file", &place,
+				"its mode is %04o: its owner cannot work in it", st->st_mode & 07777);
+	return r;
+}
+
+static int check_directory(struct check *c, const struct check_slot *slot, int fd)
+{
+	_cleanup_(freep) char *gitfile = text_printf("%s/.git", slot->path);
+	struct stat st;
+	int r;
+
+	if (!gitfile)
+		return -ENOMEM;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if ((slot->dev && st.st_dev != slot->dev) || (slot->ino && st.st_ino != slot->ino)) {
+		r = tell_slot(c, slot, "moved-slot", FINDING_ERROR,
+			      "it is not the directory that was made for the slot");
+		if (r < 0)
+			return r;
+	}
+	r = check_owner(c, slot, slot->path, &st);
+	if (r == 0 && fstatat(fd, ".git", &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode))
+		r = check_owner(c, slot, gitfile, &st);
+	return r;
+}
+
+/* what is in any administration */
+static int check_files(const struct check_dir *dir)
+{
+	struct store_format format = { .is_sha1 = true, .has_ref_files = true };
+	int r = worktree_check_commondir(dir);
+
+	if (r == 0)
+		r = config_check(dir, "config.worktree", &format);
+	if (r == 0)
+		r = refs_check_worktree(dir->c, dir->fd, dir->where, dir->slot);
+	return r < 0 ? r : index_check(dir->c, dir->fd, dir->where, dir->slot);
+}
+
+static int open_admin(const struct check *c, const char *where)
+{
+	return fs_open_beneath(c->common_fd, where, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+}
+
+/* of a slot; @slot_fd: below 0: it has no directory */
+static int check_admin(struct check *c, const struct check_slot *slot, int slot_fd, const char *where,
+		       struct worktree_claims *claims)
+{
+	_cleanup_(closep) int fd = open_admin(c, where);
+	struct check_dir dir = { c, fd, where, slot->name };
+	struct stat st;
+	int r;
+
+	if (fd == -ENOENT)
+		return worktree_is_in_transit(c, slot->name) ?
+			       0 :
+			       check_dir_tell(&dir, "bad-gitdir", "", 0, "the administration of the slot is gone");
+	if (fd == -ELOOP || fd == -ENOTDIR || fd == -EXDEV)
+		return check_dir_tell(&dir, "bad-gitdir", "", 0,
+				      "the administration of the slot is no directory of the store");
+	if (fd < 0)
+		return check_dir_tell_unreadable(&dir, "", fd);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r = check_owner(c, slot, where, &st);
+	if (r == 0)
+		r = worktree_check_gitdir(&dir, slot, slot_fd, claims);
+	return r < 0 ? r : check_files(&dir);
+}
+
+static int check_slot(struct check *c, const struct check_slot *slot, struct worktree_claims *claims)
+{
+	_cleanup_(freep) char *where = text_printf("worktrees/slotd-%s", slot->name);
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	if (!where)
+		return -ENOMEM;
+	r = open_directory(slot, &fd);
+	if (r == 0)
+		r = check_directory(c, slot, fd);
+	else
+		r = worktree_is_in_transit(c, slot->name) ? 0 : tell_no_directory(c, slot, r);
+	return r < 0 ? r : check_admin(c, slot, fd, where, claims);
+}
+
+int worktree_check_slot(struct check *c, const struct check_slot *slot)
+{
+	return check_slot(c, slot, NULL);
+}
+
+static const struct check_slot *slot_of(const struct check *c, const char *id)
+{
+	if (!text_has_prefix(id, "slotd-"))
+		return NULL;
+	for (size_t i = 0; i < c->spec->n_slots; i++)
+		if (strcmp(c->spec->slots[i].name, id + strlen("slotd-")) == 0)
+			return &c->spec->slots[i];
+	return NULL;
+}
+
+/* "git worktree add" is at it, or was killed; what it has not written yet is no damage for a while */
+static bool is_being_made(const struct check_dir *dir)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t len = 0;
+	struct stat st;
+
+	if (file_load(dir->fd, "locked", 4096, &text, &len) < 0 ||
+	    !text_has_prefix(text, "initializing") || fstat(dir->fd, &st) < 0)
+		return false;
+	return (uint64_t)st.st_ctim.tv_sec * USEC_PER_SEC + MAKING_GRACE_USEC > clock_wall_usec();
+}
+
+static int check_other(const struct check_dir *common, const char *where,
+		       struct worktree_claims *claims)
+{
+	_cleanup_(closep) int fd = open_admin(common->c, where);
+	struct check_dir dir = { common->c, fd, where, NULL };
+	int r;
+
+	if (fd == -ENOENT) /* removed meanwhile */
+		return 0;
+	if (fd < 0)
+		return check_dir_tell_unreadable(&dir, "", fd);
+	if (is_being_made(&dir))
+		return check_dir_tell(&dir, "lock-file", "locked", 0, "the worktree is being made");
+	r = worktree_check_gitdir(&dir, NULL, -1, claims);
+	return r < 0 ? r : check_files(&dir);
+}
+
+static int check_entry(const struct check_dir *common, const char *path, mode_t mode, void *userdata)
+{
+	if (S_ISREG(mode))
+		return check_dir_tell(common, "stray-file", path, 0, "it is no administration of a worktree");
+	if (slot_of(common->c, path + strlen("worktrees/")))
+		return 0;
+	return check_other(common, path, userdata);
+}
+
+/* the main worktree has its index in the git directory, where a bare repository has none */
+int worktrees_check(struct check *c)
+{
+	_cleanup_(worktree_claims_deinit) struct worktree_claims claims = { 0 };
+	const struct check_dir common = { c, c->common_fd, "", NULL };
+	int r = index_check(c, c->common_fd, "", NULL);
+
+	for (size_t i = 0; r == 0 && i < c->spec->n_slots && !check_is_stopped(c); i++)
+		r = check_slot(c, &c->spec->slots[i], &claims);
+	if (r == 0)
+		r = check_dir_list(&common, "worktrees", check_entry, &claims);
+	if (r == 0)
+		r = worktree_claims_check(c, &claims);
+	return r < 0 ? r : worktree_check_neighbours(c);
+}
