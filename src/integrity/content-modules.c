@@ -129,7 +129,7 @@ static bool is_bad_for_credentials(const char *url)
 {
 	const char *scheme_end = strstr(url, "://"), *host, *host_end, *at;
 
-	if (!scheme_end || scheme_end == url || has_newline(url, (size_t)(scheme_end - url)))
+	if (!scheme_end || scheme_end == url || memchr(url, '\n', (size_t)(scheme_end - url)))
 		return true;
 	host = scheme_end + 3;
 	host_end = host + strcspn(host, "/?#");
