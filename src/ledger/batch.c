@@ -101,6 +101,9 @@ PUT(key, LEDGER_KEYS, record_key_from_uid(r->uid, r->key, &key))
 PUT(handoff, LEDGER_HANDOFFS, record_key_from_id(&r->lease, &key))
 PUT(salvage, LEDGER_SALVAGE, record_key_from_salvage(r->slot, &r->lease, r->n, &key))
 PUT(ticket, LEDGER_TICKETS, record_key_from_uid(r->uid, r->key, &key))
+PUT(note, LEDGER_VERIFIED, record_key_from_verified(r->pool, VERIFIED_NOTE, r->name, &key))
+PUT(check, LEDGER_VERIFIED, record_key_from_name(r->pool, &key))
+PUT(finding, LEDGER_VERIFIED, record_key_from_verified(r->pool, VERIFIED_FINDING, r->key, &key))
 PUT(lease_stats, LEDGER_STATS, record_key_from_name(LEASE_STATS_KEY, &key))
 
 void batch_put_token(struct batch *b, const char *name, const struct token_record *r)
@@ -201,6 +204,47 @@ void batch_delete_ticket(struct batch *b, uint32_t uid, const char *text)
 	delete_of_uid(b, LEDGER_TICKETS, uid, text);
 }
 
+static void delete_verified(struct batch *b, const char *pool, char what, const char *name)
+{
+	struct record_key key;
+
+	record_key_from_verified(pool, what, name, &key);
+	delete (b, LEDGER_VERIFIED, &key);
+}
+
+void batch_delete_note(struct batch *b, const char *pool, const char *name)
+{
+	delete_verified(b, pool, VERIFIED_NOTE, name);
+}
+
+void batch_delete_finding(struct batch *b, const char *pool, const char *finding)
+{
+	delete_verified(b, pool, VERIFIED_FINDING, finding);
+}
+
+static void clear(struct batch *b, enum ledger_db db, const char *pool, char what)
+{
+	struct record_key key;
+	struct entry *e;
+
+	record_key_from_verified(pool, what, "", &key);
+	e = begin_write(b, ENTRY_CLEAR, db, &key, 0);
+	if (e)
+		end_write(b, e, 0);
+}
+
+void batch_clear_notes(struct batch *b, const char *pool)
+{
+	clear(b, LEDGER_VERIFIED, pool, VERIFIED_NOTE);
+}
+
+void batch_clear_verified(struct batch *b, const char *pool)
+{
+	delete_named(b, LEDGER_VERIFIED, pool);
+	clear(b, LEDGER_VERIFIED, pool, VERIFIED_FINDING);
+	clear(b, LEDGER_VERIFIED, pool, VERIFIED_NOTE);
+}
+
 /* --- recording how to take it back, and what comes afterwards --- */
 
 void batch_save(struct batch *b, void *memory, size_t size)
@@ -281,6 +325,30 @@ void batch_rollback(struct batch *b, size_t mark)
 
 /* --- committing --- */
 
+static bool begins_with(const MDB_val *key, const MDB_val *prefix)
+{
+	return key->mv_size >= prefix->mv_size &&
+	       memcmp(key->mv_data, prefix->mv_data, prefix->mv_size) == 0;
+}
+
+/* every record whose key begins so */
+static int clear_range(MDB_txn *txn, MDB_dbi dbi, MDB_val prefix)
+{
+	_cleanup_(mdb_cursor_closep) MDB_cursor *cursor = NULL;
+	int rc = mdb_cursor_open(txn, dbi, &cursor);
+
+	while (rc == 0) {
+		MDB_val k = prefix, v;
+
+		rc = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+		if (rc == 0 && !begins_with(&k, &prefix))
+			return 0;
+		if (rc == 0)
+			rc = mdb_cursor_del(cursor, 0);
+	}
+	return rc == MDB_NOTFOUND ? 0 : rc;
+}
+
 static int write_entry(struct ledger *l, MDB_txn *txn, struct entry *e)
 {
 	MDB_val k = { .mv_size = e->key_len, .mv_data = e->bytes };
@@ -291,6 +359,8 @@ static int write_entry(struct ledger *l, MDB_txn *txn, struct entry *e)
 		rc = mdb_del(txn, l->dbi[e->db], &k, NULL);
 		return rc == MDB_NOTFOUND ? 0 : rc;
 	}
+	if (e->type == ENTRY_CLEAR)
+		return clear_range(txn, l->dbi[e->db], k);
 	/* events come in order: without splitting pages in the middle */
 	return mdb_put(txn, l->dbi[e->db], &k, &v, e->type == ENTRY_EVENT ? MDB_APPEND : 0);
 }
@@ -304,7 +374,7 @@ static int write_journal(struct ledger *l, MDB_txn *txn, void *arg)
 	for (size_t at = 0; rc == 0 && at < j->len; at += journal_at(j, at)->size) {
 		struct entry *e = journal_at(j, at);
 
-		if (e->type > ENTRY_DELETE)
+		if (e->type > ENTRY_CLEAR)
 			continue;
 		rc = write_entry(l, txn, e);
 		events += e->type == ENTRY_EVENT;

@@ -50,6 +50,9 @@ void batch_put_token(struct batch *b, const char *name, const struct token_recor
 void batch_put_handoff(struct batch *b, const struct handoff_record *r);
 void batch_put_salvage(struct batch *b, const struct salvage_record *r);
 void batch_put_ticket(struct batch *b, const struct ticket_record *r);
+void batch_put_note(struct batch *b, const struct note_record *r);
+void batch_put_check(struct batch *b, const struct check_record *r);
+void batch_put_finding(struct batch *b, const struct finding_record *r);
 void batch_put_lease_stats(struct batch *b, const struct lease_stats_record *r);
 void batch_delete_pool(struct batch *b, const char *name);
 void batch_delete_slot(struct batch *b, const char *name);
@@ -58,6 +61,12 @@ void batch_delete_key(struct batch *b, uint32_t uid, const char *key);
 void batch_delete_handoff(struct batch *b, const struct id *lease);
 void batch_delete_salvage(struct batch *b, const char *slot, const struct id *lease, uint64_t n);
 void batch_delete_ticket(struct batch *b, uint32_t uid, const char *key);
+void batch_delete_note(struct batch *b, const char *pool, const char *name);
+void batch_delete_finding(struct batch *b, const char *pool, const char *key);
+/* all notes of a pool; those that are put afterwards in the same batch are what it has then */
+void batch_clear_notes(struct batch *b, const char *pool);
+/* all that checks of a pool have left: its notes, findings and the check itself */
+void batch_clear_verified(struct batch *b, const char *pool);
 
 /**
  * batch_event - record history

@@ -110,6 +110,17 @@ void record_key_from_salvage(const char *slot, const struct id *lease, uint64_t 
 	memcpy(ret->bytes, text, ret->len);
 }
 
+void record_key_from_verified(const char *pool, char what, const char *name, struct record_key *ret)
+{
+	size_t pool_len = strlen(pool), name_len = strlen(name);
+
+	assert(pool_len < NAME_SIZE && name_len < NOTE_NAME_SIZE);
+	memcpy(ret->bytes, pool, pool_len);
+	ret->bytes[pool_len] = (uint8_t)what;
+	memcpy(ret->bytes + pool_len + 1, name, name_len);
+	ret->len = pool_len + 1 + name_len;
+}
+
 void record_key_from_sequence(uint64_t sequence, struct record_key *ret)
 {
 	ret->len = 8;
@@ -162,6 +173,17 @@ void record_seal(const void *key, size_t key_len, uint8_t *data, size_t len)
 	store_le(data + CRC_OFFSET, checksum(key, key_len, data, len), 4);
 }
 
+static uint8_t *blob_encode(const struct field *field, const uint8_t *from, uint8_t *to)
+{
+	uint32_t len;
+
+	memcpy(&len, from, sizeof(len));
+	assert(len <= field->size - sizeof(len));
+	store_le(to, len, 2);
+	memcpy(to + 2, from + sizeof(len), len);
+	return to + 2 + len;
+}
+
 static uint8_t *field_encode(const struct field *field, const uint8_t *from, uint8_t *to)
 {
 	size_t len = field->size;
@@ -176,6 +198,8 @@ static uint8_t *field_encode(const struct field *field, const uint8_t *from, uin
 	case FIELD_BYTES:
 		memcpy(to, from, len);
 		return to + len;
+	case FIELD_BLOB:
+		return blob_encode(field, from, to);
 	default:
 		len = strnlen((const char *)from, field->size);
 		assert(len < field->size);
@@ -239,6 +263,22 @@ static bool string_decode(const struct field *field, struct input *in, uint8_t *
 	return true;
 }
 
+static bool blob_decode(const struct field *field, struct input *in, uint8_t *to)
+{
+	const uint8_t *from = input_take(in, 2);
+	uint32_t len;
+
+	if (!from)
+		return false;
+	len = (uint32_t)load_le(from, 2);
+	from = input_take(in, len);
+	if (!from || len > field->size - sizeof(len))
+		return false;
+	memcpy(to, &len, sizeof(len));
+	memcpy(to + sizeof(len), from, len);
+	return true;
+}
+
 static bool field_decode(const struct field *field, struct input *in, uint8_t *to)
 {
 	const uint8_t *from;
@@ -246,6 +286,8 @@ static bool field_decode(const struct field *field, struct input *in, uint8_t *t
 
 	if (field->type == FIELD_STRING)
 		return string_decode(field, in, to);
+	if (field->type == FIELD_BLOB)
+		return blob_decode(field, in, to);
 	from = input_take(in, field->size);
 	if (!from)
 		return false;
@@ -321,6 +363,9 @@ union any_record {
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
 	struct salvage_record salvage;
+	struct note_record note;
+	struct check_record check;
+	struct finding_record finding;
 };
 
 int record_decode(const struct record_kind *kind, const void *key, size_t key_len, const void *data,

@@ -6,7 +6,7 @@
  *	kind 1 | version 1 | CRC-32 4 | field | field | ...
  *
  * Integers are little-endian and as wide as in memory, byte arrays are as they are, a
- * string has two bytes of length and no NUL. There is one way to write a record, and
+ * string has two bytes of length and no NUL, and so have bytes of any number. There is one way to write a record, and
  * whatever decodes encodes to the same bytes again, unless it was written by an earlier
  * version: that lacks the fields which came later, they are zero, and it is written as the
  * newest. The checksum covers the key, so that a record which is found under a wrong key is
@@ -22,7 +22,7 @@
 #include "ledger/record.h"
 
 #define RECORD_HEADER  6
-#define RECORD_KEY_MAX 136 /* a slot's name, a lease and a number are the longest */
+#define RECORD_KEY_MAX 144 /* a pool's name and that of a note are the longest */
 
 /* where a record is filed */
 struct record_key {
@@ -30,7 +30,12 @@ struct record_key {
 	uint8_t bytes[RECORD_KEY_MAX];
 };
 
-enum field_type { FIELD_INT = 1, FIELD_BYTES, FIELD_STRING };
+enum field_type {
+	FIELD_INT = 1,
+	FIELD_BYTES,
+	FIELD_STRING,
+	FIELD_BLOB, /* a uint32_t that says how many, and room for them: struct { uint32_t len; uint8_t data[]; } */
+};
 
 struct field {
 	uint8_t type;	       /* enum field_type */
@@ -45,6 +50,7 @@ struct field {
 #define INT(s, member)	  { FIELD_(FIELD_INT, s, member) }
 #define BYTES(s, member)  { FIELD_(FIELD_BYTES, s, member) }
 #define STRING(s, member) { FIELD_(FIELD_STRING, s, member) }
+#define BLOB(s, member)	  { FIELD_(FIELD_BLOB, s, member) }
 #define RANGE(s, member, low, high) { FIELD_(FIELD_INT, s, member), .min = (low), .max = (high) }
 #define BOOL(s, member) RANGE(s, member, 0, 1)
 #define INT_SINCE(n, s, member)	   { FIELD_(FIELD_INT, s, member), .since = (n) }
@@ -68,6 +74,9 @@ enum record_kind_id {
 	RECORD_KIND_TICKET,
 	RECORD_KIND_LEASE_STATS,
 	RECORD_KIND_SALVAGE,
+	RECORD_KIND_NOTE,
+	RECORD_KIND_CHECK,
+	RECORD_KIND_FINDING,
 };
 
 #define LEASE_STATS_KEY "leases"
@@ -87,6 +96,10 @@ void record_key_from_id(const struct id *id, struct record_key *ret);
 void record_key_from_uid(uint32_t uid, const char *text, struct record_key *ret);
 void record_key_from_salvage(const char *slot, const struct id *lease, uint64_t n,
 			     struct record_key *ret);
+/* in one database, told apart by what follows the pool's name: nothing (its check), and one of these */
+#define VERIFIED_NOTE	 '/'
+#define VERIFIED_FINDING '!'
+void record_key_from_verified(const char *pool, char what, const char *name, struct record_key *ret);
 void record_key_from_sequence(uint64_t sequence, struct record_key *ret);
 
 /* of a key in events; false: it is none */
@@ -107,6 +120,9 @@ int record_decode(const struct record_kind *kind, const void *key, size_t key_le
 
 /* header and checksum alone, for records of any kind: 0 or -EBADMSG */
 int record_check(const void *key, size_t key_len, const void *data, size_t len, struct fault *f);
+
+/* a record of the database "verified", of whichever kind */
+int verified_decode(const void *key, size_t key_len, const void *data, size_t len, struct fault *f);
 
 /* put the right checksum into an encoded record */
 void record_seal(const void *key, size_t key_len, uint8_t *data, size_t len);

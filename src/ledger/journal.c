@@ -41,7 +41,8 @@ void journal_clear(struct journal *j)
 
 static bool is_write(uint8_t type)
 {
-	return type == ENTRY_PUT || type == ENTRY_EVENT || type == ENTRY_DELETE;
+	return type == ENTRY_PUT || type == ENTRY_EVENT || type == ENTRY_DELETE ||
+	       type == ENTRY_CLEAR;
 }
 
 /* tries to keep half of the buffer free */

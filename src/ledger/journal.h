@@ -21,6 +21,7 @@ enum entry_type {
 	ENTRY_PUT = 1, /* key, value */
 	ENTRY_EVENT,   /* the same, with a sequence that is taken back */
 	ENTRY_DELETE,  /* key */
+	ENTRY_CLEAR,   /* key: of one record, and the beginning of those that go with it */
 	ENTRY_SAVE,    /* bytes of memory */
 	ENTRY_UNDO,    /* a function */
 	ENTRY_AFTER,   /* a function */

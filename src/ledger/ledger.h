@@ -145,6 +145,14 @@ int ledger_each_salvage(struct ledger *l, int (*fn)(const struct salvage_record 
 			void *userdata, struct fault *f);
 int ledger_each_ticket(struct ledger *l, int (*fn)(const struct ticket_record *r, void *userdata),
 		       void *userdata, struct fault *f);
+/* of one pool: what its checks have left; -ENOENT: it was never checked */
+int ledger_each_note(struct ledger *l, const char *pool,
+		     int (*fn)(const struct note_record *r, void *userdata), void *userdata,
+		     struct fault *f);
+int ledger_each_finding(struct ledger *l, const char *pool,
+			int (*fn)(const struct finding_record *r, void *userdata), void *userdata,
+			struct fault *f);
+int ledger_find_check(struct ledger *l, const char *pool, struct check_record *ret, struct fault *f);
 /* called once, or not at all when nothing was ever counted */
 int ledger_each_lease_stats(struct ledger *l,
 			    int (*fn)(const struct lease_stats_record *r, void *userdata),

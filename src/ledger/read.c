@@ -55,12 +55,8 @@ static int visit_all(struct ledger *l, enum ledger_db db, struct record_key *fro
 	return r;
 }
 
-/* ledger_each_<name>() for a record that carries its own key */
-#define EACH(name, db)                                                                           \
-	struct each_##name {                                                                     \
-		int (*fn)(const struct name##_record *r, void *userdata);                        \
-		void *userdata;                                                                  \
-	};                                                                                       \
+/* decodes, hands on to struct each_<name> */
+#define VISIT(name)                                                                              \
 	static int visit_##name(const MDB_val *key, const MDB_val *val, void *arg,               \
 				struct fault *f)                                                 \
 	{                                                                                        \
@@ -74,7 +70,15 @@ static int visit_all(struct ledger *l, enum ledger_db db, struct record_key *fro
 			return from_decode(r);                                                   \
 		r = each->fn(&record, each->userdata);                                           \
 		return r < 0 ? r : 0;                                                            \
-	}                                                                                        \
+	}
+
+/* ledger_each_<name>() for a record that carries its own key */
+#define EACH(name, db)                                                                           \
+	struct each_##name {                                                                     \
+		int (*fn)(const struct name##_record *r, void *userdata);                        \
+		void *userdata;                                                                  \
+	};                                                                                       \
+	VISIT(name)                                                                              \
 	int ledger_each_##name(struct ledger *l,                                                 \
 			       int (*fn)(const struct name##_record *r, void *userdata),         \
 			       void *userdata, struct fault *f)                                  \
@@ -125,6 +129,77 @@ int ledger_each_token(struct ledger *l,
 	struct each_token each = { .fn = fn, .userdata = userdata };
 
 	return visit_all(l, LEDGER_TOKENS, NULL, visit_token, &each, f);
+}
+
+/* --- what checks of one pool have left --- */
+
+struct some_verified {
+	struct record_key prefix;
+	visit_fn visit;
+	void *each;
+};
+
+/* the others of the pool, and those of other pools, lie before and behind */
+static int visit_verified(const MDB_val *key, const MDB_val *val, void *arg, struct fault *f)
+{
+	struct some_verified *some = arg;
+
+	if (key->mv_size < some->prefix.len ||
+	    memcmp(key->mv_data, some->prefix.bytes, some->prefix.len) != 0)
+		return 1;
+	return some->visit(key, val, some->each, f);
+}
+
+static int each_verified(struct ledger *l, const char *pool, char what, visit_fn visit, void *each,
+			 struct fault *f)
+{
+	struct some_verified some = { .visit = visit, .each = each };
+	struct record_key from;
+
+	record_key_from_verified(pool, what, "", &some.prefix);
+	from = some.prefix;
+	return visit_all(l, LEDGER_VERIFIED, &from, visit_verified, &some, f);
+}
+
+#define EACH_VERIFIED(name, what)                                                                  \
+	struct each_##name {                                                                       \
+		int (*fn)(const struct name##_record *r, void *userdata);                          \
+		void *userdata;                                                                    \
+	};                                                                                         \
+	VISIT(name)                                                                                \
+	int ledger_each_##name(struct ledger *l, const char *pool,                                 \
+			       int (*fn)(const struct name##_record *r, void *userdata),           \
+			       void *userdata, struct fault *f)                                    \
+	{                                                                                          \
+		struct each_##name each = { .fn = fn, .userdata = userdata };                      \
+                                                                                                   \
+		return each_verified(l, pool, what, visit_##name, &each, f);                       \
+	}
+
+EACH_VERIFIED(note, VERIFIED_NOTE)
+EACH_VERIFIED(finding, VERIFIED_FINDING)
+
+int ledger_find_check(struct ledger *l, const char *pool, struct check_record *ret, struct fault *f)
+{
+	_cleanup_(mdb_txn_abortp) MDB_txn *txn = NULL;
+	struct record_key key;
+	MDB_val k, v;
+	int rc, r;
+
+	if (l->is_lost)
+		return ledger_fault(f, MDB_PANIC, l->dir, "read");
+	rc = mdb_txn_begin(l->env, NULL, MDB_RDONLY, &txn);
+	if (rc)
+		return ledger_fault(f, rc, l->dir, "read");
+	record_key_from_name(pool, &key);
+	k = record_key_val(&key);
+	rc = mdb_get(txn, l->dbi[LEDGER_VERIFIED], &k, &v);
+	if (rc == MDB_NOTFOUND)
+		return -ENOENT;
+	if (rc)
+		return ledger_fault(f, rc, l->dir, "read");
+	r = check_record_decode(k.mv_data, k.mv_size, v.mv_data, v.mv_size, ret, f);
+	return from_decode(r);
 }
 
 /* --- events: a part of them --- */

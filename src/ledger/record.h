@@ -253,6 +253,47 @@ struct ticket_record {
 	uint64_t wait_usec;
 };
 
+#define NOTE_NAME_SIZE 64
+#define NOTE_BYTES     7000
+
+/* what a check of a pool's store has verified, as it notes it for the next one; found by pool and name */
+struct note_record {
+	char pool[NAME_SIZE];
+	char name[NOTE_NAME_SIZE];
+	struct {
+		uint32_t len;
+		uint8_t data[NOTE_BYTES];
+	} note;
+};
+
+enum verified_depth { VERIFIED_PLAIN = 1, VERIFIED_FULL };
+
+/* the last check of a pool's store that came to its end */
+struct check_record {
+	char pool[NAME_SIZE];
+	uint8_t depth; /* enum verified_depth */
+	struct moment at;
+	struct moment scrubbed; /* the last one that also read anew; wall_usec 0: there was none */
+	uint64_t errors, warnings, infos; /* that it found, kept or not */
+	uint64_t objects, packs, objects_read, elapsed_usec;
+	bool truncated; /* it found more than was kept */
+};
+
+#define FINDING_KEY_SIZE 41
+
+/* what that check found: enough to know it again, and to say that it is gone */
+struct finding_record {
+	char pool[NAME_SIZE];
+	char key[FINDING_KEY_SIZE]; /* in hex: a digest of all that tells it from others */
+	uint8_t severity;	    /* 0: info, 1: warning, 2: error */
+	char id[40];
+	char where[REF_SIZE]; /* this and the next three cut to what fits; empty: none */
+	char slot[NAME_SIZE];
+	char object[OID_SIZE];
+	char path[PATH_SIZE]; /* quoted */
+	uint64_t since_usec;  /* found first; wall clock */
+};
+
 /* what has happened to leases, ever since the ledger was made */
 struct lease_stats_record {
 	uint64_t renewals;
@@ -302,6 +343,9 @@ size_t handoff_record_encode(const struct handoff_record *r, uint8_t *buf);
 size_t salvage_record_encode(const struct salvage_record *r, uint8_t *buf);
 size_t ticket_record_encode(const struct ticket_record *r, uint8_t *buf);
 size_t lease_stats_record_encode(const struct lease_stats_record *r, uint8_t *buf);
+size_t note_record_encode(const struct note_record *r, uint8_t *buf);
+size_t check_record_encode(const struct check_record *r, uint8_t *buf);
+size_t finding_record_encode(const struct finding_record *r, uint8_t *buf);
 size_t token_record_encode(const struct token_record *r, const char *name, uint8_t *buf);
 size_t event_record_encode(const struct event_record *r, uint8_t *buf);
 size_t generation_record_encode(const struct generation_record *r, uint8_t *buf);
@@ -326,6 +370,12 @@ int ticket_record_decode(const void *key, size_t key_len, const void *data, size
 			 struct ticket_record *ret, struct fault *f);
 int lease_stats_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 			      struct lease_stats_record *ret, struct fault *f);
+int note_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+		       struct note_record *ret, struct fault *f);
+int check_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			struct check_record *ret, struct fault *f);
+int finding_record_decode(const void *key, size_t key_len, const void *data, size_t len,
+			  struct finding_record *ret, struct fault *f);
 int token_record_decode(const void *key, size_t key_len, const void *data, size_t len,
 			struct token_record *ret, struct fault *f);
 int event_record_decode(const void *key, size_t key_len, const void *data, size_t len,

@@ -78,6 +78,8 @@ static int decode(enum ledger_db db, const MDB_val *k, const MDB_val *v, union d
 	case LEDGER_STATS:
 		return lease_stats_record_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size,
 						 &d->lease_stats, f);
+	case LEDGER_VERIFIED:
+		return verified_decode(k->mv_data, k->mv_size, v->mv_data, v->mv_size, f);
 	default: /* kinds that others keep here: by the checksum that all have */
 		return record_check(k->mv_data, k->mv_size, v->mv_data, v->mv_size, f);
 	}

@@ -9,7 +9,7 @@
 
 #include "ledger/codec.h"
 
-#define KINDS	 11
+#define KINDS	 14
 #define SEAL_BIT 0x80
 
 union any {
@@ -24,6 +24,9 @@ union any {
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
 	struct salvage_record salvage;
+	struct note_record note;
+	struct check_record check;
+	struct finding_record finding;
 };
 
 static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8_t *data,
@@ -50,6 +53,12 @@ static int decode(unsigned kind, const uint8_t *key, size_t key_len, const uint8
 		return lease_stats_record_decode(key, key_len, data, len, &ret->lease_stats, NULL);
 	case 10:
 		return salvage_record_decode(key, key_len, data, len, &ret->salvage, NULL);
+	case 11:
+		return note_record_decode(key, key_len, data, len, &ret->note, NULL);
+	case 12:
+		return check_record_decode(key, key_len, data, len, &ret->check, NULL);
+	case 13:
+		return finding_record_decode(key, key_len, data, len, &ret->finding, NULL);
 	default:
 		return generation_record_decode(key, key_len, data, len, &ret->generation, NULL);
 	}
@@ -78,6 +87,12 @@ static size_t encode(unsigned kind, const char *name, const union any *r, uint8_
 		return lease_stats_record_encode(&r->lease_stats, buf);
 	case 10:
 		return salvage_record_encode(&r->salvage, buf);
+	case 11:
+		return note_record_encode(&r->note, buf);
+	case 12:
+		return check_record_encode(&r->check, buf);
+	case 13:
+		return finding_record_encode(&r->finding, buf);
 	default:
 		return generation_record_encode(&r->generation, buf);
 	}

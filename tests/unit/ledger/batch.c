@@ -177,6 +177,178 @@ Test(batch, a_salvage_is_kept_by_slot_lease_and_number)
 	ledger_close(l);
 }
 
+/* --- what checks of a pool have left --- */
+
+struct heard_notes {
+	unsigned n;
+	struct note_record last;
+};
+
+static int hear_note(const struct note_record *r, void *userdata)
+{
+	struct heard_notes *h = userdata;
+
+	h->n++;
+	h->last = *r;
+	return 0;
+}
+
+static int hear_finding(const struct finding_record *r, void *userdata)
+{
+	(*(unsigned *)userdata)++;
+	return 0;
+}
+
+static unsigned notes_of(struct ledger *l, const char *pool)
+{
+	struct heard_notes h = { 0 };
+
+	cr_assert(eq(int, ledger_each_note(l, pool, hear_note, &h, NULL), 0));
+	return h.n;
+}
+
+static unsigned findings_of(struct ledger *l, const char *pool)
+{
+	unsigned n = 0;
+
+	cr_assert(eq(int, ledger_each_finding(l, pool, hear_finding, &n, NULL), 0));
+	return n;
+}
+
+/* @n notes and findings of a pool, and its check */
+static void put_verified(struct batch *b, const char *pool, int n)
+{
+	struct check_record check = check_empty(pool);
+
+	for (int i = 0; i < n; i++) {
+		struct note_record note = note_empty(pool, "");
+		struct finding_record finding = finding_empty(pool, "");
+
+		snprintf(note.name, sizeof(note.name), "pack-%d", i);
+		snprintf(finding.key, sizeof(finding.key), "%040d", i);
+		note.note.len = NOTE_BYTES;
+		batch_put_note(b, &note);
+		batch_put_finding(b, &finding);
+	}
+	batch_put_check(b, &check);
+}
+
+Test(batch, what_checks_leave_is_kept_by_pool)
+{
+	char *dir = scratch_make();
+	struct note_record note = note_full();
+	struct check_record check = check_full(), check_read;
+	struct finding_record finding = finding_full();
+	struct heard_notes h = { 0 };
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+
+	batch_put_note(b, &note);
+	batch_put_check(b, &check);
+	batch_put_finding(b, &finding);
+	put_verified(b, "api", 3);
+	put_verified(b, "api-two", 2);
+	put_verified(b, "ap", 1);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	batch_free(b);
+	ledger_close(l);
+
+	l = must_open(dir, 0, 100);
+	cr_assert(eq(int, ledger_each_note(l, note.pool, hear_note, &h, NULL), 0));
+	cr_expect(eq(u32, h.n, 1));
+	cr_expect(eq(int, memcmp(&h.last, &note, sizeof(note)), 0));
+	cr_assert(eq(int, ledger_find_check(l, check.pool, &check_read, NULL), 0));
+	cr_expect(eq(int, memcmp(&check, &check_read, sizeof(check)), 0));
+	cr_expect(eq(u32, findings_of(l, finding.pool), 1));
+	cr_expect(eq(u32, notes_of(l, "api"), 3));
+	cr_expect(eq(u32, findings_of(l, "api"), 3));
+	cr_expect(eq(u32, notes_of(l, "api-two"), 2));
+	cr_expect(eq(u32, findings_of(l, "ap"), 1));
+	cr_expect(eq(u32, notes_of(l, "api-"), 0));
+	cr_expect(eq(int, ledger_find_check(l, "api-", &check_read, NULL), -ENOENT));
+	ledger_close(l);
+}
+
+Test(batch, one_note_or_finding_goes_and_no_other)
+{
+	char *dir = scratch_make();
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+	char key[FINDING_KEY_SIZE];
+
+	snprintf(key, sizeof(key), "%040d", 1);
+	put_verified(b, "api", 3);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	for (int twice = 0; twice < 2; twice++) {
+		batch_delete_note(b, "api", "pack-1");
+		batch_delete_finding(b, "api", key);
+		cr_assert(eq(int, batch_commit(b, NULL), 0));
+		cr_expect(eq(u32, notes_of(l, "api"), 2));
+		cr_expect(eq(u32, findings_of(l, "api"), 2));
+	}
+	batch_free(b);
+	ledger_close(l);
+}
+
+Test(batch, all_notes_of_a_pool_are_replaced_in_one_commit)
+{
+	char *dir = scratch_make();
+	struct note_record note = note_empty("api", "new");
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+	struct heard_notes h = { 0 };
+	size_t mark;
+
+	put_verified(b, "api", 300);
+	put_verified(b, "api-two", 2);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	mark = batch_mark(b);
+	batch_clear_notes(b, "api");
+	batch_rollback(b, mark);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	cr_expect(eq(u32, notes_of(l, "api"), 300), "taken back");
+
+	batch_clear_notes(b, "api");
+	batch_put_note(b, &note);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	cr_assert(eq(int, ledger_each_note(l, "api", hear_note, &h, NULL), 0));
+	cr_expect(eq(u32, h.n, 1));
+	cr_expect(eq(str, h.last.name, TEXT("new")));
+	cr_expect(eq(u32, findings_of(l, "api"), 300));
+	cr_expect(eq(u32, notes_of(l, "api-two"), 2));
+	batch_free(b);
+	ledger_close(l);
+}
+
+Test(batch, what_checks_left_goes_with_its_pool)
+{
+	char *dir = scratch_make();
+	struct ledger *l = must_open(dir, 0, 100);
+	struct batch *b = batch_new(l);
+	struct check_record read;
+	struct ledger_info info;
+
+	put_verified(b, "api", 100);
+	put_verified(b, "api-two", 2);
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	for (int twice = 0; twice < 2; twice++) {
+		batch_clear_verified(b, "api");
+		cr_assert(eq(int, batch_commit(b, NULL), 0));
+		cr_expect(eq(int, ledger_find_check(l, "api", &read, NULL), -ENOENT));
+		cr_expect(eq(u32, notes_of(l, "api"), 0));
+		cr_expect(eq(u32, findings_of(l, "api"), 0));
+		cr_expect(eq(u32, notes_of(l, "api-two"), 2));
+		cr_expect(eq(u32, findings_of(l, "api-two"), 2));
+		cr_expect(eq(int, ledger_find_check(l, "api-two", &read, NULL), 0));
+	}
+	batch_clear_verified(b, "api-two");
+	cr_assert(eq(int, batch_commit(b, NULL), 0));
+	cr_assert(eq(int, ledger_info(l, &info, NULL), 0));
+	cr_expect(eq(u64, info.records, 1), "the generation alone");
+	batch_free(b);
+	ledger_close(l);
+}
+
 Test(batch, what_was_committed_is_there_after_opening_again)
 {
 	char *dir = scratch_make();

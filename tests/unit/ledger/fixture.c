@@ -297,6 +297,79 @@ struct salvage_record salvage_full(void)
 	return r;
 }
 
+struct note_record note_empty(const char *pool, const char *name)
+{
+	struct note_record r;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.pool, sizeof(r.pool), "%s", pool);
+	snprintf(r.name, sizeof(r.name), "%s", name);
+	return r;
+}
+
+struct note_record note_full(void)
+{
+	struct note_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.pool);
+	FILL(r.name);
+	r.note.len = sizeof(r.note.data);
+	memset(r.note.data, 0xa5, sizeof(r.note.data));
+	return r;
+}
+
+struct check_record check_empty(const char *pool)
+{
+	struct check_record r;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.pool, sizeof(r.pool), "%s", pool);
+	r.depth = VERIFIED_PLAIN;
+	return r;
+}
+
+struct check_record check_full(void)
+{
+	struct check_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.pool);
+	r.depth = VERIFIED_FULL;
+	r.at = r.scrubbed = moment_full();
+	r.errors = r.warnings = r.infos = UINT64_MAX;
+	r.objects = r.packs = r.objects_read = r.elapsed_usec = UINT64_MAX;
+	r.truncated = true;
+	return r;
+}
+
+struct finding_record finding_empty(const char *pool, const char *key)
+{
+	struct finding_record r;
+
+	memset(&r, 0, sizeof(r));
+	snprintf(r.pool, sizeof(r.pool), "%s", pool);
+	snprintf(r.key, sizeof(r.key), "%s", key);
+	return r;
+}
+
+struct finding_record finding_full(void)
+{
+	struct finding_record r;
+
+	memset(&r, 0, sizeof(r));
+	FILL(r.pool);
+	FILL(r.key);
+	r.severity = 2;
+	FILL(r.id);
+	FILL(r.where);
+	FILL(r.slot);
+	FILL(r.object);
+	FILL(r.path);
+	r.since_usec = UINT64_MAX;
+	return r;
+}
+
 struct ticket_record ticket_empty(uint32_t uid, const char *key)
 {
 	struct ticket_record r;

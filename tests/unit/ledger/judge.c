@@ -107,6 +107,30 @@ Test(judge, a_ledger_with_and_without_records_is_good)
 	expect_verdict(dir, LEDGER_VERDICT_GOOD);
 }
 
+Test(judge, notes_larger_than_a_page_and_holes_between_them_are_good)
+{
+	_cleanup_(ledger_closep) struct ledger *l = NULL;
+	char *dir = scratch_make();
+	struct note_record note = note_full();
+	struct batch *b;
+
+	cr_assert(eq(int, ledger_open(dir, 0, 1000, &l, NULL), 0));
+	b = batch_new(l);
+	for (int round = 0; round < 3; round++) {
+		for (int i = 0; i < 100; i++) {
+			snprintf(note.name, sizeof(note.name), "pack-%d", i);
+			note.note.len = (uint32_t)(i * 70);
+			if ((i + round) % 3)
+				batch_put_note(b, &note);
+			else
+				batch_delete_note(b, note.pool, note.name);
+		}
+		cr_assert(eq(int, batch_commit(b, NULL), 0));
+	}
+	batch_free(b);
+	expect_verdict(dir, LEDGER_VERDICT_GOOD);
+}
+
 Test(judge, a_ledger_that_is_gone_is_missed_by_whatever_is_left)
 {
 	static const char *const traces[] = { "stores/api.git", "slots/api", "ledger.copy",

@@ -21,6 +21,9 @@ union any {
 	struct ticket_record ticket;
 	struct lease_stats_record lease_stats;
 	struct salvage_record salvage;
+	struct note_record note;
+	struct check_record check;
+	struct finding_record finding;
 };
 
 struct sample {
@@ -51,6 +54,9 @@ DECODE(handoff)
 DECODE(ticket)
 DECODE(lease_stats)
 DECODE(salvage)
+DECODE(note)
+DECODE(check)
+DECODE(finding)
 
 #define SAMPLE(s, name_, value)                        \
 	do {                                           \
@@ -61,7 +67,7 @@ DECODE(salvage)
 		(s)->decode = decode_##name_;          \
 	} while (0)
 
-#define SAMPLES 22
+#define SAMPLES 28
 
 static void make_full(struct sample *s)
 {
@@ -76,6 +82,9 @@ static void make_full(struct sample *s)
 	SAMPLE(&s[8], ticket, ticket_full());
 	SAMPLE(&s[9], lease_stats, lease_stats_full());
 	SAMPLE(&s[10], salvage, salvage_full());
+	SAMPLE(&s[11], note, note_full());
+	SAMPLE(&s[12], check, check_full());
+	SAMPLE(&s[13], finding, finding_full());
 }
 
 static void make_empty(struct sample *s)
@@ -95,6 +104,9 @@ static void make_empty(struct sample *s)
 	SAMPLE(&s[8], ticket, ticket_empty(0, "k"));
 	SAMPLE(&s[9], lease_stats, lease_stats);
 	SAMPLE(&s[10], salvage, salvage_empty("", 0));
+	SAMPLE(&s[11], note, note_empty("a", ""));
+	SAMPLE(&s[12], check, check_empty("a"));
+	SAMPLE(&s[13], finding, finding_empty("a", ""));
 }
 
 static void encode_all(struct sample *s)
@@ -122,6 +134,13 @@ static void encode_all(struct sample *s)
 	record_key_from_salvage(s[10].record.salvage.slot, &s[10].record.salvage.lease,
 				s[10].record.salvage.n, &s[10].key);
 	s[10].len = salvage_record_encode(&s[10].record.salvage, s[10].data);
+	record_key_from_verified(s[11].record.note.pool, VERIFIED_NOTE, s[11].record.note.name, &s[11].key);
+	s[11].len = note_record_encode(&s[11].record.note, s[11].data);
+	record_key_from_name(s[12].record.check.pool, &s[12].key);
+	s[12].len = check_record_encode(&s[12].record.check, s[12].data);
+	record_key_from_verified(s[13].record.finding.pool, VERIFIED_FINDING, s[13].record.finding.key,
+				 &s[13].key);
+	s[13].len = finding_record_encode(&s[13].record.finding, s[13].data);
 }
 
 static struct sample *make_samples(void)
