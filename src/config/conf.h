@@ -158,6 +158,10 @@ struct conf {
 		unsigned max_count; /* 0: any number */
 	} salvage;
 	struct {
+		uint64_t check_every_usec, scrub_budget_usec, memory_bytes;
+		unsigned scrub_days;
+	} integrity;
+	struct {
 		unsigned failures, window;
 		double rate;
 		uint64_t open_usec, max_open_usec;

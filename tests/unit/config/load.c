@@ -26,6 +26,7 @@ static const char example[] =
 	"checkpoints: { keep: 7d }\n"
 	"disk: { reserve: 1GiB }\n"
 	"salvage: { keep: 30d, max_size: 10GiB, max_count: 10000 }\n"
+	"integrity: { check_every: 24h, scrub_days: 7, scrub_budget: 30m, memory: 256MiB }\n"
 	"breaker: { failures: 5, rate: 50%, window: 20, open: 30s, max_open: 10m,\n"
 	"  classes: [transient] }\n"
 	"alert: { success_rate: 0.95, breaker_open: 5m, fallback_rate: 10%, retry_exhausted: 5%,\n"
@@ -72,12 +73,16 @@ Test(conf_load, the_example_of_the_design_parses)
 	cr_expect(p->path == NULL);
 	cr_expect(p->branch == NULL);
 	cr_expect(eq(str, p->ref, S("main")));
-	cr_expect(eq(uint, p->line, 20));
+	cr_expect(eq(uint, p->line, 21));
 	cr_expect(eq(uint, p->column, 3));
 	cr_expect(eq(sz, p->clean.wipe.n, 2));
 	cr_expect(eq(str, p->warmup.run.items[1], S("ci")));
 	cr_expect(eq(u64, p->lease.max_ttl_usec, 4 * USEC_PER_HOUR));
 	cr_expect(eq(u64, c->disk.reserve_bytes, 1ULL << 30));
+	cr_expect(eq(u64, c->integrity.check_every_usec, USEC_PER_DAY));
+	cr_expect(eq(u32, c->integrity.scrub_days, 7));
+	cr_expect(eq(u64, c->integrity.scrub_budget_usec, 30 * USEC_PER_MIN));
+	cr_expect(eq(u64, c->integrity.memory_bytes, 256ULL << 20));
 	cr_expect(eq(dbl, c->breaker.rate, 0.5));
 	conf_unref(c);
 }
