@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 static inline void json_putp(json_object **o)
@@ -32,6 +33,12 @@ json_object *json_set_int(json_object *o, const char *key, int64_t value);
 json_object *json_set_bool(json_object *o, const char *key, bool value);
 json_object *json_set_double(json_object *o, const char *key, double value);
 json_object *json_set(json_object *o, const char *key, json_object *value); /* NULL: null */
+
+/* bytes, as base64 */
+json_object *json_set_bytes(json_object *o, const char *key, const void *data, size_t len);
+
+/* the same bytes again; -ENOENT: absent; -EINVAL: no base64 as it is set, or more than @size */
+int json_get_bytes(json_object *o, const char *key, void *ret, size_t size, size_t *ret_len);
 
 /**
  * json_set_path - a file name of any bytes

@@ -206,6 +206,40 @@ Test(json, getters_fall_back_and_setters_chain)
 	cr_expect(json_get_string(NULL, "s") == NULL);
 }
 
+Test(json, bytes_come_back_whatever_they_are)
+{
+	unsigned char data[256], back[256];
+	size_t len;
+
+	for (size_t i = 0; i < sizeof(data); i++)
+		data[i] = (unsigned char)(i * 167 + 3);
+	for (size_t n = 0; n <= sizeof(data); n++) {
+		_cleanup_json_ json_object *o = json_set_bytes(json_object_new_object(), "b", data, n);
+
+		len = SIZE_MAX;
+		cr_assert(eq(int, json_get_bytes(o, "b", back, n, &len), 0));
+		cr_assert(eq(sz, len, n));
+		cr_assert(eq(int, memcmp(data, back, n), 0));
+		if (n > 0)
+			cr_assert(eq(int, json_get_bytes(o, "b", back, n - 1, &len), -EINVAL));
+	}
+}
+
+Test(json, what_is_no_base64_gives_no_bytes)
+{
+	static const char *const wrong[] = { "a", "ab", "abc", "ab=c", "a===", "====", "abc!", "ab==abcd",
+					     "abc\n", "ab\xc3\xa4", "Yh==", "YWL=" };
+	_cleanup_json_ json_object *o = json_object_new_object();
+	unsigned char back[16];
+	size_t len;
+
+	cr_expect(eq(int, json_get_bytes(o, "b", back, sizeof(back), &len), -ENOENT));
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		json_set_string(o, "b", wrong[i]);
+		cr_expect(eq(int, json_get_bytes(o, "b", back, sizeof(back), &len), -EINVAL), "%s", wrong[i]);
+	}
+}
+
 Test(json, file_names_of_any_bytes_are_told)
 {
 	static const struct {
