@@ -22,6 +22,10 @@ int limits_set(pid_t parent, struct fault *f);
 /* the same for a worker whose children are the operator's: no limits but that on cores, they are inherited */
 int limits_set_for_commands(pid_t parent, struct fault *f);
 
+/* from now on everybody else first, for the processor and the disk: this thread, on Linux, and those it starts;
+ * @what, @pool: for the log, where that cannot be had */
+void limits_step_back(const char *what, const char *pool);
+
 /**
  * landlock_restrict - from now on nothing is written but beneath these directories
  * @store, @slots: absolute paths of directories that exist

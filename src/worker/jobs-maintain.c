@@ -3,20 +3,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "git/maintain.h"
 #include "util/json.h"
-#include "util/log.h"
-
-#define NICE 19
-
-/* linux/ioprio.h, which older kernels' headers lack */
-#define IOPRIO_WHO_PROCESS 1
-#define IOPRIO_IDLE	   (3 << 13)
+#include "worker/confine.h"
 
 struct run {
 	struct work *work;
@@ -26,22 +16,12 @@ struct run {
 	int r;
 };
 
-/* of this thread alone, on Linux; it ends with it, and the worker's next job has its own again */
-static void step_back(const struct work *work)
-{
-	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
-		log_info("maintenance runs with ordinary priority: %s pool=%s", strerror(errno),
-			 work->worker->pool);
-	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE) < 0)
-		log_info("maintenance reads and writes with ordinary priority: %s pool=%s",
-			 strerror(errno), work->worker->pool);
-}
-
 static void *run(void *arg)
 {
 	struct run *run = arg;
 
-	step_back(run->work);
+	/* of this thread alone: it ends with it, and the worker's next job has its own again */
+	limits_step_back("maintenance", run->work->worker->pool);
 	run->r = store_maintain(run->repo, &run->options, &run->outcome, &run->work->fault);
 	return NULL;
 }

@@ -4,11 +4,20 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "util/cleanup.h"
+#include "util/log.h"
+
+#define NICE 19
+
+/* linux/ioprio.h, which older kernels' headers lack */
+#define IOPRIO_WHO_PROCESS 1
+#define IOPRIO_IDLE	   (3 << 13)
 
 #define GIB (1024ULL * 1024 * 1024)
 
@@ -81,4 +90,12 @@ int limits_set_for_commands(pid_t parent, struct fault *f)
 	int r = set_up(parent, f);
 
 	return r < 0 ? r : limit(RLIMIT_CORE, 0, f);
+}
+
+void limits_step_back(const char *what, const char *pool)
+{
+	if (setpriority(PRIO_PROCESS, 0, NICE) < 0)
+		log_info("%s runs with ordinary priority: %s pool=%s", what, strerror(errno), pool);
+	if (syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_IDLE) < 0)
+		log_info("%s reads and writes with ordinary priority: %s pool=%s", what, strerror(errno), pool);
 }
