@@ -60,11 +60,11 @@ static int remove_stale_lock(int dirfd, const char *name, void *userdata)
 	return admin_remove_at(dirfd, name, userdata);
 }
 
-static int remove_locks(struct worktree *w, const struct tree_saved *saved, struct fault *f)
+static int remove_locks(struct worktree *w, const struct worktree_clean_options *options, struct fault *f)
 {
 	int r;
 
-	if (!admin_work_is_noted(saved))
+	if (!admin_work_is_noted(options->saved) || options->locks_are_stale)
 		return worktree_remove_locks(w, f);
 	r = admin_foreach_at(w->tree.admin_fd, ".", remove_stale_lock, f, f);
 	return r == -EBUSY ? WORKTREE_E_UNSAVED : r;
@@ -404,7 +404,7 @@ int worktree_clean(struct worktree *w, const git_oid *commit,
 	struct tree_stats stats = { 0 };
 	int again = worktree_is_switching(w, f), lock = -1, r;
 
-	r = again < 0 ? again : remove_locks(w, options->saved, f);
+	r = again < 0 ? again : remove_locks(w, options, f);
 	if (r != 0)
 		return r;
 	lock = lock_index(w, options->saved, f);

@@ -74,6 +74,7 @@ struct worktree_clean_options {
 	bool forget;	    /* HEAD's log and submodules' stores go as well; always with @saved */
 	const struct tree_saved *saved; /* as for tree_reset() */
 	const git_oid *held;
+	bool locks_are_stale; /* a clean before this one was killed, and may have left them; else a young one is somebody's */
 };
 
 /**

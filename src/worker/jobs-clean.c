@@ -213,7 +213,7 @@ static int prepare(struct clean *c)
 
 /* --- clean --- */
 
-static int clean_once(struct clean *c, struct tree_stats *ret)
+static int clean_once(struct clean *c, bool is_first, struct tree_stats *ret)
 {
 	git_oid head;
 	_cleanup_(freep) char *branch = NULL;
@@ -223,6 +223,7 @@ static int clean_once(struct clean *c, struct tree_stats *ret)
 		.prove_content = json_get_bool(c->work->params, "content", false),
 		.forget = json_get_bool(c->work->params, "forgetLog", false),
 		.saved = c->saved,
+		.locks_are_stale = c->resumed && is_first,
 	};
 
 	/* what salvage compares with: files that equal it are held by it */
@@ -268,7 +269,7 @@ static int save_and_clean(struct clean *c, struct tree_stats *ret)
 			if (r != 0)
 				return r;
 		}
-		r = clean_once(c, ret);
+		r = clean_once(c, round == 0, ret);
 		if (r != WORKTREE_E_UNSAVED && (r != -EBUSY || !c->saved))
 			return r;
 	}
