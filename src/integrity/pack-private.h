@@ -24,8 +24,7 @@ enum entry_kind {
 struct pack {
 	char *where, *where_idx; /* as findings call them */
 	const char *stem;	 /* the end of where */
-	int dir_fd;		 /* borrowed */
-	int fd;
+	int dir_fd, fd;
 	struct stat st, idx_st;
 	unsigned char *idx;
 	size_t idx_len;
@@ -182,8 +181,15 @@ struct pack_tree {
 int pack_tree_make(const struct pack *p, struct pack_tree *ret);
 void pack_tree_deinit(struct pack_tree *tree);
 
+/* .rev, .bitmap and .mtimes, as far as they are there; needs p->order */
+int pack_side_files_check(struct check *c, const struct pack *p);
+
 /* tells "<id>" of an object in a pack, or of all of it (@pos is PACK_NONE) */
 __attribute__((format(printf, 5, 6))) int pack_tell(struct check *c, const struct pack *p, uint32_t pos,
 						    const char *id, const char *fmt, ...);
+
+/* the same of the index */
+__attribute__((format(printf, 5, 6))) int pack_tell_index(struct check *c, const struct pack *p, uint32_t pos,
+							  const char *id, const char *fmt, ...);
 
 #endif

@@ -21,6 +21,7 @@
 #define IDX_HEADER   8
 #define ENTRY_MIN    9 /* bytes: a header, and the shortest stream of deflate */
 #define TRAILER	     GIT_OID_RAWSZ
+#define DETAIL_BYTES 512
 
 uint32_t pack_be32(const void *p)
 {
@@ -56,23 +57,41 @@ ssize_t pack_pread(int fd, void *data, size_t len, uint64_t at)
 	return (ssize_t)done;
 }
 
-int pack_tell(struct check *c, const struct pack *p, uint32_t pos, const char *id, const char *fmt, ...)
+static int tell(struct check *c, const struct pack *p, const char *where, uint32_t pos, const char *id,
+		const char *detail)
 {
-	struct finding_place place = { .where = p->where };
-	char hex[GIT_OID_HEXSZ + 1], detail[512];
-	va_list ap;
+	struct finding_place place = { .where = where };
+	char hex[GIT_OID_HEXSZ + 1];
+	git_oid oid;
 
 	if (pos != PACK_NONE) {
-		git_oid oid;
-
 		git_oid_fromraw(&oid, pack_name(p, pos));
 		git_oid_tostr(hex, sizeof(hex), &oid);
 		place.object = hex;
 	}
+	return finding_add(c->findings, id, &place, "%s", detail);
+}
+
+int pack_tell(struct check *c, const struct pack *p, uint32_t pos, const char *id, const char *fmt, ...)
+{
+	char detail[DETAIL_BYTES];
+	va_list ap;
+
 	va_start(ap, fmt);
 	vsnprintf(detail, sizeof(detail), fmt, ap);
 	va_end(ap);
-	return finding_add(c->findings, id, &place, "%s", detail);
+	return tell(c, p, p->where, pos, id, detail);
+}
+
+int pack_tell_index(struct check *c, const struct pack *p, uint32_t pos, const char *id, const char *fmt, ...)
+{
+	char detail[DETAIL_BYTES];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(detail, sizeof(detail), fmt, ap);
+	va_end(ap);
+	return tell(c, p, p->where_idx, pos, id, detail);
 }
 
 /* tells of one of the two files, and that the pack cannot be used */
@@ -80,7 +99,7 @@ __attribute__((format(printf, 4, 5))) static int refuse(struct check *c, const c
 							const char *id, const char *fmt, ...)
 {
 	struct finding_place place = { .where = where };
-	char detail[512];
+	char detail[DETAIL_BYTES];
 	va_list ap;
 	int r;
 
@@ -236,7 +255,12 @@ int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, st
 	if (!p)
 		return -ENOMEM;
 	p->fd = -1;
-	p->dir_fd = dir_fd;
+	p->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
+	if (p->dir_fd < 0) {
+		r = -errno;
+		free(p);
+		return r;
+	}
 	p->where = text_printf("%s/%s.pack", dir, stem);
 	p->where_idx = text_printf("%s/%s.idx", dir, stem);
 	if (p->where && p->where_idx) {
@@ -258,6 +282,7 @@ void pack_close(struct pack *p)
 	pack_order_drop(p);
 	if (p->fd >= 0)
 		close(p->fd);
+	close(p->dir_fd);
 	free(p->idx);
 	free(p->where);
 	free(p->where_idx);
