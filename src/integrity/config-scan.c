@@ -11,6 +11,7 @@ struct scan {
 	size_t len, at;
 	size_t line;
 	bool is_end;	    /* the end was read; it counts as the end of a line */
+	bool is_blob;	    /* read as git reads one: see config_scan_blob() */
 	struct text name;   /* "section.subsection.key" */
 	struct text value;
 	size_t section_len; /* of name, with the dot */
@@ -42,7 +43,8 @@ static int next(struct scan *s)
 {
 	int c;
 
-	if (s->at == s->len) {
+	if (s->at == s->len || (s->is_blob && s->data[s->at] == 0xff)) {
+		s->at += s->at < s->len;
 		s->is_end = true;
 		s->line++;
 		return '\n';
@@ -50,6 +52,8 @@ static int next(struct scan *s)
 	c = s->data[s->at++];
 	if (c == '\r' && s->at < s->len && s->data[s->at] == '\n')
 		c = s->data[s->at++];
+	else if (c == '\r' && s->is_blob && s->at < s->len && s->data[s->at] == 0xff)
+		s->at++; /* git does not put it back */
 	if (c == '\n')
 		s->line++;
 	return c;
@@ -208,7 +212,7 @@ static int read_entry(struct scan *s, int c)
 	cut(&s->name, s->section_len);
 	do
 		add(&s->name, lower(c));
-	while (is_key(c = next(s)));
+	while (is_key(c = next(s)) && !s->is_end);
 	while (c == ' ' || c == '\t')
 		c = next(s);
 	has_value = c == '=';
@@ -227,7 +231,7 @@ static int skip_byte_order_mark(struct scan *s)
 {
 	static const unsigned char mark[] = { 0xef, 0xbb, 0xbf };
 
-	if (s->len == 0 || s->data[0] != mark[0])
+	if (s->len == 0 || s->data[0] != mark[0] || s->is_blob)
 		return 0;
 	for (size_t i = 0; i < sizeof(mark); i++)
 		if (next(s) != mark[i])
@@ -235,46 +239,60 @@ static int skip_byte_order_mark(struct scan *s)
 	return 0;
 }
 
-static int skip_comment(struct scan *s)
+static void skip_comment(struct scan *s)
 {
 	while (next(s) != '\n')
 		;
-	return 0;
 }
 
 static int scan_all(struct scan *s)
 {
 	int r = skip_byte_order_mark(s);
 
-	while (r == 0 && !s->is_end) {
+	while (r == 0) {
 		int c = next(s);
 
-		if (is_space(c))
-			continue;
-		if (c == '#' || c == ';')
-			r = skip_comment(s);
-		else if (c == '[')
+		if (c == '#' || c == ';') {
+			skip_comment(s);
+			c = '\n';
+		}
+		if (c == '\n' && s->is_end)
+			return 0;
+		if (c == '[')
 			r = read_section(s);
 		else if (is_alpha(c))
 			r = read_entry(s, c);
-		else
+		else if (!is_space(c))
 			r = -EBADMSG;
 	}
+	return r;
+}
+
+static int scan(struct scan *s, size_t *ret_line)
+{
+	int r = scan_all(s);
+
+	if (s->name.failed || s->value.failed)
+		r = -ENOMEM;
+	if (r < 0 && ret_line)
+		*ret_line = s->line;
+	text_deinit(&s->name);
+	text_deinit(&s->value);
 	return r;
 }
 
 int config_scan(const void *data, size_t len, config_scan_fn fn, void *userdata, size_t *ret_line)
 {
 	struct scan s = { .data = data, .len = len, .line = 1, .fn = fn, .userdata = userdata };
-	int r = scan_all(&s);
 
-	if (s.name.failed || s.value.failed)
-		r = -ENOMEM;
-	if (r < 0 && ret_line)
-		*ret_line = s.line;
-	text_deinit(&s.name);
-	text_deinit(&s.value);
-	return r;
+	return scan(&s, ret_line);
+}
+
+int config_scan_blob(const void *data, size_t len, config_scan_fn fn, void *userdata, size_t *ret_line)
+{
+	struct scan s = { .data = data, .len = len, .line = 1, .is_blob = true, .fn = fn, .userdata = userdata };
+
+	return scan(&s, ret_line);
 }
 
 /* the scan lets a name through that a NUL has cut short */

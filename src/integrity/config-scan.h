@@ -41,6 +41,14 @@ typedef int (*config_scan_fn)(const struct config_entry *entry, void *userdata);
  */
 int config_scan(const void *data, size_t len, config_scan_fn fn, void *userdata, size_t *ret_line);
 
+/**
+ * config_scan_blob - the same as git reads it from memory, not from a file
+ *
+ * There it takes the byte 0xff for the end: it ends a line or a name, and what is not in the middle of a line
+ * with it is not read any more. A byte order mark is an error.
+ */
+int config_scan_blob(const void *data, size_t len, config_scan_fn fn, void *userdata, size_t *ret_line);
+
 /* false: of such a setting in a configuration file git complains each time, though it goes on */
 bool config_entry_is_proper(const struct config_entry *entry);
 

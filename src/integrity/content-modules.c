@@ -186,15 +186,25 @@ static int on_entry(const struct config_entry *e, void *userdata)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Once as git fsck reads it; and where that sees less than who reads the file when it is checked out, as
+ * that does.
+ */
 int content_check_modules(const struct content_pass *p, const char *data, size_t len)
 {
 	struct content_pass pass = *p;
 	size_t line;
-	int r = config_scan(data, len, on_entry, &pass, &line);
+	int r = config_scan_blob(data, len, on_entry, &pass, &line);
 
-	if (r == -EBADMSG)
-		return content_tellf(p, FSCK_GITMODULES_PARSE, "line %zu of .gitmodules cannot be read", line);
-	return r;
+	if (r == -EBADMSG) {
+		r = content_tellf(p, FSCK_GITMODULES_PARSE, "line %zu of .gitmodules cannot be read", line);
+		if (r < 0)
+			return r;
+		r = 0;
+	}
+	if (r == 0 && len > 0 && (memchr(data, 0xff, len) || (unsigned char)data[0] == 0xef))
+		r = config_scan(data, len, on_entry, &pass, &line);
+	return r == -EBADMSG ? 0 : r;
 }
 
 /* git reads up to a NUL */

@@ -36,18 +36,22 @@ static int list_until_bad(const struct config_entry *e, void *userdata)
 	return list(e, userdata);
 }
 
-/* what git says of the file "f": its output, or the line that it cannot read */
-static struct text by_git(size_t *ret_line)
+/* what git says of the file "f", or of it as a blob: its output, or the line that it cannot read */
+static struct text by_git(bool is_blob, size_t *ret_line)
 {
 	struct text t = { 0 };
 	size_t len;
 	char *data = NULL, *line;
 	int rc;
 
-	rc = atoi(sh_text("git config --no-includes -z --list -f f > out 2> err; echo $?"));
+	if (is_blob)
+		rc = atoi(sh_text("blob=$(git -C r hash-object -w --stdin < f)\n"
+				  "git -C r config --no-includes -z --list --blob $blob > out 2> err; echo $?"));
+	else
+		rc = atoi(sh_text("git config --no-includes -z --list -f f > out 2> err; echo $?"));
 	*ret_line = 0;
 	if (rc != 0) {
-		line = sh_text("sed -n 's/^fatal: bad config line \\([0-9]*\\) in .*/\\1/p' err");
+		line = sh_text("sed -n 's/^[a-z]*: bad config line \\([0-9]*\\) in .*/\\1/p' err");
 		cr_assert(ne(sz, strlen(line), 0), "%s", sh_text("cat err"));
 		*ret_line = (size_t)atoi(line);
 		return t;
@@ -58,15 +62,15 @@ static struct text by_git(size_t *ret_line)
 	return t;
 }
 
-static void expect_as_git(const void *data, size_t len)
+static void expect_same(const void *data, size_t len, bool is_blob)
 {
 	struct text ours = { 0 }, theirs;
 	size_t line = 0, their_line;
-	int r = config_scan(data, len, list, &ours, &line);
+	int r = (is_blob ? config_scan_blob : config_scan)(data, len, list, &ours, &line);
 	char *copy = text_printf("%.*s", (int)len, (const char *)data);
 
 	cr_assert_eq(fs_write_file_at(-1, in_dir("f"), data, len, 0644), 0);
-	theirs = by_git(&their_line);
+	theirs = by_git(is_blob, &their_line);
 	cr_expect(eq(sz, line, their_line), "line of <%s>", copy);
 	cr_expect(eq(int, r, their_line ? -EBADMSG : 0), "<%s>", copy);
 	if (their_line == 0) {
@@ -77,6 +81,11 @@ static void expect_as_git(const void *data, size_t len)
 	text_deinit(&ours);
 	text_deinit(&theirs);
 	free(copy);
+}
+
+static void expect_as_git(const void *data, size_t len)
+{
+	expect_same(data, len, false);
 }
 
 Test(config_scan, reads_as_git_reads)
@@ -179,6 +188,31 @@ Test(config_scan, random_bytes_are_read_as_git_reads)
 			bytes[(size_t)rand_r(&seed) % (sizeof(start) - 1)] =
 				alphabet[(size_t)rand_r(&seed) % (sizeof(alphabet) - 1)];
 		expect_as_git(bytes, sizeof(start) - 1);
+	}
+}
+
+/* from memory git takes 0xff for the end of the file, and goes on behind it in some places */
+Test(config_scan, reads_a_blob_as_git_reads_it)
+{
+	static const char *const texts[] = {
+		"[a]\nb = c\n", "\xef\xbb\xbf[a]\nb = c\n", "\xff", "[a]\nb = c\xff\nd = e\n", "[a]\nb = c\n\xff\nd = e\n",
+		"# \xff\n[a]\nb = c\n", "[a]\n\xff" "b = c\n", "[a]\nb\xff= c\nd = e\n", "[a]\nb = \xff" "c = d\n[e]f=g\n",
+		"[a\xff]\nb = c\n", "[a \"b\xff\"]\nc = d\n", "[a]\nb = \"c\xff\"\n", "[a]\nb = c\\\xff" "d\ne = f\n",
+		"[a]\nb = c\xff[d]\ne = f\n", "[a]b = c\xff[d \"e\"] f = g\n", "[a]\nb = c\xff" "d\n[e]\n", "[a]\nb \xff\nc = d\n",
+		"\r\xff\n[a]b=c\n", "[a]\nb = c\r\xff\nd = e\n", "[a]\nb = \xc3\xa4\xfe\n", "[a]\nb = c\xff;\xff#\nd\n",
+	};
+	char bytes[] = "[ab \"c\"]\n\td = e # f\n\tg = \"h\\n;\" \\\n i\n[j]k\n";
+	unsigned seed = 2;
+
+	cr_assert(sh("git init -q r"));
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+		expect_same(texts[i], strlen(texts[i]), true);
+	for (size_t i = 0; i < sizeof(bytes) - 1; i++) {
+		char kept = bytes[i];
+
+		bytes[i] = (char)(rand_r(&seed) % 8 ? 0xff : 0xef);
+		expect_same(bytes, sizeof(bytes) - 1, true);
+		bytes[i] = kept;
 	}
 }
 

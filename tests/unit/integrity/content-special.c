@@ -116,6 +116,23 @@ Test(content_special, gitmodules)
 		cr_expect_str_eq(witness_ours(numbers[i]), modules[i].ids, "<%s>", modules[i].text);
 }
 
+/* git fsck takes 0xff for the end; git submodule, which reads the file, does not */
+Test(content_special, what_git_overlooks)
+{
+	static const char after[] = "[submodule \"a\"]\npath = x\xff\nurl = -x\n", mark[] = "\xef\xbb\xbf[submodule \"..\"]x\n",
+			  comment[] = "# \xff\n[submodule \"..\"]x\n", fine[] = "[submodule \"a\"]\n\tpath = \xff\n\turl = b\n";
+	size_t hidden = add_modules(after), marked = add_modules(mark), commented = add_modules(comment);
+	size_t harmless = add_modules(fine);
+
+	witness_compare("", "");
+	cr_expect_str_eq(witness_ours(hidden), "error gitmodulesUrl\n");
+	cr_expect_str_eq(witness_ours(marked), "error gitmodulesName\nwarning gitmodulesParse\n");
+	cr_expect_str_eq(witness_ours(commented), "error gitmodulesName\n");
+	cr_expect_str_eq(witness_ours(harmless), "");
+	cr_expect(sh("! grep -q 'gitmodules[UN]' said"));
+	cr_expect(sh("git -C r cat-file blob %s > f && test \"$(git config -f f submodule.a.url)\" = -x", witness_hex(hidden)));
+}
+
 Test(content_special, the_same_blob_under_both_names)
 {
 	char line[4000];

@@ -4,7 +4,9 @@
  * Objects of any bytes are put into a repository "r" below fixture_dir; one run of git fsck over all of them is
  * held against ours. They must agree in each message's id and severity: of a commit or tag git tells the first
  * error, and so do we; of a tree and of .gitmodules all. Only where git fails to parse an object, before it
- * looks at it, it names no id: there we have to tell an error of our own choice.
+ * looks at it, it names no id: there we have to tell an error of our own choice. And git fsck overlooks what is
+ * in a .gitmodules behind a byte 0xff or a byte order mark, though git submodule reads it: of such a blob we
+ * may tell more.
  */
 #ifndef TESTS_FSCK_WITNESS_H
 #define TESTS_FSCK_WITNESS_H
