@@ -17,7 +17,7 @@ struct entry {
 	const unsigned char *start, *oid; /* its mode's first digit; its last part */
 	const char *name;
 	size_t name_len;
-	uint32_t mode; /* 16 bits of it, as git keeps it */
+	uint32_t mode; /* the last 16 bits of it, as git keeps it */
 	bool has_slash, has_backslash;
 };
 

@@ -32,9 +32,10 @@ static int on_entry(const struct config_entry *e, void *userdata)
 	return 0;
 }
 
+/* with one more, since a backslash at the end makes git count that twice */
 static size_t count_lines(const uint8_t *data, size_t len)
 {
-	size_t n = 1;
+	size_t n = 2;
 
 	for (size_t i = 0; i < len; i++)
 		n += data[i] == '\n' || data[i] == 0xff;
