@@ -96,6 +96,11 @@ static int take_extension(struct reading *reading, const struct config_entry *e)
 
 static int on_entry(const struct config_entry *e, void *userdata)
 {
+	struct reading *reading = userdata;
+
+	if (!config_entry_is_proper(e))
+		return check_dir_tell_as(reading->dir, "bad-config", FINDING_WARNING, reading->path, e->line,
+					 "git complains of the line each time");
 	if (!e->section || e->subsection)
 		return 0;
 	if (strcmp(e->section, "core") == 0)
