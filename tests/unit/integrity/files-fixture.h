@@ -56,7 +56,16 @@ size_t files_missing(const struct files_result *result);
  */
 void files_flip(const char *path, unsigned char mask, size_t step);
 
+/* the same, and the checksum at the end of the file (of an index) is made right each time */
+void files_flip_sealed(const char *path, unsigned char mask, size_t step);
+
+/* makes the checksum of an index right */
+void files_seal(const char *path);
+
 /* each row on a fresh copy; where git complains, something graver than information must have been found */
 void files_run(const struct files_row *rows, size_t n);
+
+/* the same for what git takes for an error and we do not */
+void files_run_alone(const struct files_row *rows, size_t n);
 
 #endif
