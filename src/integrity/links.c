@@ -15,7 +15,7 @@
 #include "git/odb.h"
 #include "util/cleanup.h"
 
-#define DANGLING_MAX 100 /* that are named one by one */
+#define DANGLING_MAX 20 /* that are named one by one */
 
 static const char *type_name(git_object_t type)
 {

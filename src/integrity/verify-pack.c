@@ -44,6 +44,7 @@ static int on_object(unsigned thread, const struct pack_object *object, void *us
 	const unsigned char *oid = w->names + object->pos * w->stride;
 	int r;
 
+	__atomic_add_fetch(&w->run->n_read, 1, __ATOMIC_RELAXED);
 	t->number = objects_find(w->run->objects, oid);
 	if (t->number == OBJECTS_NONE)
 		return 0; /* its index is not in order, which was told */

@@ -158,7 +158,6 @@ static int verify_packs(struct check_run *run)
 			continue;
 		}
 		r = verify_pack(run, p, 0, 0);
-		run->n_read += pack_count(p->pack);
 		if (r == 0 && run->c.spec->memo)
 			r = remember_pack(run, p);
 	}

@@ -1,0 +1,172 @@
+#include "integrity/check.h"
+
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "git-fixture.h"
+#include "git/repo.h"
+#include "integrity/memo.h"
+#include "util/clock.h"
+#include "util/text.h"
+
+#define DAY (24 * 3600 * USEC_PER_SEC)
+
+static struct memo *memo;
+static struct check_spec spec;
+static struct check_result result;
+static struct fault fault_text;
+
+/* three packs, and loose objects */
+static void init(void)
+{
+	fixture_init();
+	cr_assert_eq(repo_global_init(&fault_text), 0);
+	cr_assert(sh("git init -q -b main r && cd r && for i in 1 2 3; do mkdir -p d$i/e; for k in $(seq 40); do "
+		     "seq $i $((k * 20)) > d$i/e/f$k; done; git add -A; git commit -q -m $i; git repack -q -d; done; "
+		     "echo loose > loose; git add -A; git commit -q -m loose; git tag -a -m t t"));
+	memo = memo_new();
+	spec = (struct check_spec){ .common_dir = in_dir("r/.git"), .is_adopted = true, .depth = CHECK_PLAIN, .threads = 2,
+				    .memo = memo, .now_usec = 1700000000 * USEC_PER_SEC };
+}
+
+static void deinit(void)
+{
+	memo_free(memo);
+	fixture_deinit();
+}
+
+TestSuite(check, .init = init, .fini = deinit, .timeout = 120);
+
+/* "<severity> <id> <path>" a line, errors and warnings alone */
+static const char *check(void)
+{
+	static struct text text;
+	struct findings *all = findings_new();
+	int r = check_run(&spec, all, &result, &fault_text);
+
+	text.len = 0;
+	text_add_string(&text, "");
+	cr_assert_eq(r, 0, "%d %s", r, fault_text.text);
+	findings_sort(all);
+	for (size_t i = 0; i < findings_kept(all); i++) {
+		const struct finding *f = findings_at(all, i);
+
+		if (f->severity != FINDING_INFO)
+			text_addf(&text, "%s %s %s\n", f->id, f->path ? f->path : "-", f->slot ? f->slot : "-");
+	}
+	findings_free(all);
+	return text.data;
+}
+
+Test(check, what_did_not_change_is_read_once)
+{
+	cr_expect_str_eq(check(), "");
+	cr_expect(eq(u64, result.objects, strtoull(sh_text("git -C r cat-file --batch-all-objects --batch-check | wc -l"), NULL, 10)));
+	cr_expect(eq(u64, result.packs, 3));
+	cr_expect(eq(u64, result.objects_read, result.objects));
+	cr_expect_str_eq(check(), "");
+	cr_expect(eq(u64, result.objects_read, 0));
+	cr_assert(sh("cd r && echo new > new && git add new && git commit -q -m new"));
+	cr_expect_str_eq(check(), "");
+	cr_expect(eq(u64, result.objects_read, 3));
+	cr_assert(sh("touch r/.git/objects/pack/$(ls r/.git/objects/pack | grep 'pack$' | head -1)"));
+	check();
+	cr_expect_gt(result.objects_read, 40);
+	spec.depth = CHECK_FULL;
+	check();
+	cr_expect(eq(u64, result.objects_read, result.objects));
+}
+
+Test(check, everything_is_read_when_something_has_gone_away)
+{
+	char *pack = sh_text("cd r/.git/objects/pack; ls -S *.pack | tail -1");
+
+	cr_expect_str_eq(check(), "");
+	cr_assert(sh("cd r/.git/objects/pack && mkdir ../../aside && mv %.*s* ../../aside", (int)strlen(pack) - 5, pack));
+	cr_expect_neq(strstr(check(), "missing-object"), NULL);
+	cr_expect_gt(result.objects_read, 80);
+	cr_assert(sh("mv r/.git/aside/* r/.git/objects/pack/"));
+	cr_expect_str_eq(check(), "");
+	/* a loose object, too */
+	cr_assert(sh("cd r/.git && f=objects/$(git rev-parse main:loose | sed 's,..,&/,') && rm $f"));
+	cr_expect_str_eq(check(), "missing-object refs/heads/main:loose -\n");
+	cr_expect(eq(u64, result.objects_read, result.objects));
+	cr_expect_str_eq(check(), "missing-object refs/heads/main:loose -\n");
+}
+
+Test(check, what_is_told_of_an_object_is_told_each_time)
+{
+	cr_assert(sh("cd r && t=$(printf '100644 blob %%s\\ta\\n100644 blob %%s\\tb\\n' $(git rev-parse main:loose main:loose) | git mktree) && "
+		     "c=$(printf 'tree %%s\\nauthor A 1 +0000\\ncommitter C <c@d> 1 +0000\\n\\nm\\n' $t | "
+		     "git hash-object -t commit -w --literally --stdin) && git update-ref refs/heads/odd $c && "
+		     "git repack -q -a -d"));
+	for (int i = 0; i < 3; i++) {
+		cr_expect_neq(strstr(check(), "missingEmail"), NULL);
+		cr_expect(i == 0 || result.objects_read == 0, "%d", i);
+	}
+}
+
+/* the finding names the way, and the slot that alone needs it */
+Test(check, what_one_slot_needs_is_told_as_its_own)
+{
+	struct check_slot slots[] = { { .name = "p-1", .path = in_dir("s1") }, { .name = "p-2", .path = in_dir("s2") } };
+
+	cr_assert(sh("cd r && for i in 1 2; do git worktree add -q --detach ../s$i && mv .git/worktrees/s$i .git/worktrees/slotd-p-$i && "
+		     "echo \"gitdir: $PWD/.git/worktrees/slotd-p-$i\" > ../s$i/.git; done; "
+		     "cd ../s1 && echo own > own && mkdir x && echo y > x/y && git add -A && git commit -q -m own"));
+	spec.slots = slots;
+	spec.n_slots = 2;
+	spec.is_adopted = false;
+	cr_assert(sh("cd s1 && rm ../r/.git/objects/$(git rev-parse HEAD:x/y | sed 's,..,&/,')"));
+	cr_expect_neq(strstr(check(), "missing-object worktrees/slotd-p-1/HEAD:x/y p-1\n"), NULL, "%s", check());
+	spec.n_slots = 1;
+	spec.depth = CHECK_QUICK;
+	cr_expect_neq(strstr(check(), "missing-object worktrees/slotd-p-1/HEAD:x/y p-1\n"), NULL, "%s", check());
+	spec.slots = slots + 1;
+	cr_expect_str_eq(check(), "");
+}
+
+Test(check, a_scrub_reads_again_what_is_old)
+{
+	check();
+	spec.scrub_usec = 60 * USEC_PER_SEC;
+	check();
+	cr_expect(eq(u64, result.objects_read, 0), "an hour later nothing is old");
+	spec.now_usec += 2 * DAY;
+	check();
+	cr_expect_gt(result.objects_read, 120);
+	/* damage that no time of the file tells of */
+	spec.now_usec += 2 * DAY;
+	cr_assert(sh("cd r/.git/objects/pack && f=$(ls -S *.pack | head -1) && chmod u+w $f && cp -p $f ../keep && "
+		     "printf x | dd of=$f bs=1 seek=400 conv=notrunc status=none && touch -r ../keep $f"));
+	cr_expect_neq(strstr(check(), "corrupt"), NULL);
+}
+
+static int cancel(const char *phase, uint64_t done, uint64_t total, void *userdata)
+{
+	return -ECANCELED;
+}
+
+Test(check, it_ends_when_nobody_wants_it_any_more)
+{
+	struct findings *all = findings_new();
+
+	spec.progress = cancel;
+	cr_expect_eq(check_run(&spec, all, &result, &fault_text), -ECANCELED);
+	findings_free(all);
+}
+
+/* by root, by another name of the same file, by a log: the shortest way from a ref wins */
+Test(check, the_way_to_what_is_missing_is_spelled_out)
+{
+	cr_assert(sh("cd r && git commit -q --allow-empty -m e1 && git commit -q --allow-empty -m e2 && "
+		     "f=$(git rev-parse main~3:d2/e/f7) && git rm -q -r d2 && git commit -q -m 'without d2' && git tag -d t >/dev/null && "
+		     "git reflog expire --expire=now --all && git repack -q -a -d && git unpack-objects -q < "
+		     "$(mv .git/objects/pack/*.pack .git/p; echo .git/p) && rm -f .git/objects/pack/* && chmod -R u+w .git/objects && "
+		     "rm .git/objects/$(echo $f | sed 's,..,&/,')"));
+	cr_expect_str_eq(check(), "missing-object refs/heads/main~1:d2/e/f7 -\n");
+}
