@@ -14,14 +14,17 @@
 
 char *fixture_dir;
 
-#define MAX_KEPT 4096
-static char *kept[MAX_KEPT];
-static size_t n_kept;
+static char **kept;
+static size_t n_kept, kept_size;
 
 char *fixture_keep(char *s)
 {
-	if (n_kept == MAX_KEPT)
-		abort();
+	if (n_kept == kept_size) {
+		kept_size = kept_size ? kept_size * 2 : 64;
+		kept = reallocarray(kept, kept_size, sizeof(*kept));
+		if (!kept)
+			abort();
+	}
 	kept[n_kept++] = s;
 	return s;
 }
@@ -47,6 +50,9 @@ void fixture_deinit(void)
 {
 	while (n_kept > 0)
 		free(kept[--n_kept]);
+	free(kept);
+	kept = NULL;
+	kept_size = 0;
 	scratch_remove(fixture_dir);
 	git_libgit2_shutdown();
 }
