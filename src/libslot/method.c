@@ -44,6 +44,7 @@ static const struct {
 	{ POOL "PoolFetch", METHOD_REPEAT | METHOD_LATE },
 	{ POOL "SlotAdd", METHOD_LATE },
 	{ POOL "SlotRemove", METHOD_LATE },
+	{ POOL "Check", METHOD_REPEAT | METHOD_LATE },
 	{ POOL "SlotWarm", METHOD_REPEAT | METHOD_LATE },
 	{ POOL "SalvageList", METHOD_REPEAT },
 	{ POOL "SalvageShow", METHOD_REPEAT | METHOD_LATE },

@@ -126,7 +126,7 @@ static void on_maintained(const struct job_result *r, void *userdata)
 
 /* --- when --- */
 
-static bool is_quiet(const struct pool *pool)
+bool pool_is_quiet(const struct pool *pool)
 {
 	const unsigned *n = pool->count;
 
@@ -195,7 +195,7 @@ void maintain_look(struct pool *pool)
 		ask_in(pool, earlier(every, FIRST_USEC));
 	else if (now < pool->maintain_after_usec)
 		pools_look_later(pool->pools, pool->maintain_after_usec - now);
-	else if (is_quiet(pool) && !pool_disk_is_low(pool))
+	else if (pool_is_quiet(pool) && !pool_disk_is_low(pool))
 		start(pool);
 	else
 		pools_look_later(pool->pools, QUIET_USEC);

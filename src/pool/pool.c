@@ -78,6 +78,8 @@ struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fau
 	list_init(&pool->waiters);
 	list_init(&pool->askers);
 	list_init(&pool->look_asks);
+	list_init(&pool->checks);
+	list_init(&pool->check_askers);
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_init(&pool->slots[i]);
 	if (make_paths(pool) < 0 || map_put(p->by_name, pool->rec.name, pool) < 0) {
@@ -87,7 +89,7 @@ struct pool *pool_new(struct pools *p, const struct pool_record *rec, struct fau
 		goto oom;
 	}
 	insert_by_name(p, pool);
-	if (load_number(pool, f) < 0 || pool_bind_conf(pool, p->conf, f) < 0) {
+	if (load_number(pool, f) < 0 || check_load(pool, f) < 0 || pool_bind_conf(pool, p->conf, f) < 0) {
 		pool_free(pool);
 		return NULL;
 	}

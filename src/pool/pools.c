@@ -62,6 +62,7 @@ static void serve_kicked(struct pools *p)
 		pool_serve(pool);
 		pool_refill(pool);
 		pool_removal_step(pool);
+		checks_serve(pool);
 	}
 }
 
@@ -224,6 +225,7 @@ static int on_janitor(sd_event_source *s, uint64_t usec, void *userdata)
 		pool_look_at_slots(pool);
 		pool_run_store_jobs(pool);
 		maintain_look(pool);
+		checks_look(pool);
 		pool_kick(pool);
 	}
 	pools_look_later(p, USEC_PER_MIN);
@@ -355,6 +357,7 @@ unsigned pools_stop(struct pools *p)
 	list_for_each(pool, &p->pools, link) {
 		watch_free(TAKE(pool->watch));
 		pool_stop_warming(pool);
+		checks_stop(pool);
 		list_for_each_safe(w, wt, &pool->waiters, link) {
 			waiter_refuse(w, "ShuttingDown", "slotd is stopping; ask again in a moment");
 			n++;

@@ -45,6 +45,7 @@ struct lease;
 struct waiter;
 struct handoff;
 struct salvage;
+struct check_asker;
 
 /* a "no" with its reason: the error's name in io.slotd.pool and a sentence */
 struct refusal {
@@ -337,6 +338,44 @@ int salvage_ask(struct salvage *s, const char *method, json_object *params, salv
  */
 int salvage_drop(struct salvage *s, uint32_t uid, const char *why, salvage_done_fn fn, void *userdata,
 		 struct refusal *ret_refusal);
+
+/* --- is everything whole? --- */
+
+enum pool_check_depth { POOL_CHECK_QUICK = 1, POOL_CHECK_PLAIN, POOL_CHECK_FULL };
+
+/* what a check came to; valid during the call that tells it */
+struct pool_check_result {
+	/* array, the gravest first: as "findings" of Check, with "pool", and "sinceLast": the last check of the
+	 * store had not found it */
+	json_object *findings;
+	json_object *meanings;	/* object: of ids in it */
+	json_object *unsettled; /* array: slots that moved meanwhile, so that what was found of them is not told */
+	uint64_t errors, warnings, infos; /* also those beyond what was kept */
+	bool truncated;
+	uint64_t objects, packs, objects_read, elapsed_usec;
+};
+
+/* told once, when what it found is on disk, too, or could not be written; refusal->error NULL: there is a result */
+typedef void (*pool_checked_fn)(struct pool *pool, const struct pool_check_result *result,
+				const struct refusal *refusal, void *userdata);
+
+/**
+ * pool_check - look whether the store and all that hangs on it is as it should be
+ * @slots, @n: POOL_CHECK_QUICK: which; NULL: all. Else nothing
+ * @progress: what a worker tells, as often as it does
+ * @ret: for check_asker_forget()
+ *
+ * Whoever comes meanwhile joins one that does as much; see the head of check.c. -ECANCELED: refused.
+ */
+int pool_check(struct pool *pool, enum pool_check_depth depth, struct slot *const *slots, size_t n,
+	       pool_progress_fn progress, pool_checked_fn fn, void *userdata, struct check_asker **ret,
+	       struct refusal *ret_refusal);
+
+/* the asker is gone: a check that nobody waits for any more ends; accepts NULL */
+void check_asker_forget(struct check_asker *a);
+
+/* of its store, whoever asked for it; NULL: there was none */
+const struct check_record *pool_last_check(const struct pool *pool);
 
 /* what happened to leases since the ledger was made */
 const struct lease_stats_record *pools_lease_stats(const struct pools *p);

@@ -139,12 +139,47 @@ struct pool {
 	uint64_t maintain_after_usec; /* CLOCK_BOOTTIME; its store is looked after then; 0: not known yet */
 	unsigned maintain_failures;   /* in a row */
 	char maintain_said[REASON_SIZE]; /* why it is not; told once */
+	struct list checks;	  /* check: under way, or just being recorded */
+	struct check *check;	  /* the one of them that is of the whole store */
+	struct list check_askers; /* who waits for the next one */
+	struct check_record checked; /* the last one; at.wall_usec 0: there was none */
+	uint64_t check_after_usec; /* CLOCK_BOOTTIME; in the background it failed: not before */
+	unsigned check_failures;   /* in a row */
 	bool kicked; /* pool_serve() is due at the end of the turn */
 	bool salvages_known; /* the store was asked what it has, or is just being asked */
 	unsigned salvage_look;	/* the number of the last look, by pools.salvage_looks */
 	unsigned salvage_drops; /* that have come to their end, so far */
 	unsigned salvage_look_drops; /* likewise, when that look began */
 	uint64_t salvage_after_usec; /* CLOCK_BOOTTIME; looking failed: not before */
+};
+
+/* one who waits for a check */
+struct check_asker {
+	struct list link; /* check.askers, or pool.check_askers */
+	struct check *check; /* NULL: the next one */
+	enum pool_check_depth depth;
+	pool_progress_fn progress;
+	pool_checked_fn fn;
+	void *userdata;
+};
+
+/* a slot as it was when a check of it began */
+struct check_slot {
+	char name[NAME_SIZE];
+	uint64_t since_usec; /* in its state; 0: it was on its way somewhere */
+};
+
+struct check {
+	struct list link; /* pool.checks */
+	struct pool *pool;
+	enum pool_check_depth depth;
+	struct list askers;
+	struct job *job; /* NULL: it is over, and being recorded */
+	bool background, scrubs;
+	bool canceled;
+	struct check_slot *slots; /* in order of name */
+	size_t n_slots;
+	struct pool_check_result result;
 };
 
 #define SALVAGE_REFS	  "refs/slotd/salvage/"
@@ -299,6 +334,21 @@ void fresh_fetch_ended(struct pool *pool, bool done); /* it will not */
 /* maintain.c */
 void maintain_look(struct pool *pool); /* is it time, and quiet enough? */
 bool maintain_is_over(struct pool *pool); /* it is ended, where it runs, and the pool kicked when it is over */
+
+bool pool_is_quiet(const struct pool *pool); /* nobody waits, and no slot is on its way */
+
+/* check.c */
+void checks_serve(struct pool *pool); /* at the end of a turn: the next one, if somebody waits for it */
+void checks_look(struct pool *pool); /* is it time for one in the background, and quiet enough? */
+bool checks_are_over(struct pool *pool); /* they are ended, and the pool kicked when the last is over */
+void checks_stop(struct pool *pool); /* slotd ends */
+void checks_lose_jobs(struct pool *pool); /* its site goes, and they with it */
+int check_load(struct pool *pool, struct fault *f); /* what is known of the last one */
+
+/* check-record.c */
+/* what a worker has found: check->result, and what is new, in this batch; 0 or -ENOMEM */
+int check_judge(struct check *check, json_object *params);
+void check_keep_notes(struct check *check, json_object *changes); /* in this batch */
 
 /* store-open.c */
 int pool_open_site(struct pool *pool, struct fault *f);

@@ -132,6 +132,7 @@ void pool_drop(struct pool *pool)
 	batch_save(p->batch, &pool->gone, sizeof(pool->gone));
 	pool->gone = true;
 	batch_delete_pool(p->batch, pool->rec.name);
+	batch_clear_verified(p->batch, pool->rec.name);
 	batch_after(p->batch, pool_gone, pool);
 	pools_changed(p);
 	pools_copy_soon(p);
@@ -379,7 +380,7 @@ void pool_removal_step(struct pool *pool)
 			pool->removal->recorded = true;
 	}
 	if (!pool->removal || !pool->removal->recorded || pool->removal->over || pool->store_job ||
-	    !maintain_is_over(pool))
+	    !maintain_is_over(pool) || !checks_are_over(pool))
 		return;
 	if (!send_slots_away(pool))
 		take_back(pool);

@@ -48,6 +48,7 @@ static void close_site(struct pool *pool)
 	job_site_free(TAKE(pool->run_site));
 	inquiries_lose_jobs(pool);
 	salvages_lose_jobs(pool);
+	checks_lose_jobs(pool);
 	pool->store_job = pool->maintain_job = NULL;
 	for (int i = 0; i < SLOT_STATES; i++)
 		list_for_each(slot, &pool->slots[i], link)
@@ -200,6 +201,7 @@ static void opened(struct pool *pool, json_object *params, const char *common_di
 	batch_after(pool->pools->batch, tell_opened, pool);
 	pools_copy_soon(pool->pools);
 	maintain_look(pool);
+	checks_look(pool);
 	pool_kick(pool);
 	pool_run_store_jobs(pool);
 }

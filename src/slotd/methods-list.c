@@ -48,6 +48,7 @@ static json_object *counts_of(struct pool *pool)
 		{ "creating", SLOT_STATE_CREATING }, { "recovering", SLOT_STATE_RECOVERING },
 		{ "isolated", SLOT_STATE_ISOLATED }, { "removing", SLOT_STATE_REMOVING },
 	};
+	const struct check_record *check = pool_last_check(pool);
 	const struct pool_record *r = pool_record(pool);
 	json_object *o = json_object_new_object();
 
@@ -63,14 +64,20 @@ static json_object *counts_of(struct pool *pool)
 	json_set(o, "problem", string_or_null(pool_problem(pool)));
 	json_set(o, "head", string_or_null(r->head));
 	json_set(o, "unsupported", unsupported_of(pool));
+	json_set(o, "checkedAtUsec", check ? usec_or_null(moment_wall_usec(&check->at)) : NULL);
+	json_set_int(o, "checkErrors", check ? (int64_t)check->errors : 0);
+	json_set_int(o, "checkWarnings", check ? (int64_t)check->warnings : 0);
 	return o;
 }
 
 /* what an operator should look at */
-static unsigned findings_of(struct pool *pool)
+static uint64_t findings_of(struct pool *pool)
 {
+	const struct check_record *check = pool_last_check(pool);
+
 	return pool_count(pool, SLOT_STATE_ISOLATED) +
-	       (pool_record(pool)->state == POOL_STATE_BROKEN);
+	       (pool_record(pool)->state == POOL_STATE_BROKEN) +
+	       (check ? check->errors + check->warnings : 0);
 }
 
 char *salvage_problem(struct slotd *d)

@@ -26,7 +26,7 @@ static const struct rpc_method methods[] = {
 	{ "SlotAdd", method_slot_add },	     { "SlotRemove", method_slot_remove },
 	{ "SalvageList", method_salvage_list }, { "SalvageShow", method_salvage_show },
 	{ "SalvageDrop", method_salvage_drop }, { "SalvageBranch", method_salvage_branch },
-	{ "SlotWarm", method_slot_warm },
+	{ "SlotWarm", method_slot_warm },    { "Check", method_check },
 	{ "Ping", method_ping },	     { "PingHealth", method_ping_health },
 	{ "PingCleanup", method_ping_cleanup }, { "PingReset", method_ping_reset },
 	{ "Stats", method_stats },

@@ -55,6 +55,7 @@ METHOD(salvage_show);
 METHOD(salvage_drop);
 METHOD(salvage_branch);
 METHOD(slot_warm);
+METHOD(check);
 METHOD(ping);
 METHOD(ping_health);
 METHOD(ping_cleanup);
