@@ -19,6 +19,7 @@ _slotctl_options() {
 	renew) echo '--progress --message' ;;
 	finish) echo '--state --message --discard --no-wait' ;;
 	slots) echo '--state' ;;
+	check) echo '--full --quick --strict --since-last --progress' ;;
 	events) echo '--follow --since --slot' ;;
 	'pool add') echo '--url --path --ref --ready --max --no-start' ;;
 	'pool remove') echo '--delete-store --yes' ;;
@@ -39,6 +40,7 @@ _slotctl_operands() {
 		'pool drain' | 'pool fetch') _slotctl_names name pool list ;;
 	release) _slotctl_names slot slots --state leased ;;
 	renew | touch | finish) _slotctl_names lease leases ;;
+	check) _slotctl_names name pool list; _slotctl_names slot slots ;;
 	explain | handoff | 'slot warm' | 'slot remove') _slotctl_names slot slots ;;
 	'salvage show' | 'salvage restore' | 'salvage drop') _slotctl_names id salvage list ;;
 	help) _slotctl_commands ;;
@@ -48,7 +50,7 @@ _slotctl_operands() {
 _slotctl_commands() {
 	case $1 in
 	'') echo 'acquire release renew touch finish salvage run hook pool slot daemon config status slots
-		leases explain handoff queue events ping stats help version' ;;
+		leases explain handoff queue check events ping stats help version' ;;
 	hook) echo 'claude-worktree-create claude-worktree-remove' ;;
 	pool) echo 'list show add remove resize pause resume drain fetch' ;;
 	slot) echo 'add warm remove' ;;

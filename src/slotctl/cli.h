@@ -148,6 +148,7 @@ enum exit_status cmd_salvage_list(struct cli *cli);
 enum exit_status cmd_salvage_show(struct cli *cli);
 enum exit_status cmd_salvage_restore(struct cli *cli);
 enum exit_status cmd_salvage_drop(struct cli *cli);
+enum exit_status cmd_check(struct cli *cli);
 enum exit_status cmd_slot_add(struct cli *cli);
 enum exit_status cmd_slot_remove(struct cli *cli);
 enum exit_status cmd_slot_warm(struct cli *cli);

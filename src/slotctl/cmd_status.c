@@ -79,6 +79,7 @@ static void print_advice(json_object *pool)
 	const char *name = out_field(pool, "name");
 	int64_t isolated = json_get_int(pool, "isolated", 0);
 	const char *problem = json_get_string(pool, "problem");
+	int64_t errors = json_get_int(pool, "checkErrors", 0), warnings = json_get_int(pool, "checkWarnings", 0);
 
 	if (problem)
 		out_line(stdout, OUT_RED, "%s: %s", name, problem);
@@ -87,6 +88,11 @@ static void print_advice(json_object *pool)
 			stdout, OUT_RED,
 			"%s: %lld isolated; why, and what to do: slotctl slots %s --state isolated",
 			name, (long long)isolated, name);
+	if (errors + warnings > 0)
+		out_line(stdout, errors > 0 ? OUT_RED : OUT_YELLOW,
+			 "%s: the last check found %lld %s and %lld %s; which: slotctl check %s", name,
+			 (long long)errors, text_plural((unsigned long long)errors, "error", "errors"),
+			 (long long)warnings, text_plural((unsigned long long)warnings, "warning", "warnings"), name);
 	if (json_get_bool(pool, "paused", false))
 		out_line(stdout, OUT_PLAIN, "%s: paused; 'slotctl pool resume %s' goes on", name,
 			 name);
@@ -95,25 +101,34 @@ static void print_advice(json_object *pool)
 	print_lacks(pool);
 }
 
-/* each kind has its command: slots that are isolated, pools that have a problem, what is saved */
+static void add_command(struct text *t, bool applies, const char *command)
+{
+	if (applies)
+		text_addf(t, "%s%s", t->len ? ", " : "", command);
+}
+
+/* each kind has its command: slots that are isolated, pools that have a problem, what a check found, what is saved */
 static void print_findings(int64_t findings, json_object *pools, json_object *problems)
 {
-	bool isolated = false, broken = false, saved = problems && json_object_array_length(problems) > 0;
+	bool isolated = false, broken = false, damaged = false;
+	_cleanup_(text_deinit) struct text t = { 0 };
 
 	for (size_t i = 0; pools && i < json_object_array_length(pools); i++) {
 		json_object *pool = json_object_array_get_idx(pools, i);
 
 		isolated = isolated || json_get_int(pool, "isolated", 0) > 0;
 		broken = broken || json_get_string(pool, "problem");
+		damaged = damaged || json_get_int(pool, "checkErrors", 0) + json_get_int(pool, "checkWarnings", 0) > 0;
 	}
+	add_command(&t, isolated, "slotctl slots --state isolated");
+	add_command(&t, broken, "slotctl pool list");
+	add_command(&t, damaged, "slotctl check");
+	add_command(&t, problems && json_object_array_length(problems) > 0, "slotctl salvage list");
 	if (findings == 0)
 		out_line(stdout, OUT_GREEN, "no findings");
 	else
-		out_line(stdout, OUT_YELLOW, "%lld %s; see %s%s%s%s%s", (long long)findings,
-			 text_plural((unsigned long long)findings, "finding", "findings"),
-			 isolated ? "slotctl slots --state isolated" : "",
-			 isolated && broken ? ", " : "", broken ? "slotctl pool list" : "",
-			 (isolated || broken) && saved ? ", " : "", saved ? "slotctl salvage list" : "");
+		out_line(stdout, OUT_YELLOW, "%lld %s; see %s", (long long)findings,
+			 text_plural((unsigned long long)findings, "finding", "findings"), t.data ? t.data : "");
 }
 
 static void print_problems(json_object *problems)

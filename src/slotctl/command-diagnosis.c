@@ -6,6 +6,15 @@ static const struct option slots_options[] = {
 	END,
 };
 
+static const struct option check_options[] = {
+	{ "full", 0, NULL, OPTION_FLAG, NULL, "read everything again, also what was verified before (operators)" },
+	{ "quick", 0, NULL, OPTION_FLAG, NULL, "look at slots alone, in milliseconds" },
+	{ "strict", 0, NULL, OPTION_FLAG, "strict", "exit status 7 for warnings as well" },
+	{ "since-last", 0, NULL, OPTION_FLAG, "sinceLast", "only what the last check had not found" },
+	{ "progress", 0, NULL, OPTION_FLAG, NULL, "show on a terminal how far it is" },
+	END,
+};
+
 static const struct option events_options[] = {
 	{ "follow", 'f', NULL, OPTION_FLAG, "follow", "go on as things happen" },
 	{ "since", 0, "WHEN", OPTION_STRING, NULL,
@@ -78,6 +87,19 @@ const struct command diagnosis_commands[] = {
 	  "who waits, and why",
 	  "Shows who waits for a slot, the next one first.",
 	  { NULL } },
+	{ "check",
+	  COMMAND_GROUP_DIAGNOSIS,
+	  cmd_check,
+	  "[POOL|SLOT]...",
+	  0,
+	  SIZE_MAX,
+	  false,
+	  "is everything whole?",
+	  "Looks at all that git fsck looks at, and at what it does not: objects, refs, logs, indexes, and the "
+	  "worktrees of all slots, once per store. What was verified before and has not changed is not read again. "
+	  "Changes nothing. Of a SLOT: what concerns it, and that is all of its store that it shares with others. "
+	  "Without an argument: all pools. Exit status 7 when a finding is an error.",
+	  { check_options } },
 	{ "events",
 	  COMMAND_GROUP_DIAGNOSIS,
 	  cmd_events,

@@ -185,12 +185,19 @@ Test(parse, help_wins_over_mistakes_behind_it)
 	cr_expect(cli.want_version);
 }
 
+Test(parse, check_takes_any_number_of_pools_and_slots)
+{
+	PARSES("slotctl check");
+	cr_expect(eq(sz, cli.n_words, 0));
+	PARSES("slotctl check a b-1 c --strict -- d");
+	cr_expect(eq(sz, cli.n_words, 4));
+	cr_expect(json_get_bool(cli.fields, "strict", false));
+}
+
 Test(parse, commands_of_later_days_are_unknown)
 {
-	static const char *const lines[] = { "slotctl check",	  "slotctl detect",
-					     "slotctl recover x", "slotctl locks",
-					     "slotctl salvage",
-					     "slotctl isolate" };
+	static const char *const lines[] = { "slotctl detect", "slotctl recover x", "slotctl locks",
+					     "slotctl salvage", "slotctl isolate" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
 		cr_expect(eq(int, parse(lines[i]), -EINVAL), "%s", lines[i]);

@@ -1,0 +1,102 @@
+/* The manual's table of findings says what the table of the checker says. */
+#include <criterion/criterion.h>
+#include <criterion/new/assert.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "integrity/finding.h"
+#include "util/cleanup.h"
+#include "util/fs.h"
+#include "util/text.h"
+
+static char *load_section(void)
+{
+	_cleanup_(freep) char *all = NULL;
+	char *from, *to;
+
+	cr_assert(eq(int, fs_read_file_at(AT_FDCWD, SOURCE_ROOT "/src/slotctl/slotctl.1.scd", 1 << 20, &all, NULL), 0));
+	from = strstr(all, "\n# FINDINGS\n");
+	cr_assert(from != NULL);
+	to = strstr(from + 1, "\n# ");
+	cr_assert(to != NULL);
+	return strndup(from, (size_t)(to - from));
+}
+
+/* the rows between one line of text and the next that stands alone */
+static char *part_of(const char *section, const char *title, const char *next)
+{
+	const char *from = strstr(section, title), *to = from ? strstr(from, next) : NULL;
+
+	cr_assert(from != NULL, "%s", title);
+	cr_assert(to != NULL, "%s", next);
+	return strndup(from, (size_t)(to - from));
+}
+
+/* as scdoc wants it */
+static char *escape(const char *text)
+{
+	struct text t = { 0 };
+
+	for (; *text; text++)
+		text_addf(&t, "%s%c", *text == '_' || *text == '*' ? "\\" : "", *text);
+	return text_take(&t);
+}
+
+static size_t count_rows(const char *part)
+{
+	size_t n = 0;
+
+	for (const char *p = part; (p = strstr(p, "\n:")); p++)
+		n++;
+	return n;
+}
+
+Test(manual, explains_each_id_of_ours_under_its_severity_and_no_other)
+{
+	static const char *const titles[] = { "\nFor information:\n", "\nWarnings:\n", "\nErrors:\n" };
+	static const char *const nexts[] = { "\nA severity may", "\nFor information:\n", "\nWarnings:\n" };
+	_cleanup_(freep) char *section = load_section();
+	char *parts[FINDING_SEVERITIES];
+	size_t n[FINDING_SEVERITIES] = { 0 };
+	enum finding_severity severity;
+	const char *id, *meaning;
+
+	for (int s = 0; s < FINDING_SEVERITIES; s++)
+		parts[s] = part_of(section, titles[s], nexts[s]);
+	for (size_t i = 0; (id = finding_id_at(i, &severity, &meaning)); i++) {
+		_cleanup_(freep) char *escaped = escape(meaning);
+		_cleanup_(freep) char *row = text_printf(" *%s*\n:%c %s\n", id, n[severity] ? ' ' : '<', escaped);
+
+		cr_expect(strstr(parts[severity], row) != NULL, "%s", row);
+		n[severity]++;
+	}
+	for (int s = 0; s < FINDING_SEVERITIES; s++) {
+		cr_expect(eq(sz, count_rows(parts[s]), n[s]), "%s", titles[s]);
+		free(parts[s]);
+	}
+}
+
+/* what stands for git's words is an id that there is */
+Test(manual, sends_nobody_from_git_to_a_finding_that_is_not_there)
+{
+	_cleanup_(freep) char *section = load_section();
+	const char *table = strstr(section, "[[ *git fsck*\n");
+	size_t n = 0;
+
+	cr_assert(table != NULL);
+	for (const char *p = strstr(table, "\n:  "); p; p = strstr(p + 1, "\n:  ")) {
+		const char *end = strchr(p + 1, '\n');
+
+		for (const char *star = strchr(p, '*'); star && star < end; star = strchr(star, '*')) {
+			const char *close = strchr(star + 1, '*');
+			_cleanup_(freep) char *id = strndup(star + 1, (size_t)(close - star - 1));
+
+			cr_expect(finding_meaning(id) != NULL, "%s", id);
+			star = close + 1;
+			n++;
+		}
+	}
+	cr_expect(gt(sz, n, 10));
+}
