@@ -414,7 +414,7 @@ static int commit_tree(struct repo *repo, const git_oid *commit, git_oid *ret, s
 	return 0;
 }
 
-int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret, struct fault *f)
+static int list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret, struct fault *f)
 {
 	_cleanup_(tree_list_deinit) struct tree_list list = { 0 };
 	_cleanup_(freep) struct load *load = calloc(1, sizeof(*load));
@@ -436,5 +436,77 @@ int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *r
 		return r;
 	*ret = list;
 	list = (struct tree_list){ 0 };
+	return 0;
+}
+
+/* --- once a job --- */
+
+static struct {
+	bool is_on, is_known;
+	git_oid commit;
+	struct tree_list list;
+} last;
+
+void tree_list_remember(bool on)
+{
+	tree_list_deinit(&last.list);
+	last.is_known = false;
+	last.is_on = on;
+}
+
+static int copy_entries(struct tree_list *ret, const struct tree_list *from)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		struct tree_entry *e = tree_list_add(ret);
+
+		if (!e)
+			return -ENOMEM;
+		*e = from->entries[i];
+		e->path = tree_list_path(ret, e->path, e->path_len);
+		if (!e->path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int copy_dirs(struct tree_list *ret, const struct tree_list *from)
+{
+	for (size_t i = 0; i < from->n_dirs; i++) {
+		struct tree_dir *dir = dir_add(ret);
+
+		if (!dir)
+			return -ENOMEM;
+		*dir = from->dirs[i];
+		dir->path = tree_list_path(ret, dir->path, strlen(dir->path));
+		if (!dir->path)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int list_copy(struct tree_list *ret, const struct tree_list *from, struct fault *f)
+{
+	_cleanup_(tree_list_deinit) struct tree_list list = { .odd = from->odd };
+
+	if (copy_entries(&list, from) < 0 || copy_dirs(&list, from) < 0)
+		return fault_oom(f);
+	*ret = list;
+	list = (struct tree_list){ 0 };
+	return 0;
+}
+
+int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret, struct fault *f)
+{
+	int r;
+
+	if (last.is_known && git_oid_equal(&last.commit, commit))
+		return list_copy(ret, &last.list, f);
+	r = list_load(repo, commit, ret, f);
+	if (r < 0 || !last.is_on)
+		return r;
+	tree_list_remember(true);
+	/* without memory for it, it is read the next time as well */
+	last.is_known = list_copy(&last.list, ret, NULL) == 0;
+	last.commit = *commit;
 	return 0;
 }

@@ -79,6 +79,14 @@ struct tree_list {
 int tree_list_load(struct repo *repo, const git_oid *commit, struct tree_list *ret,
 		   struct fault *f);
 
+/**
+ * tree_list_remember - keep the list that was loaded last, for who wants the same again
+ *
+ * The steps of one job (save, reset, prove) begin with the same list. From true to false, in one thread:
+ * a change of the store's trees meanwhile is not noticed, so not longer than a job takes. Off at first.
+ */
+void tree_list_remember(bool on);
+
 /* for an empty, zeroed list as well */
 void tree_list_deinit(struct tree_list *list);
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "git/tree-list.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
 #include "util/json.h"
@@ -162,10 +163,15 @@ static bool is_locked(const char *method)
 
 static int do_locked(struct work *work, const char *method, work_fn fn, int lock_fd)
 {
+	int r;
+
 	if (lock_fd < 0 && is_locked(method))
 		return fault(&work->fault, -EINVAL, "%s came without the descriptor of its lock",
 			     method);
-	return fn(work);
+	tree_list_remember(true);
+	r = fn(work);
+	tree_list_remember(false);
+	return r;
 }
 
 /* one that may write wherever the operator says touches no repository, and the other way round */
