@@ -95,6 +95,7 @@ int content_check(const struct fsck_rules *rules, git_object_t type, const git_o
 	struct content_pass p = { .rules = rules, .oid = oid, .sink = sink };
 	int r = 0;
 
+	data = data ? data : "";
 	if (type == GIT_OBJECT_COMMIT)
 		r = content_check_commit(&p, data, len);
 	else if (type == GIT_OBJECT_TREE)
@@ -112,6 +113,7 @@ int content_check_special(const struct fsck_rules *rules, enum content_special w
 	bool is_modules = what == CONTENT_GITMODULES;
 	int r;
 
+	data = data || len > 0 ? data : "";
 	if (!data || (!is_modules && len > ATTRIBUTES_BYTES))
 		r = content_tell(&p, is_modules ? FSCK_GITMODULES_LARGE : FSCK_GITATTRIBUTES_LARGE,
 				 "it is too large to be looked at");

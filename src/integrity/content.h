@@ -50,7 +50,7 @@ struct content_sink {
  * content_check - look at an object of known type
  * @rules: NULL: git's own
  * @oid: its name, for the skip list
- * @data, @len: its content, without the header
+ * @data, @len: its content, without the header; NULL when it is empty
  *
  * Links are told even of what is malformed, as far as it can be read; submodules' commits are none. What a
  * function of @sink returns below 0 ends it and is returned; else 0, or -ENOMEM. Blobs are fine.
@@ -60,7 +60,7 @@ int content_check(const struct fsck_rules *rules, git_object_t type, const git_o
 
 /**
  * content_check_special - the same for the blob of a special file
- * @data: NULL: it is too large to be read. git says so of what is beyond core.bigFileThreshold (512 MiB), and of
+ * @data: NULL, and @len not 0: it is too large to be read. git says so of what is beyond core.bigFileThreshold (512 MiB), and of
  *	gitattributes from 100 MiB on; it is an error, and nobody has such a file
  */
 int content_check_special(const struct fsck_rules *rules, enum content_special what,

@@ -81,6 +81,28 @@ Test(content_links, blobs_are_fine)
 	expect_links(GIT_OBJECT_BLOB, BYTES("tree " HEX_A "\n"), "");
 }
 
+static int count(const char *id, enum finding_severity severity, const char *detail, void *userdata)
+{
+	++*(unsigned *)userdata;
+	return 0;
+}
+
+Test(content_links, what_is_empty_may_come_without_a_buffer)
+{
+	unsigned n = 0;
+	struct content_sink sink = { .on_problem = count, .userdata = &n };
+	git_oid oid = { { 0 } };
+
+	cr_assert_eq(content_check(NULL, GIT_OBJECT_TREE, &oid, NULL, 0, &sink), 0);
+	cr_assert_eq(content_check(NULL, GIT_OBJECT_BLOB, &oid, NULL, 0, &sink), 0);
+	cr_assert_eq(content_check_special(NULL, CONTENT_GITMODULES, &oid, NULL, 0, &sink), 0);
+	cr_assert_eq(content_check_special(NULL, CONTENT_GITATTRIBUTES, &oid, NULL, 0, &sink), 0);
+	cr_expect(eq(u32, n, 0));
+	cr_assert_eq(content_check(NULL, GIT_OBJECT_COMMIT, &oid, NULL, 0, &sink), 0);
+	cr_assert_eq(content_check(NULL, GIT_OBJECT_TAG, &oid, NULL, 0, &sink), 0);
+	cr_expect(eq(u32, n, 2));
+}
+
 static int refuse_problem(const char *id, enum finding_severity severity, const char *detail, void *userdata)
 {
 	return -ECANCELED;
@@ -113,7 +135,7 @@ Test(content_links, what_a_function_returns_ends_it)
 	cr_expect(eq(int, content_check(NULL, GIT_OBJECT_TREE, &oid, BYTES(dot), &link), -EPIPE));
 	cr_expect(eq(int, content_check(NULL, GIT_OBJECT_TREE, &oid, BYTES(modules), &special), -ENODATA));
 	cr_expect(eq(int, content_check_special(NULL, CONTENT_GITMODULES, &oid, BYTES(url), &problem), -ECANCELED));
-	cr_expect(eq(int, content_check_special(NULL, CONTENT_GITATTRIBUTES, &oid, NULL, 0, &problem), -ECANCELED));
+	cr_expect(eq(int, content_check_special(NULL, CONTENT_GITATTRIBUTES, &oid, NULL, 1, &problem), -ECANCELED));
 	cr_expect(eq(int, content_tell_special(NULL, CONTENT_GITMODULES, &oid, true, &problem), -ECANCELED));
 	cr_expect(eq(int, content_check(NULL, GIT_OBJECT_TREE, &oid, BYTES(modules), &none), 0));
 	cr_expect(eq(int, content_check(NULL, GIT_OBJECT_TAG, &oid, BYTES(tag), &none), 0));
