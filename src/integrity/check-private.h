@@ -121,6 +121,7 @@ struct verify_thread {
 	const char *where; /* the file that the object is in */
 	bool is_promisor;
 	uint32_t number;  /* of the object */
+	const git_oid *special; /* in its place: one that may not be there */
 	bool is_shallow;  /* set by verify_content() */
 	bool has_told;	  /* set by it: something was told of the object, or will be */
 };

@@ -35,9 +35,9 @@ void verify_thread_deinit(struct verify_thread *t)
 static int on_problem(const char *id, enum finding_severity severity, const char *detail, void *userdata)
 {
 	struct verify_thread *t = userdata;
+	const unsigned char *oid = t->special ? t->special->id : objects_name(t->run->objects, t->number);
 	char hex[GIT_OID_HEXSZ + 1];
-	struct finding_place place = { .where = t->where,
-				       .object = oid_hex(objects_name(t->run->objects, t->number), hex) };
+	struct finding_place place = { .where = t->where, .object = oid_hex(oid, hex) };
 
 	t->has_told = true;
 	return finding_add_as(t->run->c.findings, id, severity, &place, "%s", detail);
@@ -117,29 +117,34 @@ static int recall_specials(struct check_run *run, enum content_special what)
 	return 0;
 }
 
+/* what the remote has by the word of its own objects is not missing */
+static bool is_promised(struct check_run *run, const git_oid *oid)
+{
+	const struct gap *gap = gaps_find(run, oid->id);
+
+	return gap && gap->is_promised;
+}
+
 static int verify_special(struct verify_thread *t, enum content_special what, const git_oid *oid)
 {
 	struct content_sink sink = { .on_problem = on_problem, .userdata = t };
+	const struct fsck_rules *rules = t->run->c.rules;
 	_cleanup_(freep) void *data = NULL;
 	git_object_t type = GIT_OBJECT_BLOB;
 	size_t len = 0;
 	int r;
 
 	t->has_told = false;
-	t->number = objects_find(t->run->objects, oid->id);
-	if (t->number == OBJECTS_NONE)
-		return 0; /* a gap, or the remote's */
-	r = object_read(t->run, oid, SPECIAL_BYTES, &type, &data, &len);
-	if (r == -EFBIG)
-		len = SPECIAL_BYTES + 1;
-	else if (r < 0)
-		return r == -ENOMEM ? r : 0; /* told already */
-	/* git has an id for a special file that is no blob: content_check_special() knows by data and type */
-	if (type != GIT_OBJECT_BLOB)
-		return on_problem(what == CONTENT_GITMODULES ? "gitmodulesBlob" : "gitattributesBlob", FINDING_ERROR,
-				  "it is no blob", t);
+	t->special = oid;
 	t->where = special_notes[what];
-	return content_check_special(t->run->c.rules, what, oid, r == 0 ? data : NULL, len, &sink);
+	if (objects_find(t->run->objects, oid->id) == OBJECTS_NONE)
+		return is_promised(t->run, oid) ? 0 : content_tell_special(rules, what, oid, true, &sink);
+	r = object_read(t->run, oid, SPECIAL_BYTES, &type, &data, &len);
+	if (r < 0 && r != -EFBIG)
+		return r == -ENOMEM ? r : 0; /* told already */
+	if (type != GIT_OBJECT_BLOB)
+		return content_tell_special(rules, what, oid, false, &sink);
+	return content_check_special(rules, what, oid, data, r == 0 ? len : SPECIAL_BYTES + 1, &sink);
 }
 
 static int verify_specials_of(struct verify_thread *t, enum content_special what)
@@ -152,7 +157,6 @@ static int verify_specials_of(struct verify_thread *t, enum content_special what
 	for (size_t i = 0; r == 0 && i < oid_set_count(set); i++) {
 		const git_oid *oid = oid_set_at(set, i, NULL);
 
-		t->where = NULL;
 		r = verify_special(t, what, oid);
 		if (t->has_told && n_told < sizeof(told) / sizeof(*told))
 			memcpy(told[n_told++], oid->id, GIT_OID_RAWSZ);
