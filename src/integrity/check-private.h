@@ -135,6 +135,7 @@ int verify_specials(struct check_run *run);
 
 /* of its note */
 void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES]);
+void pack_note_forget(struct check_run *run, const struct object_pack *p);
 
 /* verify-loose.c */
 int verify_loose(struct check_run *run);

@@ -113,6 +113,12 @@ void memo_remove(struct memo *memo, const char *name)
 	note_free(note);
 }
 
+void memo_clear(struct memo *memo)
+{
+	while (memo->n > 0)
+		memo_remove(memo, memo->v[memo->n - 1]->name);
+}
+
 const void *memo_find(const struct memo *memo, const char *name, size_t *ret_len)
 {
 	const struct note *note = map_find(memo->by_name, name);

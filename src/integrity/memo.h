@@ -29,6 +29,7 @@ void memo_free(struct memo *memo); /* accepts NULL */
 /* replaces one of that name; @data is copied. 0; -ENOMEM; -EINVAL: a name or note that is too long */
 int memo_put(struct memo *memo, const char *name, const void *data, size_t len);
 void memo_remove(struct memo *memo, const char *name);
+void memo_clear(struct memo *memo);
 
 /* borrowed until it is changed; NULL: there is none */
 const void *memo_find(const struct memo *memo, const char *name, size_t *ret_len);

@@ -35,10 +35,7 @@ static int put_note(struct check_run *run, const struct object_pack *p)
 
 static void forget(struct check_run *run, struct object_pack *p)
 {
-	char name[MEMO_NAME_BYTES];
-
-	pack_note_name(p, name);
-	memo_remove(run->c.spec->memo, name);
+	pack_note_forget(run, p);
 	p->is_trusted = false;
 }
 
@@ -60,12 +57,12 @@ static int scrub_piece(struct check_run *run, struct object_pack *p)
 	}
 	if (r == 0)
 		r = verify_pack(run, p, p->note.scrub_from, until < size ? until : size);
-	if (r < 0)
-		return r;
 	if (p->is_damaged) {
 		forget(run, p);
-		return 1;
+		return r < 0 ? r : 1;
 	}
+	if (r < 0)
+		return r;
 	p->note.scrub_from = until;
 	if (until >= size) {
 		p->note.read_usec = p->note.scrub_usec;

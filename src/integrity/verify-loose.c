@@ -82,6 +82,8 @@ static int trust_fan(struct loose_dir *d, unsigned fan)
 
 	note_name(d->dir, fan, name);
 	r = loose_note_find(run->c.spec->memo, name, &note);
+	if (r > 0 && run->c.spec->depth == CHECK_FULL)
+		loose_note_remove(run->c.spec->memo, name); /* see pack_note_forget() */
 	if (r <= 0 || run->has_vanished || run->c.spec->depth == CHECK_FULL)
 		return r < 0 ? r : 0;
 	/* a scrub begins with those that are overdue: there are few of them, so all of a directory at once */

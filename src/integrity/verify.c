@@ -29,12 +29,6 @@ static uint64_t stamp_of(const struct object_pack *p)
 
 /* --- what went away --- */
 
-struct vanished {
-	struct check_run *run;
-	char gone[32][MEMO_NAME_BYTES]; /* notes of packs; the rest the next time */
-	size_t n;
-};
-
 static bool has_pack(const struct check_run *run, const char *name)
 {
 	char known[MEMO_NAME_BYTES];
@@ -47,16 +41,13 @@ static bool has_pack(const struct check_run *run, const char *name)
 	return false;
 }
 
-/* "<tag>-pack-<hex>" or "<tag>-loose-<xx>.0" */
+/* "<tag>-pack-<hex>", as pack_note_name() makes it */
 static int on_note(const char *name, const void *data, size_t len, void *userdata)
 {
-	struct vanished *v = userdata;
+	struct check_run *run = userdata;
 
-	if (strlen(name) < 9 || strncmp(name + 8, "-pack-", 6) != 0 || has_pack(v->run, name))
-		return 0;
-	v->run->has_vanished = true;
-	if (v->n < sizeof(v->gone) / sizeof(*v->gone))
-		strcpy(v->gone[v->n++], name);
+	if (strlen(name) > 8 && strncmp(name + 8, "-pack-", 6) == 0 && !has_pack(run, name))
+		run->has_vanished = true;
 	return 0;
 }
 
@@ -77,18 +68,20 @@ static int look_for_loose(struct check_run *run, const struct object_dir *dir, u
 
 static int look_for_vanished(struct check_run *run)
 {
-	struct vanished v = { .run = run };
 	struct memo *memo = run->c.spec->memo;
 	int r;
 
 	if (!memo)
 		return 0;
-	r = memo_foreach(memo, on_note, &v);
-	for (size_t i = 0; i < v.n; i++)
-		memo_remove(memo, v.gone[i]);
+	r = memo_foreach(memo, on_note, run);
 	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
 		for (unsigned fan = 0; r == 0 && fan < 256; fan++)
 			r = look_for_loose(run, run->dirs.v[i], fan);
+	/* at once: who ends this run in the middle must not leave notes that are not true any more */
+	if (r == 0 && run->has_vanished) {
+		memo_clear(memo);
+		r = memo_put(memo, "store", "1", 1);
+	}
 	return r;
 }
 
@@ -131,15 +124,22 @@ static int look_again(struct check_run *run, struct object_pack *p)
 	return r;
 }
 
-static int remember_pack(struct check_run *run, struct object_pack *p)
+/* before it is read: who ends this run in the middle may have found damage that nobody notes any more */
+void pack_note_forget(struct check_run *run, const struct object_pack *p)
 {
 	char name[MEMO_NAME_BYTES];
 
 	pack_note_name(p, name);
-	if (p->is_damaged) {
-		memo_remove(run->c.spec->memo, name);
+	memo_remove(run->c.spec->memo, name);
+}
+
+static int remember_pack(struct check_run *run, struct object_pack *p)
+{
+	char name[MEMO_NAME_BYTES];
+
+	if (p->is_damaged)
 		return 0;
-	}
+	pack_note_name(p, name);
 	p->note.stamp = stamp_of(p);
 	p->note.read_usec = run->c.spec->now_usec;
 	p->note.scrub_usec = p->note.scrub_from = 0;
@@ -157,6 +157,8 @@ static int verify_packs(struct check_run *run)
 			r = look_again(run, p);
 			continue;
 		}
+		if (run->c.spec->memo)
+			pack_note_forget(run, p);
 		r = verify_pack(run, p, 0, 0);
 		if (r == 0 && run->c.spec->memo)
 			r = remember_pack(run, p);
