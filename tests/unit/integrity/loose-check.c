@@ -160,7 +160,7 @@ static void store_raw(const git_oid *oid, const char *header, const char *conten
 	memcpy(plain + head, content, len);
 	cr_assert_eq(compress(packed, &size, plain, head + len), Z_OK);
 	memcpy(packed + size, behind, more);
-	file_store(file_of(oid), packed, size + more);
+	bytes_store(file_of(oid), packed, size + more);
 }
 
 static const struct {
@@ -209,7 +209,7 @@ Test(loose_check, an_empty_file_is_a_finding_of_its_own)
 	git_object_t type;
 	uint64_t len;
 
-	file_store(file_of(&oid), "", 0);
+	bytes_store(file_of(&oid), "", 0);
 	cr_expect_eq(check(&oid, &type, &len), -EBADMSG);
 	cr_expect(eq(sz, findings_of(&f, "empty-object"), 1));
 }
@@ -221,10 +221,10 @@ Test(loose_check, cut_at_every_length)
 	git_object_t type;
 	uint64_t size;
 	size_t len;
-	unsigned char *data = file_load(name, &len);
+	unsigned char *data = bytes_load(name, &len);
 
 	for (size_t n = 0; n < len; n++) {
-		file_store(name, data, n);
+		bytes_store(name, data, n);
 		cr_expect_eq(check(&oid, &type, &size), -EBADMSG, "%zu", n);
 	}
 	free(data);
@@ -238,12 +238,12 @@ Test(loose_check, every_byte_wrong)
 	git_object_t type;
 	uint64_t size;
 	size_t len;
-	unsigned char *data = file_load(name, &len);
+	unsigned char *data = bytes_load(name, &len);
 
 	for (size_t n = 0; n < len; n++) {
 		for (unsigned bit = 0; bit < 8; bit++) {
 			data[n] ^= (unsigned char)(1U << bit);
-			file_store(name, data, len);
+			bytes_store(name, data, len);
 			data[n] ^= (unsigned char)(1U << bit);
 			cr_expect_eq(check(&oid, &type, &size) == 0, sh("git -C r fsck --full 2>/dev/null"),
 				     "byte %zu bit %u", n, bit);

@@ -16,21 +16,12 @@
 #include "util/fs.h"
 #include "util/text.h"
 
-static struct check_fixture *current;
-
-int check_tell(struct check *c)
-{
-	current->told++;
-	return current->tell_result;
-}
-
 void check_fixture_init(struct check_fixture *f)
 {
 	git_libgit2_init();
 	*f = (struct check_fixture){ .spec = { .threads = 2, .common_dir = fixture_dir } };
 	f->check = (struct check){ .spec = &f->spec, .findings = findings_new(), .is_sha1 = true };
 	cr_assert_not_null(f->check.findings);
-	current = f;
 }
 
 void check_fixture_deinit(struct check_fixture *f)
@@ -271,13 +262,13 @@ void builder_write(const struct pack_builder *b, const char *dir, const char *st
 	pack.offsets[pack.n] = pack.len;
 	append_sha1(&pack);
 	index_make(&pack, &index);
-	file_store(fixture_keep(text_printf("%s/%s.pack", dir, stem)), pack.data, pack.len);
-	file_store(fixture_keep(text_printf("%s/%s.idx", dir, stem)), index.data, index.len);
+	bytes_store(fixture_keep(text_printf("%s/%s.pack", dir, stem)), pack.data, pack.len);
+	bytes_store(fixture_keep(text_printf("%s/%s.idx", dir, stem)), index.data, index.len);
 	builder_deinit(&pack);
 	builder_deinit(&index);
 }
 
-unsigned char *file_load(const char *name, size_t *ret_len)
+unsigned char *bytes_load(const char *name, size_t *ret_len)
 {
 	char *data;
 
@@ -285,7 +276,7 @@ unsigned char *file_load(const char *name, size_t *ret_len)
 	return (unsigned char *)data;
 }
 
-void file_store(const char *name, const void *data, size_t len)
+void bytes_store(const char *name, const void *data, size_t len)
 {
 	int fd = open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 

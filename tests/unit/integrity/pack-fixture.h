@@ -14,11 +14,9 @@
 struct check_fixture {
 	struct check_spec spec;
 	struct check check;
-	unsigned told; /* how often check_tell() was called; it returns tell_result */
-	int tell_result;
 };
 
-void check_fixture_init(struct check_fixture *f); /* the last one is what check_tell() counts in */
+void check_fixture_init(struct check_fixture *f);
 void check_fixture_deinit(struct check_fixture *f);
 
 /* findings of that id so far */
@@ -70,7 +68,7 @@ size_t delta_append(size_t base_len, const char *more, unsigned char *ret);
 void builder_write(const struct pack_builder *b, const char *dir, const char *stem);
 
 /* reads and writes whole files below fixture_dir */
-unsigned char *file_load(const char *name, size_t *ret_len);
-void file_store(const char *name, const void *data, size_t len);
+unsigned char *bytes_load(const char *name, size_t *ret_len);
+void bytes_store(const char *name, const void *data, size_t len);
 
 #endif
