@@ -161,7 +161,7 @@ int check_dir_load_written(const struct check_dir *dir, const char *path, size_t
 
 	for (int i = 0; r == 0 && *ret_len == 0 && i < WRITTEN_TRIES && is_young(dir, path); i++) {
 		nanosleep(&pause, NULL);
-		free(*ret);
+		free(TAKE(*ret));
 		r = check_dir_load(dir, path, max, ret, ret_len);
 	}
 	return r;

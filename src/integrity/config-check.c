@@ -25,6 +25,7 @@ struct reading {
 	char hash[NAME_BYTES];	 /* extensions.objectformat; "": not said */
 	char refs[NAME_BYTES];	 /* extensions.refstorage */
 	char other[NAME_BYTES];	 /* the first that is not known */
+	char newer[NAME_BYTES];	 /* one that must not be in a repository of version 0 */
 };
 
 static void keep(char *ret, const char *value)
@@ -82,6 +83,8 @@ static bool is_known(const char *key)
 
 static int take_extension(struct reading *reading, const struct config_entry *e)
 {
+	if (strcmp(e->key, "objectformat") == 0 || strcmp(e->key, "noop-v1") == 0)
+		keep(reading->newer, e->key);
 	if (strcmp(e->key, "objectformat") == 0)
 		keep(reading->hash, e->value);
 	else if (strcmp(e->key, "refstorage") == 0)
@@ -119,7 +122,14 @@ static int tell_format(const struct reading *reading, const char *extension, con
 			      value);
 }
 
-/* extensions of version 0 are not looked at by git, but for those that were there before version 1 */
+static int tell_newer(const struct reading *reading)
+{
+	return check_dir_tell(reading->dir, "unsupported-format", reading->path, 0,
+			      "the repository has extensions.%s and format version 0, which git refuses",
+			      reading->newer);
+}
+
+/* of version 0 git looks at the extensions that were there before version 1, and refuses two */
 static int judge(struct reading *reading)
 {
 	int r = 0;
@@ -127,7 +137,7 @@ static int judge(struct reading *reading)
 	if (reading->version < 0 || reading->version > 1)
 		return tell_format(reading, NULL, NULL);
 	if (reading->version == 0)
-		return 0;
+		return reading->newer[0] ? tell_newer(reading) : 0;
 	reading->format->is_sha1 = !reading->hash[0] || strcmp(reading->hash, "sha1") == 0;
 	reading->format->has_ref_files = !reading->refs[0] || strcmp(reading->refs, "files") == 0;
 	if (!reading->format->is_sha1)

@@ -73,7 +73,7 @@ bool oid_parse(const char *text, size_t len, git_oid *ret)
 static bool is_blank(const char *data, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (data[i] && !isspace((unsigned char)data[i]))
+		if (data[i] && !is_git_space(data[i]))
 			return false;
 	return true;
 }
@@ -85,11 +85,11 @@ void ref_value_parse(char *data, size_t len, struct ref_value *ret)
 		ret->kind = REF_KIND_EMPTY;
 		return;
 	}
-	while (len > 0 && isspace((unsigned char)data[len - 1]))
+	while (len > 0 && is_git_space(data[len - 1]))
 		data[--len] = '\0';
 	if (text_has_prefix(data, "ref:")) {
 		ret->target = data + strlen("ref:");
-		while (isspace((unsigned char)*ret->target))
+		while (is_git_space(*ret->target))
 			ret->target++;
 		ret->kind = REF_KIND_SYMBOLIC;
 		ret->has_junk = strlen(data) != len;
@@ -98,7 +98,7 @@ void ref_value_parse(char *data, size_t len, struct ref_value *ret)
 	if (len < GIT_OID_HEXSZ || !oid_parse(data, GIT_OID_HEXSZ, &ret->oid))
 		return;
 	ret->has_junk = len > GIT_OID_HEXSZ;
-	if (ret->has_junk && data[GIT_OID_HEXSZ] && !isspace((unsigned char)data[GIT_OID_HEXSZ]))
+	if (ret->has_junk && data[GIT_OID_HEXSZ] && !is_git_space(data[GIT_OID_HEXSZ]))
 		return;
 	ret->kind = REF_KIND_OID;
 }

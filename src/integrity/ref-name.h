@@ -21,6 +21,12 @@ bool ref_name_is_valid(const char *name, bool allow_one_level);
 /* has each worktree its own? HEAD and the like, refs/bisect/, refs/worktree/, refs/rewritten/ */
 bool ref_name_is_own(const char *name);
 
+/* white space to git, whatever the locale: no vertical tab, no form feed */
+static inline bool is_git_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 /* exactly an id in hexadecimal; upper case is taken, as git does */
 bool oid_parse(const char *text, size_t len, git_oid *ret);
 

@@ -1,13 +1,13 @@
 /* From the administration to the worktree, to the store, and back. */
 #include "integrity/worktrees-private.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "integrity/ref-name.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
 #include "util/text.h"
@@ -258,7 +258,7 @@ static int load_gitdir(const struct check_dir *dir, char **ret)
 	int r = load_line(dir, "gitdir", ret);
 	size_t len = r == 0 ? strlen(*ret) : 0;
 
-	while (len > 0 && isspace((unsigned char)(*ret)[len - 1]))
+	while (len > 0 && is_git_space((*ret)[len - 1]))
 		(*ret)[--len] = '\0';
 	if (r < 0 || (r == 0 && len > 0))
 		return r;

@@ -236,7 +236,7 @@ void files_flip_sealed(const char *path, unsigned char mask, size_t step)
 	flip(path, mask, step, true);
 }
 
-static void describe(const struct files_result *result)
+void files_describe(const struct files_result *result)
 {
 	for (size_t i = 0; i < findings_kept(result->findings); i++) {
 		const struct finding *f = findings_at(result->findings, i);
@@ -258,7 +258,7 @@ static void run(const struct files_row *rows, size_t n, bool with_git)
 		cr_expect_str_eq(found, rows[i].finds, "%s: found \"%s\", not \"%s\"", rows[i].does, found,
 				 rows[i].finds);
 		if (strcmp(found, rows[i].finds) != 0)
-			describe(result);
+			files_describe(result);
 		if (with_git && findings_count(result->findings, FINDING_ERROR) +
 					findings_count(result->findings, FINDING_WARNING) ==
 				0)

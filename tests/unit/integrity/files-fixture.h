@@ -40,6 +40,9 @@ const struct files_result *files_check(enum check_depth depth);
 /* the ids of what was found, sorted, each once */
 char *files_found(const struct files_result *result);
 
+/* logs each finding */
+void files_describe(const struct files_result *result);
+
 /* does git fsck, run in the repository and in the slot, say that something is wrong? */
 bool files_git_complains(void);
 

@@ -7,6 +7,7 @@
 #include "git-fixture.h"
 #include "integrity/ref-name.h"
 #include "util/cleanup.h"
+#include "util/clock.h"
 
 TestSuite(refs_check, .init = files_init, .fini = files_deinit);
 
@@ -117,6 +118,8 @@ Test(refs_check, files_of_the_store_and_of_operations)
 		{ "g config core.repositoryformatversion 1; g config extensions.teleport true", "unsupported-format" },
 		{ "git config -f $G/config core.repositoryformatversion 1; git config -f $G/config extensions.objectFormat sha256", "unsupported-format" },
 		{ "git config -f $G/config core.repositoryformatversion 1; git config -f $G/config extensions.refStorage reftable", "unsupported-format" },
+		{ "g config core.repositoryformatversion 0; g config extensions.objectFormat sha1", "unsupported-format" },
+		{ "g config core.repositoryformatversion 1; g config extensions.objectFormat md5", "unsupported-format" },
 		{ "rm $G/config; mkfifo $G/config", "unreadable-file" },
 		{ "mv $G/config x; ln -s $PWD/x $G/config", "unreadable-file" },
 		{ "g config extensions.worktreeConfig true; echo '[' >$A/config.worktree", "bad-config" },
@@ -172,6 +175,8 @@ Test(refs_check, whatever_is_healthy_is_let_alone)
 		{ ": >$G/shallow", "" },
 		{ "g config core.repositoryformatversion 1; g config extensions.noop true; g config extensions.preciousObjects true", "" },
 		{ "g config extensions.worktreeConfig true; g config --worktree core.x y; s config --worktree core.x y", "" },
+		{ "g config core.repositoryformatversion 0; g config extensions.teleport true", "" },
+		{ "g config core.repositoryformatversion 1; g config extensions.objectFormat sha1", "" },
 		{ "echo \"$(g rev-parse HEAD)\" >$A/slotd-switching", "" },
 	};
 
@@ -251,4 +256,30 @@ Test(refs_check, names_are_judged_as_git_judges_them)
 
 		cr_expect_eq(ref_name_is_valid(name, false), is_valid, "%s", names[i]);
 	}
+}
+
+/* a repository that is used meanwhile is no damaged one */
+Test(refs_check, nothing_is_told_of_those_who_work, .timeout = 120)
+{
+	size_t n = 0;
+
+	cr_assert(sh(FILES_VARIABLES
+		     "exec >/dev/null 2>&1; s checkout -q -b work; end=$(($(date +%%s) + 20)); "
+		     "busy() { [ ! -e stop ] && [ $(date +%%s) -lt $end ]; }; "
+		     "(while busy; do echo x >>$S/f; s commit -qam x; s branch -f b; s branch -m b c; s branch -D c; s stash; "
+		     "s symbolic-ref refs/heads/y refs/heads/work; s symbolic-ref -d refs/heads/y; s update-index --split-index; "
+		     "s tag -f z; s reset -q --hard HEAD^; done; touch ended-1) & "
+		     "(while busy; do g pack-refs --all; g update-ref refs/heads/l HEAD; g update-ref -d refs/heads/l; "
+		     "g reflog expire --expire=all --all; g fetch -q . main; g rev-parse HEAD >$A/MERGE_HEAD; rm $A/MERGE_HEAD; "
+		     "done; touch ended-2) &"));
+	for (uint64_t end = clock_wall_usec() + 4 * USEC_PER_SEC; clock_wall_usec() < end; n++) {
+		const struct files_result *result = files_check(n % 2 ? CHECK_FULL : CHECK_QUICK);
+
+		/* locks and the like are information */
+		cr_expect_eq(findings_count(result->findings, FINDING_ERROR) +
+				     findings_count(result->findings, FINDING_WARNING), 0, "%s", files_found(result));
+		files_describe(result);
+	}
+	cr_assert(sh("touch stop; for i in $(seq 400); do [ -e ended-1 ] && [ -e ended-2 ] && exit 0; sleep .05; done; false"));
+	cr_expect_gt(n, 20);
 }
