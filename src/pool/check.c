@@ -11,6 +11,12 @@
  * processor and disk, and make way as soon as somebody asks: nobody joins them. What they, and any other, have
  * verified by then is in the ledger, so that the next one does not begin anew.
  *
+ * A check begins after a commit: the notes that it is given are all that there are, so that what it says of their
+ * changes holds for what the ledger has.
+ *
+ * A worker that is lost says nothing about the store: another one begins anew, with what was verified by then,
+ * as often as the pool's strategy says.
+ *
  * All take a lock of their own, which keeps nobody from the store or the slots: checking changes nothing. What it
  * found of a slot that moved meanwhile is not told (check-record.c).
  */
@@ -56,11 +62,14 @@ static void tell_all(struct list *askers, struct pool *pool, const struct pool_c
 		asker_tell(a, pool, result, refusal);
 }
 
+/* one that is to begin anew is freed when it would; see checks_serve() */
 static void cancel(struct check *check)
 {
 	check->canceled = true;
 	if (check->job)
 		job_cancel(check->job);
+	else
+		pool_kick(check->pool);
 }
 
 void check_asker_forget(struct check_asker *a)
@@ -117,68 +126,6 @@ static void end(struct check *check, const struct refusal *refusal)
 	check_free(check);
 	pool_kick(pool); /* the next one, or a removal, waits for it */
 	checks_look(pool);
-}
-
-static void recorded(void *arg, int error, const struct fault *why)
-{
-	/* the ledger could not be written, which was logged: what was found is true all the same */
-	end(arg, NULL);
-}
-
-static void fail(struct check *check, const struct job_result *r)
-{
-	struct pool *pool = check->pool;
-	struct refusal no = { 0 };
-
-	if (r->outcome == JOB_CANCELED)
-		refuse(&no, "ShuttingDown", "slotd is stopping; ask again in a moment");
-	else if (r->outcome == JOB_REFUSED)
-		refuse(&no, store_job_error(r), "pool %s could not be checked: %.200s", pool->rec.name, r->message);
-	else
-		refuse(&no, "Internal", "pool %s could not be checked: %.200s", pool->rec.name, r->message);
-	if (r->outcome != JOB_CANCELED) {
-		log_warning("%s", no.why.text);
-		pools_event(pool->pools, "check_failed", pool, NULL, NULL, UID_SLOTD, "%s", r->message);
-	}
-	if (check->background && !check->canceled)
-		pool->check_after_usec = clock_boot_usec() + backoff_usec(++pool->check_failures, FAILED_FIRST,
-									  FAILED_MOST);
-	end(check, &no);
-}
-
-static void on_checked(const struct job_result *r, void *userdata)
-{
-	struct check *check = userdata;
-	struct pool *pool = check->pool;
-	struct refusal no = { 0 };
-
-	check->job = NULL;
-	if (r->outcome != JOB_DONE) {
-		fail(check, r);
-		return;
-	}
-	if (check->background)
-		pool->check_failures = 0;
-	if (check_judge(check, r->params) < 0) {
-		refuse(&no, "Internal", "out of memory");
-		end(check, &no);
-		return;
-	}
-	pools_after_commit(pool->pools, recorded, check);
-}
-
-static void on_progress(json_object *params, void *userdata)
-{
-	struct check *check = userdata;
-	json_object *progress = json_get_object(params, "progress");
-	struct check_asker *a;
-
-	check_keep_notes(check, json_get_array(params, "notes"));
-	if (!progress || check->canceled)
-		return;
-	list_for_each(a, &check->askers, link)
-		if (a->progress)
-			a->progress(progress, a->userdata);
 }
 
 /* --- what the worker is asked --- */
@@ -280,7 +227,23 @@ static json_object *params_of(const struct check *check, json_object *slots)
 	return json_set_bool(o, "background", check->background);
 }
 
-/* 0; -ENOMEM: nothing was started, and it is freed */
+static void on_progress(json_object *params, void *userdata)
+{
+	struct check *check = userdata;
+	json_object *progress = json_get_object(params, "progress");
+	struct check_asker *a;
+
+	check_keep_notes(check, json_get_array(params, "notes"));
+	if (!progress || check->canceled)
+		return;
+	list_for_each(a, &check->askers, link)
+		if (a->progress)
+			a->progress(progress, a->userdata);
+}
+
+static void on_checked(const struct job_result *r, void *userdata);
+
+/* 0; -ENOMEM: nothing was started. Not of a store while notes are in the batch */
 static int start(struct check *check, struct slot *const *slots, size_t n)
 {
 	_cleanup_json_ json_object *list = json_object_new_array();
@@ -308,6 +271,130 @@ static int start(struct check *check, struct slot *const *slots, size_t n)
 	return -ENOMEM;
 }
 
+/* --- its end --- */
+
+/* by those that are still there; a quick one of no slots looks at none */
+static int start_again(struct check *check)
+{
+	size_t n = check->n_slots;
+	_cleanup_(freep) struct check_slot *before = TAKE(check->slots);
+	_cleanup_(freep) struct slot **slots = calloc(n + 1, sizeof(*slots));
+	size_t found = 0;
+
+	check->n_slots = 0;
+	if (!slots)
+		return -ENOMEM;
+	if (check->depth != POOL_CHECK_QUICK)
+		return start(check, NULL, 0);
+	for (size_t i = 0; i < n; i++) {
+		slots[found] = pools_find_slot(check->pool->pools, before[i].name);
+		found += slots[found] != NULL;
+	}
+	return start(check, slots, found);
+}
+
+static bool is_tried_again(struct check *check, const struct job_result *r)
+{
+	struct pool *pool = check->pool;
+
+	if (r->outcome != JOB_LOST || check->canceled || pool->pools->stopping ||
+	    ++check->attempts >= pool_retry_attempts(pool))
+		return false;
+	log_info("%s; checked anew with a fresh worker pool=%s attempts=%u", r->message, pool->rec.name,
+		 check->attempts);
+	check->again = true;
+	pool_kick(pool);
+	return true;
+}
+
+static void recorded(void *arg, int error, const struct fault *why)
+{
+	/* the ledger could not be written, which was logged: what was found is true all the same */
+	end(arg, NULL);
+}
+
+static void fail(struct check *check, const struct job_result *r)
+{
+	struct pool *pool = check->pool;
+	struct refusal no = { 0 };
+
+	if (r->outcome == JOB_CANCELED)
+		refuse(&no, "ShuttingDown", "slotd is stopping; ask again in a moment");
+	else if (r->outcome == JOB_REFUSED)
+		refuse(&no, store_job_error(r), "pool %s could not be checked: %.200s", pool->rec.name, r->message);
+	else
+		refuse(&no, "Internal", "pool %s could not be checked: %.200s", pool->rec.name, r->message);
+	if (r->outcome != JOB_CANCELED) {
+		log_warning("%s", no.why.text);
+		pools_event(pool->pools, "check_failed", pool, NULL, NULL, UID_SLOTD, "%s", r->message);
+	}
+	if (check->background && !check->canceled)
+		pool->check_after_usec = clock_boot_usec() + backoff_usec(++pool->check_failures, FAILED_FIRST,
+									  FAILED_MOST);
+	end(check, &no);
+}
+
+static void on_checked(const struct job_result *r, void *userdata)
+{
+	struct check *check = userdata;
+	struct pool *pool = check->pool;
+	struct refusal no = { 0 };
+
+	check->job = NULL;
+	if (r->outcome != JOB_DONE) {
+		if (!is_tried_again(check, r))
+			fail(check, r);
+		return;
+	}
+	if (check->background)
+		pool->check_failures = 0;
+	if (check_judge(check, r->params) < 0) {
+		refuse(&no, "Internal", "out of memory");
+		end(check, &no);
+		return;
+	}
+	pools_after_commit(pool->pools, recorded, check);
+}
+
+/* --- when it is time for one in the background --- */
+
+/* by the clock that nobody sets, where it can tell; never: since the pool is there */
+static uint64_t age_of(const struct pool *pool, const struct moment *m)
+{
+	uint64_t now = clock_wall_usec(), created = pool->rec.created_usec;
+
+	if (m->wall_usec)
+		return moment_age_usec(m);
+	return now > created ? now - created : 0;
+}
+
+static bool is_night(void)
+{
+	time_t now = (time_t)(clock_wall_usec() / USEC_PER_SEC);
+	struct tm tm;
+
+	return localtime_r(&now, &tm) && tm.tm_hour >= NIGHT_FROM && tm.tm_hour < NIGHT_UNTIL;
+}
+
+static bool scrub_is_due(const struct pool *pool)
+{
+	uint64_t age = age_of(pool, &pool->checked.scrubbed);
+
+	if (pool->pools->conf->integrity.scrub_days == 0)
+		return false;
+	return age >= LATE_USEC || (age >= NIGHTLY_USEC && is_night());
+}
+
+/* until a plain one is due; UINT64_MAX: it never is */
+static uint64_t plain_in(const struct pool *pool)
+{
+	uint64_t every = pool->pools->conf->integrity.check_every_usec, age = age_of(pool, &pool->checked.at);
+
+	if (every == 0)
+		return UINT64_MAX;
+	return age >= every ? 0 : every - age;
+}
+
 /* --- starting --- */
 
 static void join(struct check_asker *a, struct check *check)
@@ -331,16 +418,29 @@ static int check_possible(struct pool *pool, struct refusal *ret)
 	return 0;
 }
 
+static void begin_in_background(struct pool *pool)
+{
+	struct refusal no;
+	struct check *check = check_possible(pool, &no) == 0 ? check_new(pool, POOL_CHECK_PLAIN) : NULL;
+
+	if (!check)
+		return; /* looked at again */
+	check->background = true;
+	check->scrubs = scrub_is_due(pool);
+	if (start(check, NULL, 0) == 0)
+		pool->check = check;
+	else
+		check_free(check);
+}
+
 /* the deepest that somebody waits for */
-void checks_serve(struct pool *pool)
+static void begin_next(struct pool *pool)
 {
 	enum pool_check_depth depth = POOL_CHECK_PLAIN;
 	struct check_asker *a, *tmp;
 	struct check *check = NULL;
 	struct refusal no = { 0 };
 
-	if (pool->check || list_is_empty(&pool->check_askers))
-		return;
 	list_for_each(a, &pool->check_askers, link)
 		depth = a->depth > depth ? a->depth : depth;
 	if (check_possible(pool, &no) == 0) {
@@ -358,9 +458,36 @@ void checks_serve(struct pool *pool)
 		join(a, check);
 }
 
+static void begin_again(struct check *check)
+{
+	struct refusal no = { 0 };
+
+	check->again = false;
+	if (check->canceled)
+		refuse(&no, "ShuttingDown", "slotd is stopping; ask again in a moment");
+	else if (check_possible(check->pool, &no) == 0 && start_again(check) < 0)
+		refuse(&no, "Internal", "out of memory");
+	if (no.error)
+		end(check, &no);
+}
+
+void checks_serve(struct pool *pool)
+{
+	struct check *check, *tmp;
+
+	list_for_each_safe(check, tmp, &pool->checks, link)
+		if (check->again)
+			begin_again(check);
+	if (!pool->check && !list_is_empty(&pool->check_askers))
+		begin_next(pool);
+	if (!pool->check && pool->check_is_due)
+		begin_in_background(pool);
+	pool->check_is_due = false;
+}
+
 static bool does_enough(const struct check *check, enum pool_check_depth depth)
 {
-	return check->job && !check->canceled && !check->background && check->depth >= depth;
+	return (check->job || check->again) && !check->canceled && !check->background && check->depth >= depth;
 }
 
 static int check_quickly(struct check_asker *a, struct pool *pool, struct slot *const *slots, size_t n)
@@ -414,60 +541,6 @@ int pool_check(struct pool *pool, enum pool_check_depth depth, struct slot *cons
 	return 0;
 }
 
-/* --- in the background --- */
-
-/* by the clock that nobody sets, where it can tell; never: since the pool is there */
-static uint64_t age_of(const struct pool *pool, const struct moment *m)
-{
-	uint64_t now = clock_wall_usec(), created = pool->rec.created_usec;
-
-	if (m->wall_usec)
-		return moment_age_usec(m);
-	return now > created ? now - created : 0;
-}
-
-static bool is_night(void)
-{
-	time_t now = (time_t)(clock_wall_usec() / USEC_PER_SEC);
-	struct tm tm;
-
-	return localtime_r(&now, &tm) && tm.tm_hour >= NIGHT_FROM && tm.tm_hour < NIGHT_UNTIL;
-}
-
-static bool scrub_is_due(const struct pool *pool)
-{
-	uint64_t age = age_of(pool, &pool->checked.scrubbed);
-
-	if (pool->pools->conf->integrity.scrub_days == 0)
-		return false;
-	return age >= LATE_USEC || (age >= NIGHTLY_USEC && is_night());
-}
-
-/* until a plain one is due; UINT64_MAX: it never is */
-static uint64_t plain_in(const struct pool *pool)
-{
-	uint64_t every = pool->pools->conf->integrity.check_every_usec, age = age_of(pool, &pool->checked.at);
-
-	if (every == 0)
-		return UINT64_MAX;
-	return age >= every ? 0 : every - age;
-}
-
-static void begin_in_background(struct pool *pool)
-{
-	struct check *check = check_new(pool, POOL_CHECK_PLAIN);
-
-	if (check) {
-		check->background = true;
-		check->scrubs = scrub_is_due(pool);
-		pool->check = check;
-		if (start(check, NULL, 0) == 0)
-			return;
-		check_free(check);
-	}
-	pools_look_later(pool->pools, USEC_PER_SEC);
-}
-
 void checks_look(struct pool *pool)
 {
 	uint64_t in = scrub_is_due(pool) ? 0 : plain_in(pool), now = clock_boot_usec();
@@ -479,10 +552,12 @@ void checks_look(struct pool *pool)
 		in = pool->check_after_usec - now;
 	if (in > 0)
 		pools_look_later(pool->pools, in < LOOK_USEC ? in : LOOK_USEC);
-	else if (pool_is_quiet(pool))
-		begin_in_background(pool);
-	else
+	else if (!pool_is_quiet(pool))
 		pools_look_later(pool->pools, QUIET_USEC);
+	else {
+		pool->check_is_due = true;
+		pool_kick(pool);
+	}
 }
 
 /* --- the pool --- */
@@ -541,6 +616,6 @@ void checks_lose_jobs(struct pool *pool)
 	refuse(&no, "Unavailable", "the store of pool %s was closed", pool->rec.name);
 	refuse_askers(pool, &no);
 	list_for_each_safe(check, tmp, &pool->checks, link)
-		if (check->job)
+		if (check->job || check->again)
 			check_free(check);
 }

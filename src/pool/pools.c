@@ -62,8 +62,16 @@ static void serve_kicked(struct pools *p)
 		pool_serve(pool);
 		pool_refill(pool);
 		pool_removal_step(pool);
-		checks_serve(pool);
 	}
+}
+
+/* what a check begins with is in the ledger */
+static void serve_checks(struct pools *p)
+{
+	struct pool *pool, *tmp;
+
+	list_for_each_safe(pool, tmp, &p->pools, link)
+		checks_serve(pool);
 }
 
 static void announce_events(struct pools *p)
@@ -86,8 +94,10 @@ int pools_commit(struct pools *p, struct fault *f)
 	if (p->stats_changed)
 		batch_put_lease_stats(p->batch, &p->stats);
 	p->stats_changed = false;
-	if (batch_is_empty(p->batch))
+	if (batch_is_empty(p->batch)) {
+		serve_checks(p);
 		return 0;
+	}
 	r = batch_commit(p->batch, f);
 	if (r < 0) {
 		log_error("the ledger could not be written, nothing was changed: %s", f->text);
@@ -102,6 +112,7 @@ int pools_commit(struct pools *p, struct fault *f)
 	}
 	p->unwritten[0] = '\0';
 	announce_events(p);
+	serve_checks(p);
 	return 0;
 }
 

@@ -143,6 +143,7 @@ struct pool {
 	struct check *check;	  /* the one of them that is of the whole store */
 	struct list check_askers; /* who waits for the next one */
 	struct check_record checked; /* the last one; at.wall_usec 0: there was none */
+	bool check_is_due; /* one in the background */
 	uint64_t check_after_usec; /* CLOCK_BOOTTIME; in the background it failed: not before */
 	unsigned check_failures;   /* in a row */
 	bool kicked; /* pool_serve() is due at the end of the turn */
@@ -177,6 +178,8 @@ struct check {
 	struct job *job; /* NULL: it is over, and being recorded */
 	bool background, scrubs;
 	bool canceled;
+	bool again; /* its worker was lost: it begins anew after the commit of what is known by now */
+	unsigned attempts; /* workers were lost over it */
 	struct check_slot *slots; /* in order of name */
 	size_t n_slots;
 	struct pool_check_result result;
@@ -338,7 +341,7 @@ bool maintain_is_over(struct pool *pool); /* it is ended, where it runs, and the
 bool pool_is_quiet(const struct pool *pool); /* nobody waits, and no slot is on its way */
 
 /* check.c */
-void checks_serve(struct pool *pool); /* at the end of a turn: the next one, if somebody waits for it */
+void checks_serve(struct pool *pool); /* after each commit: begins what is to begin */
 void checks_look(struct pool *pool); /* is it time for one in the background, and quiet enough? */
 bool checks_are_over(struct pool *pool); /* they are ended, and the pool kicked when the last is over */
 void checks_stop(struct pool *pool); /* slotd ends */

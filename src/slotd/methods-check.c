@@ -334,18 +334,26 @@ static bool add_target(struct check_call *cc, const char *name)
 	return true;
 }
 
+/* of all that the caller may look at: it would be wrong to say nothing of one that it may not check so */
+static bool add_all(struct check_call *cc)
+{
+	struct pool *pool;
+
+	for (pool = pool_next(cc->d->pools, NULL); pool; pool = pool_next(cc->d->pools, pool))
+		if (caller_may(cc->d, cc->call, pool, CONF_ACCESS_OBSERVE) &&
+		    !add_target(cc, pool_record(pool)->name))
+			return false;
+	return true;
+}
+
 static bool add_targets(struct check_call *cc, json_object *targets)
 {
 	size_t n = targets ? json_object_array_length(targets) : 0;
-	struct pool *pool;
 
 	for (size_t i = 0; i < n; i++)
 		if (!add_target(cc, json_object_get_string(json_object_array_get_idx(targets, i))))
 			return false;
-	for (pool = n ? NULL : pool_next(cc->d->pools, NULL); pool; pool = pool_next(cc->d->pools, pool))
-		if (may_check(cc, pool))
-			add_pool(cc, pool);
-	return true;
+	return n || add_all(cc);
 }
 
 /* --- asking --- */
