@@ -36,6 +36,7 @@ static const struct {
 	{ "StoreUnpushed", job_store_unpushed },
 	{ "StoreRelease", job_store_release },
 	{ "StoreMaintain", job_store_maintain },
+	{ "StoreCheck", job_store_check },
 	{ "SlotCreate", job_slot_create },
 	{ "SlotPrepare", job_slot_prepare },
 	{ "SlotClean", job_slot_clean },
@@ -73,6 +74,21 @@ static int confine(struct worker *w, const char *common_dir, struct fault *f)
 	return r;
 }
 
+/* from now on this is the store, and nothing else is written to */
+static int use_store(struct work *work, const char *common_dir)
+{
+	struct worker *w = work->worker;
+	_cleanup_(freep) char *copy = strdup(common_dir);
+	int r;
+
+	if (!copy)
+		return fault_oom(&work->fault);
+	r = confine(w, copy, &work->fault);
+	if (r == 0)
+		w->common_dir = TAKE(copy);
+	return r;
+}
+
 int job_find_store(struct work *work)
 {
 	struct worker *w = work->worker;
@@ -83,15 +99,16 @@ int job_find_store(struct work *work)
 		return 0;
 	if (w->adopted)
 		r = store_find(w->store, &common_dir, &work->fault);
-	else
-		common_dir = strdup(w->store);
-	if (r == 0 && !common_dir)
-		r = fault_oom(&work->fault);
-	if (r == 0)
-		r = confine(w, common_dir, &work->fault);
-	if (r == 0)
-		w->common_dir = TAKE(common_dir);
-	return r;
+	return r < 0 ? r : use_store(work, w->adopted ? common_dir : w->store);
+}
+
+int job_know_store(struct work *work, const char *common_dir)
+{
+	struct worker *w = work->worker;
+
+	if (w->common_dir)
+		return 0;
+	return use_store(work, w->adopted ? common_dir : w->store);
 }
 
 int job_open_repo(struct work *work, struct repo **ret)

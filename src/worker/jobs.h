@@ -13,6 +13,7 @@ int job_store_resolve(struct work *work);
 int job_store_unpushed(struct work *work);
 int job_store_release(struct work *work);
 int job_store_maintain(struct work *work);
+int job_store_check(struct work *work);
 
 int job_slot_create(struct work *work);
 int job_slot_prepare(struct work *work);
@@ -45,6 +46,9 @@ int job_open_repo(struct work *work, struct repo **ret);
 
 /* the first half of it: for a store that is yet to be made */
 int job_find_store(struct work *work);
+
+/* the same for one that may be damaged so that nobody would take it for a repository: slotd knows where it is */
+int job_know_store(struct work *work, const char *common_dir);
 
 static inline void repo_closep(struct repo **repo)
 {

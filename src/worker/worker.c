@@ -16,6 +16,7 @@
 
 #define PROGRESS_USEC (200 * USEC_PER_MSEC)
 #define MAX_THREADS   4
+#define CALL_BYTES    (24 << 20) /* the notes of a check are much; they come from slotd alone */
 
 static unsigned count_cpus(void)
 {
@@ -38,7 +39,7 @@ int worker_init(struct worker *w, struct fault *f)
 	r = idl_parse(io_slotd_worker_varlink, &w->idl, f);
 	if (r < 0)
 		return r;
-	r = frame_buf_init(&w->frames, 0, 0, 0);
+	r = frame_buf_init(&w->frames, CALL_BYTES, 0, 0);
 	return r < 0 ? fault_oom(f) : 0;
 }
 
@@ -89,6 +90,15 @@ static json_object *progress_object(const char *phase, uint64_t done, uint64_t t
 	return json_set_int(o, "total", (int64_t)total);
 }
 
+int work_tell(struct work *work, json_object *params)
+{
+	if (!work->more) {
+		json_object_put(params);
+		return 0;
+	}
+	return send_reply(work->worker, NULL, params, true, &work->fault) < 0 ? -EPIPE : 0;
+}
+
 int work_progress(const char *phase, uint64_t done, uint64_t total, void *userdata)
 {
 	struct work *work = userdata;
@@ -99,8 +109,7 @@ int work_progress(const char *phase, uint64_t done, uint64_t total, void *userda
 		return 0;
 	work->told_usec = now;
 	params = json_object_new_object();
-	json_set(params, "progress", progress_object(phase, done, total));
-	return send_reply(work->worker, NULL, params, true, &work->fault) < 0 ? -EPIPE : 0;
+	return work_tell(work, json_set(params, "progress", progress_object(phase, done, total)));
 }
 
 /* --- errors --- */

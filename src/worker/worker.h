@@ -76,6 +76,9 @@ const char *work_error_name(int code);
  */
 int work_progress(const char *phase, uint64_t done, uint64_t total, void *userdata);
 
+/* one of several replies, params taken over; nothing where the caller wants but one. -EPIPE: as above */
+int work_tell(struct work *work, json_object *params);
+
 /* org.varlink.service.InvalidParameter as the job's own error; returns 0 */
 int work_invalid(struct work *work, const char *parameter);
 

@@ -163,6 +163,8 @@ json_object *worker_receive(struct worker_end *w, const char *method)
 			check_reply(method, params);
 		if (!json_get_bool(message, "continues", false))
 			break;
+		if (w->heard)
+			w->heard(params);
 	}
 	text = json_get_string(params, "message");
 	snprintf(w->error, sizeof(w->error), "%s", error ? strrchr(error, '.') + 1 : "");

@@ -22,6 +22,7 @@ struct worker_end {
 	char error[64];	   /* of the last call, without the interface; "" */
 	char message[512]; /* its message */
 	int progress;	   /* replies before the last one */
+	void (*heard)(json_object *params); /* told each of them; or NULL */
 };
 
 /* starts one; @store NULL: the url pool's; else an adopted repository in the scratch directory */
