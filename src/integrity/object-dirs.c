@@ -93,11 +93,55 @@ static int tell_alternate(struct check_run *run, const struct object_dir *in, un
 	return finding_add(run->c.findings, id, &(struct finding_place){ .where = where }, "\"%s\" %s", quoted, why);
 }
 
-static int alternate_add(struct check_run *run, const struct object_dir *in, unsigned line, const char *name)
+/* "\101" or "\n", behind the backslash; 0: neither */
+static char unescape(const char **at)
 {
-	_cleanup_(freep) char *path = name[0] == '/' ? strdup(name) : text_printf("%s/%s", in->path, name);
+	static const char names[] = "abfnrtv\\\"", values[] = "\a\b\f\n\r\t\v\\\"";
+	const char *found = **at ? strchr(names, *(*at)++) : NULL;
+	int c = 0;
+
+	if (found)
+		return values[found - names];
+	(*at)--;
+	for (int i = 0; i < 3; i++, (*at)++) {
+		if (**at < '0' || **at > '7')
+			return 0;
+		c = c * 8 + **at - '0';
+	}
+	return (char)c;
+}
+
+/* a line in quotes is one as in C; one whose quotes are wrong is a path that begins with a quote */
+static char *alternate_path(const char *line)
+{
+	_cleanup_(freep) char *path = strdup(line);
+	char *to = path;
+
+	if (!path || *line != '"')
+		return TAKE(path);
+	for (const char *at = line + 1; *at;) {
+		char c = *at++;
+
+		if (c == '"') {
+			*to = '\0';
+			return TAKE(path);
+		}
+		if (c == '\\' && (c = unescape(&at)) == 0)
+			break;
+		*to++ = c;
+	}
+	return strdup(line);
+}
+
+static int alternate_add(struct check_run *run, const struct object_dir *in, unsigned line, const char *line_text)
+{
+	_cleanup_(freep) char *name = alternate_path(line_text);
+	_cleanup_(freep) char *path = NULL;
 	int r;
 
+	if (!name)
+		return -ENOMEM;
+	path = name[0] == '/' ? strdup(name) : text_printf("%s/%s", in->path, name);
 	if (!path)
 		return -ENOMEM;
 	r = dir_add(run, path, path);
@@ -108,8 +152,8 @@ static int alternate_add(struct check_run *run, const struct object_dir *in, uns
 	return r < 0 ? tell_alternate(run, in, line, "bad-alternate", name, strerror(-r)) : 0;
 }
 
-/* those that this one names, after it */
-static int alternates_add(struct check_run *run, struct object_dir *in)
+/* those that this one names, after it; @depth: 0 for the store's own */
+static int alternates_add(struct check_run *run, struct object_dir *in, unsigned depth)
 {
 	_cleanup_(freep) char *text = NULL;
 	char *rest, *name;
@@ -123,8 +167,11 @@ static int alternates_add(struct check_run *run, struct object_dir *in)
 	rest = text;
 	while (r == 0 && (name = strsep(&rest, "\n"))) {
 		line++;
-		if (name[0] != '\0' && name[0] != '#')
-			r = alternate_add(run, in, line, name);
+		if (name[0] == '\0' || name[0] == '#')
+			continue;
+		if (depth > ALTERNATES_DEEP)
+			return tell_alternate(run, in, line, "bad-alternate", name, "is too deep: git does not go there");
+		r = alternate_add(run, in, line, name);
 	}
 	return r;
 }
@@ -284,9 +331,9 @@ int object_dirs_open(struct check_run *run, struct fault *f)
 
 	if (r < 0)
 		return fault_errno(f, r, "cannot open the objects of \"%s\"", run->c.spec->common_dir);
-	for (unsigned depth = 0; r == 0 && depth < ALTERNATES_DEEP && first < end; depth++, first = end, end = run->dirs.n)
+	for (unsigned depth = 0; r == 0 && first < end; depth++, first = end, end = run->dirs.n)
 		for (size_t i = first; r == 0 && i < end; i++)
-			r = alternates_add(run, run->dirs.v[i]);
+			r = alternates_add(run, run->dirs.v[i], depth);
 	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
 		r = packs_add(run, run->dirs.v[i]);
 	if (r == 0 && run->dirs.n_packs > 1)
