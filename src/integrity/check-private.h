@@ -97,7 +97,16 @@ void object_dirs_close(struct check_run *run);
 int object_read(struct check_run *run, const git_oid *oid, uint64_t max, git_object_t *ret_type,
 		void **ret, size_t *ret_len);
 
-/* for struct pack_walker; @userdata: the run */
+/* of deltas in one pack */
+struct base_search {
+	struct check_run *run;
+	struct pack *pack;
+};
+
+/*
+ * For struct pack_walker; @userdata: struct base_search. A base that is in the same pack and damaged there is taken from
+ * elsewhere, as git does; one that is not in it at all counts as missing, as git cannot read such a delta either.
+ */
 int object_read_base(const git_oid *oid, git_object_t *ret_type, void **ret, size_t *ret_len, void *userdata);
 
 static inline uint64_t memory_of(const struct check_spec *spec)

@@ -364,7 +364,8 @@ void object_dirs_close(struct check_run *run)
 int object_read_base(const git_oid *oid, git_object_t *ret_type, void **ret, size_t *ret_len, void *userdata)
 {
 	static __thread unsigned depth;
-	struct check_run *run = userdata;
+	const struct base_search *search = userdata;
+	struct check_run *run = search->run;
 	int r;
 
 	if (depth == BASES_DEEP)
@@ -372,6 +373,8 @@ int object_read_base(const git_oid *oid, git_object_t *ret_type, void **ret, siz
 	depth++;
 	r = object_read(run, oid, memory_of(run->c.spec), ret_type, ret, ret_len);
 	depth--;
+	if (pack_find(search->pack, oid->id) < 0)
+		return -ENOENT;
 	return r;
 }
 
@@ -393,7 +396,6 @@ static int read_loose(const struct object_dir *dir, const git_oid *oid, uint64_t
 int object_read(struct check_run *run, const git_oid *oid, uint64_t max, git_object_t *ret_type, void **ret,
 		size_t *ret_len)
 {
-	struct pack_walker bases = { .read_base = object_read_base, .userdata = run };
 	int r, worst = -ENOENT;
 
 	for (size_t i = 0; i < run->dirs.n_packs; i++) {
@@ -401,6 +403,8 @@ int object_read(struct check_run *run, const git_oid *oid, uint64_t max, git_obj
 		int64_t pos = pack_find(pack, oid->id);
 
 		if (pos < 0)
+		struct base_search search = { run, pack };
+		struct pack_walker bases = { .read_base = object_read_base, .userdata = &search };
 			continue;
 		r = pack_read(pack, (uint32_t)pos, &bases, max, ret_type, ret, ret_len);
 		if (r == 0 || r == -ENOMEM)

@@ -70,7 +70,10 @@ static int on_bad(unsigned thread, uint32_t pos, void *userdata)
 
 static int read_base(const git_oid *oid, git_object_t *ret_type, void **ret, size_t *ret_len, void *userdata)
 {
-	return object_read_base(oid, ret_type, ret, ret_len, ((struct pack_work *)userdata)->run);
+	const struct pack_work *w = userdata;
+	struct base_search search = { w->run, w->pack->pack };
+
+	return object_read_base(oid, ret_type, ret, ret_len, &search);
 }
 
 static size_t count_damage(const struct check_run *run)
