@@ -329,6 +329,9 @@ int object_dirs_open(struct check_run *run, struct fault *f)
 	size_t first = 0, end = 1;
 	int r = path ? dir_add(run, path, "objects") : -ENOMEM;
 
+	if (r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP)
+		return finding_add(run->c.findings, "unreadable-file", &(struct finding_place){ .where = "objects" },
+				   "the directory of all objects: %s", strerror(-r)) < 0 ? -ENOMEM : -ENOENT;
 	if (r < 0)
 		return fault_errno(f, r, "cannot open the objects of \"%s\"", run->c.spec->common_dir);
 	for (unsigned depth = 0; r == 0 && first < end; depth++, first = end, end = run->dirs.n)
@@ -370,11 +373,11 @@ int object_read_base(const git_oid *oid, git_object_t *ret_type, void **ret, siz
 
 	if (depth == BASES_DEEP)
 		return -EBADMSG;
+	if (pack_find(search->pack, oid->id) < 0)
+		return -ENOENT;
 	depth++;
 	r = object_read(run, oid, memory_of(run->c.spec), ret_type, ret, ret_len);
 	depth--;
-	if (pack_find(search->pack, oid->id) < 0)
-		return -ENOENT;
 	return r;
 }
 
@@ -400,11 +403,11 @@ int object_read(struct check_run *run, const git_oid *oid, uint64_t max, git_obj
 
 	for (size_t i = 0; i < run->dirs.n_packs; i++) {
 		struct pack *pack = run->dirs.packs[i]->pack;
+		struct base_search search = { run, pack };
+		struct pack_walker bases = { .read_base = object_read_base, .userdata = &search };
 		int64_t pos = pack_find(pack, oid->id);
 
 		if (pos < 0)
-		struct base_search search = { run, pack };
-		struct pack_walker bases = { .read_base = object_read_base, .userdata = &search };
 			continue;
 		r = pack_read(pack, (uint32_t)pos, &bases, max, ret_type, ret, ret_len);
 		if (r == 0 || r == -ENOMEM)
