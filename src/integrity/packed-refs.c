@@ -2,6 +2,7 @@
 #include "integrity/packed-refs.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,7 +214,11 @@ int packed_refs_check(const struct check_dir *dir, const struct ref_names *loose
 	_cleanup_(freep) char *data = NULL;
 	size_t len = 0;
 	int r = check_dir_load(dir, "packed-refs", PACKED_REFS_BYTES, &data, &len);
+	struct stat st;
 
+	/* of a ref's file, a directory in its place means that there is none; here git fails */
+	if (r == CHECK_LOAD_ABSENT && fstatat(dir->fd, "packed-refs", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		return check_dir_tell_unreadable(dir, "packed-refs", -EINVAL);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (len == 0)
