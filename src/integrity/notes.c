@@ -82,6 +82,11 @@ uint64_t pack_note_stamp(const struct stat *pack, const struct stat *idx, const 
 	return h;
 }
 
+uint64_t pack_note_stamp_also(uint64_t stamp, const struct stat *st)
+{
+	return mix_stat(stamp, st);
+}
+
 bool pack_note_find(const struct memo *memo, const char *name, struct pack_note *ret)
 {
 	size_t len;

@@ -20,7 +20,7 @@
 #define NOTE_OBJECTS 300 /* in a note; what has more to tell of is read each time */
 
 struct pack_note {
-	uint64_t stamp;	     /* of both files: device, inode, size, times, and the checksum at the end */
+	uint64_t stamp;	     /* of its files: device, inode, size, times, and the checksum at the end */
 	uint64_t read_usec;  /* when it had been read whole, since 1970 */
 	uint64_t scrub_usec; /* when the reading that is under way began; 0: none is */
 	uint64_t scrub_from; /* where that goes on */
@@ -29,6 +29,7 @@ struct pack_note {
 };
 
 uint64_t pack_note_stamp(const struct stat *pack, const struct stat *idx, const git_oid *trailer);
+uint64_t pack_note_stamp_also(uint64_t stamp, const struct stat *st); /* one more file that belongs to it */
 
 /* false: there is none that can be understood */
 bool pack_note_find(const struct memo *memo, const char *name, struct pack_note *ret);

@@ -6,6 +6,7 @@
  * object that a note knows is gone, and not to be found elsewhere, no note counts any more, and all is read.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,21 @@ void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES])
 	snprintf(ret, MEMO_NAME_BYTES, "%s-%.54s", p->dir->tag, p->stem);
 }
 
+/* those that are looked at together with the pack */
+static uint64_t stamp_side_files(const struct object_pack *p, uint64_t stamp)
+{
+	static const char *const ends[] = { "rev", "bitmap", "mtimes" };
+	char name[sizeof(p->stem) + sizeof("pack/.bitmap")];
+	struct stat st;
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++) {
+		snprintf(name, sizeof(name), "pack/%s.%s", p->stem, ends[i]);
+		if (fstatat(p->dir->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+			stamp = pack_note_stamp_also(stamp, &st);
+	}
+	return stamp;
+}
+
 static uint64_t stamp_of(const struct object_pack *p)
 {
 	struct stat idx;
@@ -24,7 +40,7 @@ static uint64_t stamp_of(const struct object_pack *p)
 	const struct stat *pack = pack_stat(p->pack, &idx);
 
 	pack_trailer(p->pack, &trailer);
-	return pack_note_stamp(pack, &idx, &trailer);
+	return stamp_side_files(p, pack_note_stamp(pack, &idx, &trailer));
 }
 
 /* --- what went away --- */
