@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -41,11 +42,25 @@ struct tree_walk {
 	struct tree_level {
 		size_t path_len; /* before its own name */
 		long n_left;	 /* directories in it that are still to come */
+		long n_room;	 /* entries of its own that these may have */
 	} levels[INDEX_PATH_BYTES / 2 + 1];
 	size_t n;
+	long n_all; /* entries of the index */
 };
 
-static bool enter(struct tree_walk *w, const char *name, size_t len, long n_below)
+/* of so many entries; -1: not known. A directory has no more than the one above: git would leave some out */
+static bool take_room(struct tree_walk *w, long n_entries)
+{
+	long *room = w->n > 0 ? &w->levels[w->n - 1].n_room : &w->n_all;
+
+	if (n_entries > *room)
+		return false;
+	if (*room != LONG_MAX && n_entries > 0)
+		*room -= n_entries;
+	return true;
+}
+
+static bool enter(struct tree_walk *w, const char *name, size_t len, long n_entries, long n_below)
 {
 	struct tree_level *level = &w->levels[w->n];
 	size_t before = strlen(w->path);
@@ -58,6 +73,7 @@ static bool enter(struct tree_walk *w, const char *name, size_t len, long n_belo
 		return false;
 	level->path_len = before;
 	level->n_left = n_below;
+	level->n_room = n_entries < 0 ? LONG_MAX : n_entries;
 	memcpy(w->path + before, name, len);
 	w->path[before + len] = '\0';
 	if (len > 0)
@@ -89,7 +105,8 @@ static int parse_tree_node(struct index_cursor *c, struct tree_walk *w, const ui
 	*at = nul + 1;
 	if (!get_number(at, end, ' ', &n_entries) || !get_number(at, end, '\n', &n_below) ||
 	    n_entries < -1 || n_below < 0 ||
-	    !enter(w, name, (size_t)((const char *)nul - name), n_below))
+	    !take_room(w, n_entries) ||
+	    !enter(w, name, (size_t)((const char *)nul - name), n_entries, n_below))
 		return bad(c, "TREE");
 	if (n_entries < 0)
 		return 0;
@@ -112,6 +129,8 @@ static int parse_tree(struct index_cursor *c, const uint8_t *at, size_t len)
 		return -ENOMEM;
 	if (len == 0)
 		return 0;
+	/* those of the shared index count as well */
+	w->n_all = c->summary->is_split ? LONG_MAX : (long)c->summary->n_entries;
 	do {
 		r = parse_tree_node(c, w, &at, end);
 		leave(w);
