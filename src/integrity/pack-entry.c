@@ -7,7 +7,7 @@
 #include "integrity/pack-private.h"
 
 #define ENTRY_HEADER_MAX 32 /* bytes: two numbers of up to 64 bits, or one and a name */
-#define WINDOW_BYTES	 (16 << 10)
+#define WINDOW_BYTES	 (8 << 10)
 #define PIECE_BYTES	 (32 << 10)
 #define DELTA_KEPT	 (1 << 20) /* bytes of a buffer for deltas that are not given back */
 
