@@ -163,6 +163,9 @@ int trace_gaps(struct check_run *run);
 /* is all that roots name there, and of what is not: how one gets there, and whom it concerns */
 int links_check(struct check_run *run, struct fault *f);
 
+/* peel-check.c: are the peeled values of packed-refs what the tags lead to? */
+int peeled_check(struct check_run *run);
+
 /* scrub.c: reads again what was read longest ago, of the packs that notes vouch for */
 int scrub(struct check_run *run);
 

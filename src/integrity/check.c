@@ -87,6 +87,8 @@ static int check_objects(struct check_run *run, struct check_result *ret, struct
 	if (r == 0)
 		r = check_graphs(run);
 	if (r == 0)
+		r = peeled_check(run);
+	if (r == 0)
 		r = links_check(run, f);
 	if (run->objects) {
 		ret->objects = objects_count(run->objects);
