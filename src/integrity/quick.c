@@ -21,10 +21,23 @@ struct quick {
 	git_odb *odb;
 	const struct root *root;
 	struct oid_set seen; /* that are there; trees and commits: and whose content was looked at */
+	struct oid_set told; /* each once a slot */
+	bool has_told;	     /* since the last root: then nothing of @seen is taken for good */
 	struct tree_todo *todo;
 	size_t n, size;
 	const char *path; /* of the object at hand */
 };
+
+/* by object and slot: HEAD and index need the same, and so do other slots */
+static int tell_once(struct quick *q, const git_oid *oid)
+{
+	git_oid key = *oid;
+	size_t i = 0;
+
+	for (const char *p = q->root->slot; p && *p; p++)
+		key.id[i++ % GIT_OID_RAWSZ] ^= (unsigned char)*p;
+	return oid_set_add(&q->told, &key, 0);
+}
 
 static int tell(struct quick *q, const char *id, const git_oid *oid, const char *path, const char *what)
 {
@@ -32,7 +45,11 @@ static int tell(struct quick *q, const char *id, const git_oid *oid, const char 
 	char hex[GIT_OID_HEXSZ + 1];
 	struct finding_place place = { .where = q->root->file, .slot = q->root->slot,
 				       .object = oid_hex(oid->id, hex), .path = full };
+	int r = tell_once(q, oid);
 
+	q->has_told = true;
+	if (r <= 0)
+		return r;
 	return full ? finding_add(q->run->c.findings, id, &place, "%s", what) : -ENOMEM;
 }
 
@@ -134,6 +151,9 @@ static int check_roots(struct quick *q)
 			q->root = roots_at(q->run->c.roots, i);
 			if ((q->root->kind == ROOT_HEAD) == (pass == 0))
 				r = check_root(q);
+			if (q->has_told)
+				oid_set_deinit(&q->seen);
+			q->has_told = false;
 			if (r == 0)
 				r = check_tell(&q->run->c);
 		}
@@ -156,6 +176,7 @@ int check_quick(struct check_run *run, struct fault *f)
 		free(q.todo[--q.n].path);
 	free(q.todo);
 	oid_set_deinit(&q.seen);
+	oid_set_deinit(&q.told);
 	git_odb_free(q.odb);
 	return r;
 }

@@ -273,17 +273,23 @@ static bool is_of(const struct root *root, const char *slot)
 	return slot ? root->slot && strcmp(root->slot, slot) == 0 : !root->slot;
 }
 
-/* HEADs and refs lead there by better names than logs and indexes */
+/* branches lead there by better names than what slotd holds, and refs by better ones than logs and indexes */
+static unsigned rank_of(const struct root *root)
+{
+	if (root->kind == ROOT_REF)
+		return text_has_prefix(root->name, "refs/slotd/") ? 1 : 0;
+	return (unsigned)root->kind + 1;
+}
+
 static int trace_from(struct trace *t, const char *slot)
 {
 	int r = 0;
 
 	t->slot = slot;
 	t->first = t->end = 0;
-	for (int kind = ROOT_REF; r == 0 && kind <= ROOT_FETCH_HEAD; kind++) {
+	for (unsigned rank = 0; r == 0 && rank <= ROOT_FETCH_HEAD + 1; rank++) {
 		for (size_t i = 0; r == 0 && i < roots_count(t->run->c.roots); i++)
-			if (roots_at(t->run->c.roots, i)->kind == (enum root_kind)kind &&
-			    is_of(roots_at(t->run->c.roots, i), slot))
+			if (rank_of(roots_at(t->run->c.roots, i)) == rank && is_of(roots_at(t->run->c.roots, i), slot))
 				r = begin_at(t, i);
 		if (r == 0)
 			r = search(t);
