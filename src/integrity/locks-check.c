@@ -49,11 +49,20 @@ static int check_file(const struct check_dir *dir, const char *path, mode_t mode
 	return 0;
 }
 
+/* the repositories of submodules, objects and all: of them nothing else is looked at */
+static int check_module_file(const struct check_dir *dir, const char *path, mode_t mode, void *userdata)
+{
+	(void)userdata;
+	return S_ISREG(mode) && lock_name_is(path) ? lock_tell(dir, path) : 0;
+}
+
 int locks_check(const struct check_dir *dir)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(directories); i++)
 		r = check_dir_list(dir, directories[i], check_file, NULL);
-	return r;
+	if (r < 0 || dir->c->spec->depth == CHECK_QUICK)
+		return r;
+	return check_dir_walk(dir, "modules", check_module_file, NULL);
 }

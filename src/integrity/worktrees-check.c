@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "integrity/index-check.h"
@@ -16,6 +18,10 @@
 #include "util/text.h"
 
 #define MAKING_GRACE_USEC (60 * USEC_PER_SEC)
+
+/* who removes a worktree takes one file after the other away: what looks damaged is looked at again */
+#define AGAIN_PAUSE_NSEC (50 * 1000 * 1000)
+#define AGAIN_MAX	 20 /* pauses in one check; whoever removes so many has time to check again */
 
 static int tell_slot(struct check *c, const struct check_slot *slot, const char *id,
 		     enum finding_severity severity, const char *why)
@@ -200,11 +206,21 @@ static bool is_being_made(const struct check_dir *dir)
 	return (uint64_t)st.st_ctim.tv_sec * USEC_PER_SEC + MAKING_GRACE_USEC > clock_wall_usec();
 }
 
-static int check_other(const struct check_dir *common, const char *where,
-		       struct worktree_claims *claims)
+/* git takes it for no worktree at all: somebody was killed between mkdir and the first file, or before rmdir */
+static bool is_shell(int admin_fd)
 {
-	_cleanup_(closep) int fd = open_admin(common->c, where);
-	struct check_dir dir = { common->c, fd, where, NULL };
+	static const char *const files[] = { "gitdir", "commondir", "HEAD", "index" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
+		if (faccessat(admin_fd, files[i], F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+			return false;
+	return true;
+}
+
+static int check_other(struct check *c, const char *where, struct worktree_claims *claims)
+{
+	_cleanup_(closep) int fd = open_admin(c, where);
+	struct check_dir dir = { c, fd, where, NULL };
 	int r;
 
 	if (fd == -ENOENT) /* removed meanwhile */
@@ -213,8 +229,111 @@ static int check_other(const struct check_dir *common, const char *where,
 		return check_dir_tell_unreadable(&dir, "", fd);
 	if (is_being_made(&dir))
 		return check_dir_tell(&dir, "lock-file", "locked", 0, "the worktree is being made");
+	if (is_shell(fd))
+		return check_dir_tell(&dir, "leftover", "", 0, "of a worktree that was never made whole, or is gone");
 	r = worktree_check_gitdir(&dir, NULL, -1, claims);
 	return r < 0 ? r : check_files(&dir);
+}
+
+struct others {
+	struct worktree_claims claims;
+	unsigned n_pauses;
+};
+
+static void others_deinit(struct others *others)
+{
+	worktree_claims_deinit(&others->claims);
+}
+
+static int hand_on(const struct findings *from, struct findings *to)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < findings_kept(from); i++) {
+		const struct finding *f = findings_at(from, i);
+		struct finding_place place = { f->where, f->slot, f->object, f->path };
+
+		r = finding_add_as(to, f->id, f->severity, &place, "%s", f->detail);
+	}
+	return r;
+}
+
+static void findings_freep(struct findings **all)
+{
+	findings_free(*all);
+}
+
+/* which directory of the name it is: inode numbers are used again at once */
+static bool look(const struct check *c, const char *where, struct statx *ret)
+{
+	return statx(c->common_fd, where, AT_SYMLINK_NOFOLLOW, STATX_INO | STATX_BTIME, ret) == 0;
+}
+
+static bool is_same_directory(const struct statx *a, const struct statx *b)
+{
+	return a->stx_ino == b->stx_ino && a->stx_btime.tv_sec == b->stx_btime.tv_sec &&
+	       a->stx_btime.tv_nsec == b->stx_btime.tv_nsec;
+}
+
+/* 1: @first, of a look for nobody, has something that a second look must confirm; else it was handed on */
+static int is_doubtful(struct check *c, const struct findings *first, struct others *others)
+{
+	const struct timespec pause = { .tv_nsec = AGAIN_PAUSE_NSEC };
+
+	if (findings_count(first, FINDING_ERROR) + findings_count(first, FINDING_WARNING) == 0 ||
+	    others->n_pauses++ >= AGAIN_MAX)
+		return hand_on(first, c->findings);
+	nanosleep(&pause, NULL);
+	return 1;
+}
+
+/* is anything left of a slot? */
+static bool is_anywhere(const struct check *c, const struct check_slot *slot)
+{
+	_cleanup_(freep) char *where = text_printf("worktrees/slotd-%s", slot->name);
+
+	return faccessat(AT_FDCWD, slot->path, F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       (where && faccessat(c->common_fd, where, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+/* a slot that slotd takes away meanwhile is none that is damaged */
+static int check_slot_twice(struct check *c, const struct check_slot *slot, struct others *others)
+{
+	_cleanup_(findings_freep) struct findings *first = findings_new();
+	struct check aside = *c;
+	bool was_there = is_anywhere(c, slot);
+	int r;
+
+	if (!first)
+		return -ENOMEM;
+	aside.findings = first;
+	r = check_slot(&aside, slot, &others->claims);
+	if (r == 0)
+		r = is_doubtful(c, first, others);
+	if (r <= 0 || worktree_is_in_transit(c, slot->name) || (was_there && !is_anywhere(c, slot)))
+		return r < 0 ? r : 0;
+	return check_slot(c, slot, NULL);
+}
+
+/* first for nobody: only what is still so a moment later is told */
+static int check_other_twice(struct check *c, const char *where, struct others *others)
+{
+	_cleanup_(findings_freep) struct findings *first = findings_new();
+	struct statx was, is;
+	struct check aside = *c;
+	int r;
+
+	if (!first)
+		return -ENOMEM;
+	if (!look(c, where, &was))
+		return 0;
+	aside.findings = first;
+	r = check_other(&aside, where, &others->claims);
+	if (r == 0)
+		r = is_doubtful(c, first, others);
+	if (r <= 0)
+		return r;
+	return look(c, where, &is) && is_same_directory(&was, &is) ? check_other(c, where, NULL) : 0;
 }
 
 static int check_entry(const struct check_dir *common, const char *path, mode_t mode, void *userdata)
@@ -223,21 +342,21 @@ static int check_entry(const struct check_dir *common, const char *path, mode_t 
 		return check_dir_tell(common, "stray-file", path, 0, "it is no administration of a worktree");
 	if (slot_of(common->c, path + strlen("worktrees/")))
 		return 0;
-	return check_other(common, path, userdata);
+	return check_other_twice(common->c, path, userdata);
 }
 
 /* the main worktree has its index in the git directory, where a bare repository has none */
 int worktrees_check(struct check *c)
 {
-	_cleanup_(worktree_claims_deinit) struct worktree_claims claims = { 0 };
+	_cleanup_(others_deinit) struct others others = { 0 };
 	const struct check_dir common = { c, c->common_fd, "", NULL };
 	int r = index_check(c, c->common_fd, "", NULL);
 
 	for (size_t i = 0; r == 0 && i < c->spec->n_slots && !check_is_stopped(c); i++)
-		r = check_slot(c, &c->spec->slots[i], &claims);
+		r = check_slot_twice(c, &c->spec->slots[i], &others);
 	if (r == 0)
-		r = check_dir_list(&common, "worktrees", check_entry, &claims);
+		r = check_dir_list(&common, "worktrees", check_entry, &others);
 	if (r == 0)
-		r = worktree_claims_check(c, &claims);
+		r = worktree_claims_check(c, &others.claims);
 	return r < 0 ? r : worktree_check_neighbours(c);
 }

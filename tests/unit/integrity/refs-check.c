@@ -106,6 +106,7 @@ Test(refs_check, files_of_the_store_and_of_operations)
 		{ "mkfifo $A/MERGE_HEAD", "unreadable-file" },
 		{ "touch $A/index.lock $A/HEAD.lock", "lock-file" },
 		{ "touch $G/config.lock", "lock-file" },
+		{ "mkdir -p $A/modules/m/refs; touch $A/modules/m/refs/x.lock", "lock-file" },
 		{ "touch $G/shallow.lock $G/gc.pid $G/info/sparse-checkout.lock", "lock-file" },
 		{ "touch $G/shallow_a1b2c3 $A/sharedindex_a1b2c3 $A/gitdir.slotd $G/HEAD_git2_a1b2c3", "leftover" },
 		{ "echo no >$G/shallow", "bad-shallow" },
@@ -161,7 +162,12 @@ Test(refs_check, whatever_is_healthy_is_let_alone)
 		{ "s checkout -q -b side HEAD^ && echo s >slots/a-1/f && s commit -qam s && ! s cherry-pick main~1..main", "" },
 		{ "s checkout -q -b side && echo s >slots/a-1/f && s commit -qam s && ! s revert HEAD^", "" },
 		{ "s checkout -q -b side && echo 5 >slots/a-1/d/g && s commit -qam s && echo 6 >slots/a-1/d/e/h && "
-		  "GIT_SEQUENCE_EDITOR='sed -i s/^pick/edit/' s rebase -q -i --autostash HEAD^", "" },
+		  "echo 7 >>$S/f && GIT_SEQUENCE_EDITOR='sed -i s/^pick/edit/' s rebase -q -i --autostash HEAD^ && [ -e $A/rebase-merge/autostash ]", "" },
+		{ "s checkout -q -b side HEAD^ && echo s >$S/d/g && s commit -qam s && echo dirty >$S/d/e/h && "
+		  "s merge -q --autostash --no-commit main && [ -e $A/MERGE_AUTOSTASH ]", "" },
+		{ "s format-patch -q -1 --stdout >x && s checkout -q -b side HEAD^ && echo s >$S/f && s commit -qam s && ! s am $PWD/x", "" },
+		{ "for i in 1 2; do s checkout -q -b o$i main && echo $i >$S/o$i && s add . && s commit -qm $i; done; "
+		  "s checkout -q --detach main && s merge -q --no-commit --no-ff o1 o2 && [ $(wc -l <$A/MERGE_HEAD) = 2 ]", "" },
 		{ "s bisect start HEAD HEAD^", "" },
 		{ "s bisect start --no-checkout HEAD HEAD^", "" },
 		{ "git clone -q --bare r x && g fetch -q $PWD/x main && : >$A/FETCH_HEAD", "" },
@@ -271,7 +277,8 @@ Test(refs_check, nothing_is_told_of_those_who_work, .timeout = 120)
 		     "s tag -f z; s reset -q --hard HEAD^; done; touch ended-1) & "
 		     "(while busy; do g pack-refs --all; g update-ref refs/heads/l HEAD; g update-ref -d refs/heads/l; "
 		     "g reflog expire --expire=all --all; g fetch -q . main; g rev-parse HEAD >$A/MERGE_HEAD; rm $A/MERGE_HEAD; "
-		     "done; touch ended-2) &"));
+		     "done; touch ended-2) & "
+		     "(while busy; do g worktree add -q --detach ../w; g worktree remove -f ../w; done; touch ended-3) &"));
 	for (uint64_t end = clock_wall_usec() + 4 * USEC_PER_SEC; clock_wall_usec() < end; n++) {
 		const struct files_result *result = files_check(n % 2 ? CHECK_FULL : CHECK_QUICK);
 
@@ -280,6 +287,6 @@ Test(refs_check, nothing_is_told_of_those_who_work, .timeout = 120)
 				     findings_count(result->findings, FINDING_WARNING), 0, "%s", files_found(result));
 		files_describe(result);
 	}
-	cr_assert(sh("touch stop; for i in $(seq 400); do [ -e ended-1 ] && [ -e ended-2 ] && exit 0; sleep .05; done; false"));
+	cr_assert(sh("touch stop; for i in $(seq 400); do [ -e ended-1 ] && [ -e ended-2 ] && [ -e ended-3 ] && exit 0; sleep .05; done; false"));
 	cr_expect_gt(n, 20);
 }

@@ -61,7 +61,7 @@ Test(worktrees_check, each_damage_has_its_name)
 		{ USERS "rm w/.git; git init -q w", "bad-gitdir" },
 		{ USERS "cp -a $W $G/worktrees/copy", "bad-gitdir duplicate-worktree" },
 		{ USERS "rm $W/gitdir", "bad-gitdir" },
-		{ "mkdir $G/worktrees/empty", "bad-commondir bad-gitdir bad-head" },
+		{ "mkdir $G/worktrees/empty; cp $A/HEAD $G/worktrees/empty", "bad-commondir bad-gitdir" },
 		{ "mkdir -p $G/worktrees/slotd-a-9; echo slotd >$G/worktrees/slotd-a-9/locked; echo ../.. >$G/worktrees/slotd-a-9/commondir; "
 		  "echo $T/a-9/.git >$G/worktrees/slotd-a-9/gitdir; cp $A/HEAD $G/worktrees/slotd-a-9", "missing-worktree" },
 		{ "mkdir $T/a-2; echo \"gitdir: $G/worktrees/slotd-a-2\" >$T/a-2/.git", "unknown-worktree" },
@@ -85,6 +85,7 @@ Test(worktrees_check, whatever_is_healthy_is_let_alone)
 		{ "printf '%s' ../.. >$A/commondir; printf '%s' \"$S/.git\" >$A/gitdir; printf 'gitdir: %s' $A >$S/.git", "" },
 		{ "rm -r $G/worktrees/slotd-a-1/index", "" },
 		{ "rm -r $G/index r/f", "" },
+		{ "mkdir -p $G/worktrees/empty/logs", "leftover" }, /* git passes it over */
 		{ "mkdir $T/.trash-a-1 $T/.tmp-a-1", "" },
 		{ "mkdir $G/slotd/slotd-a-2.new $T/a-2", "" },
 		/* "git worktree add" at work */
