@@ -85,7 +85,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	c.common_fd = openat(dir_fd, "r", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	c.findings = findings_new();
 	c.roots = roots_new();
-	if (c.common_fd < 0 || worktrees_check(&c) != 0)
+	if (c.common_fd < 0 || worktree_check_slot(&c, &slot) != 0)
 		abort();
 	close(c.common_fd);
 	findings_free(c.findings);
