@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "integrity/content.h"
 #include "integrity/finding.h"
 #include "util/cleanup.h"
 #include "util/fs.h"
@@ -75,6 +76,50 @@ Test(manual, explains_each_id_of_ours_under_its_severity_and_no_other)
 	for (int s = 0; s < FINDING_SEVERITIES; s++) {
 		cr_expect(eq(sz, count_rows(parts[s]), n[s]), "%s", titles[s]);
 		free(parts[s]);
+	}
+}
+
+static size_t count_words(const char *list)
+{
+	size_t n = 0;
+
+	for (; (list += strspn(list, " ,\n\t")), *list; n++)
+		list += strcspn(list, " ,\n\t");
+	return n;
+}
+
+static bool has_word(const char *list, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = list; (p = strstr(p, word)); p++)
+		if (strchr(" ,\n", p[-1]) && strchr(" ,\n", p[len]))
+			return true;
+	return false;
+}
+
+Test(manual, names_each_id_of_git_under_its_severity_and_no_other)
+{
+	static const char *const rows[] = { "\n|  info\n:", "\n|  warning\n:", "\n[[ error\n:<" };
+	static const char *const nexts[] = { "\n\nextraHeaderEntry", "\n|  info\n", "\n|  warning\n" };
+	_cleanup_(freep) char *section = load_section();
+	char *lists[FINDING_SEVERITIES];
+	size_t n[FINDING_SEVERITIES] = { 0 };
+	enum finding_severity severity;
+	const char *id;
+
+	for (int s = 0; s < FINDING_SEVERITIES; s++) {
+		_cleanup_(freep) char *part = part_of(section, rows[s], nexts[s]);
+
+		lists[s] = text_printf("%s\n", part + strlen(rows[s]));
+	}
+	for (size_t i = 0; (id = fsck_id_at(i, &severity)); i++) {
+		cr_expect(has_word(lists[severity], id), "%s", id);
+		n[severity]++;
+	}
+	for (int s = 0; s < FINDING_SEVERITIES; s++) {
+		cr_expect(eq(sz, count_words(lists[s]), n[s]), "%s", lists[s]);
+		free(lists[s]);
 	}
 }
 
