@@ -1,7 +1,8 @@
 /*
  * Checks stores, one a line of standard input: "<depth> <common directory>[ <slot>=<path>]...", and prints what was
  * found: "<severity> <id> <where> <slot> <object> <path>: <detail>" a line, "-" for nothing, then "done <result>
- * <objects> <objects read>". What was verified is remembered from line to line of the same directory with --memo.
+ * <objects> <objects read>". What was verified is remembered from line to line of the same directory with --memo; the
+ * line "forget" ends that, before another directory. CHECK_ADOPTED: worktrees that are no slots are looked at as well.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -27,14 +28,22 @@ static enum check_depth depth_of(const char *word)
 	return strcmp(word, "quick") == 0 ? CHECK_QUICK : strcmp(word, "full") == 0 ? CHECK_FULL : CHECK_PLAIN;
 }
 
+/* whatever is in a name, a finding stays on its line */
+static const char *one_line(char *text)
+{
+	for (char *p = text; p && *p; p++)
+		if (*p == '\n')
+			*p = '?';
+	return text ? text : "-";
+}
+
 static void print(const struct findings *all)
 {
 	for (size_t i = 0; i < findings_kept(all); i++) {
 		const struct finding *f = findings_at(all, i);
 
 		printf("%s %s %s %s %s %s: %s\n", finding_severity_to_string(f->severity), f->id,
-		       f->where ? f->where : "-", f->slot ? f->slot : "-", f->object ? f->object : "-",
-		       f->path ? f->path : "-", f->detail);
+		       one_line(f->where), one_line(f->slot), one_line(f->object), one_line(f->path), one_line(f->detail));
 	}
 }
 
@@ -58,7 +67,7 @@ static int check_line(char *line, struct memo *memo)
 		*path = '\0';
 		slots[spec.n_slots++] = (struct check_slot){ .name = word, .path = path + 1 };
 	}
-	spec.is_adopted = spec.n_slots == 0;
+	spec.is_adopted = spec.n_slots == 0 || getenv("CHECK_ADOPTED");
 	spec.memory_bytes = getenv("CHECK_MEMORY") ? strtoull(getenv("CHECK_MEMORY"), NULL, 10) : 0;
 	spec.threads = getenv("CHECK_THREADS") ? (unsigned)atoi(getenv("CHECK_THREADS")) : 2;
 	spec.scrub_usec = getenv("CHECK_SCRUB") ? strtoull(getenv("CHECK_SCRUB"), NULL, 10) : 0;
@@ -85,7 +94,12 @@ int main(int argc, char **argv)
 	}
 	while (r == 0 && fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
-		r = check_line(line, memo);
+		if (memo && strcmp(line, "forget") == 0) {
+			memo_free(memo);
+			memo = memo_new();
+		} else {
+			r = check_line(line, memo);
+		}
 	}
 	memo_free(memo);
 	return r;
