@@ -1,7 +1,9 @@
 /* One index for many packs: does it say what theirs say? */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "integrity/chunk-file.h"
 #include "integrity/graph-check.h"
@@ -157,6 +159,21 @@ static int check_reverse(struct midx *m)
 	return 0;
 }
 
+/* they are called after the checksum, so that an old one is no harm */
+static int check_side_files(struct midx *m, int objects_fd, const char *dir)
+{
+	_cleanup_(closep) int fd = openat(objects_fd, "pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(freep) char *stem = NULL;
+	struct side_owner owner = { NULL, fd, m->file.n, chunk_file_sum(&m->file), NULL };
+	git_oid sum;
+
+	if (fd < 0)
+		return -errno;
+	git_oid_fromraw(&sum, owner.sum);
+	owner.stem = stem = text_printf("%s/pack/multi-pack-index-%s", dir, git_oid_tostr_s(&sum));
+	return stem ? side_files_check(m->file.check, &owner) : -ENOMEM;
+}
+
 int multi_pack_index_check(struct check *c, int objects_fd, const char *dir, const struct graph_reader *r)
 {
 	_cleanup_(midx_deinit) struct midx m = { .reader = r };
@@ -173,5 +190,7 @@ int multi_pack_index_check(struct check *c, int objects_fd, const char *dir, con
 		rc = check_places(&m);
 	if (rc > 0)
 		rc = check_reverse(&m);
+	if (rc == 0 && m.places)
+		rc = check_side_files(&m, objects_fd, dir);
 	return rc < 0 ? rc : 0;
 }

@@ -216,6 +216,18 @@ static int check_pack(struct check *c, struct pack *p)
 	return r < 0 ? r : sum.result;
 }
 
+static int check_side_files(struct check *c, const struct pack *p)
+{
+	_cleanup_(freep) char *stem = strndup(p->where, strlen(p->where) - strlen(".pack"));
+	struct side_owner owner = { stem, p->dir_fd, p->n, p->trailer.id, p->order->pos };
+
+	if (!stem)
+		return -ENOMEM;
+	if (p->order->n != p->n) /* the index is damaged, and that was told */
+		owner.order = NULL;
+	return side_files_check(c, &owner);
+}
+
 int pack_check_files(struct check *c, struct pack *p)
 {
 	int r = pack_order_make(p);
@@ -229,6 +241,6 @@ int pack_check_files(struct check *c, struct pack *p)
 	if (r == 0)
 		r = check_pack(c, p);
 	if (r == 0)
-		r = pack_side_files_check(c, p);
+		r = check_side_files(c, p);
 	return r == 0 ? check_tell(c) : r;
 }

@@ -181,8 +181,17 @@ struct pack_tree {
 int pack_tree_make(const struct pack *p, struct pack_tree *ret);
 void pack_tree_deinit(struct pack_tree *tree);
 
-/* .rev, .bitmap and .mtimes, as far as they are there; needs p->order */
-int pack_side_files_check(struct check *c, const struct pack *p);
+/* a pack, or a multi-pack-index, that may have .rev, .bitmap and .mtimes beside it */
+struct side_owner {
+	const char *stem; /* as findings call it, without the suffix */
+	int dir_fd;
+	uint32_t n;		  /* objects */
+	const unsigned char *sum; /* its checksum, which those files repeat */
+	const uint32_t *order;	  /* what .rev must have; NULL: that is not known */
+};
+
+/* those that are there */
+int side_files_check(struct check *c, const struct side_owner *owner);
 
 /* tells "<id>" of an object in a pack, or of all of it (@pos is PACK_NONE) */
 __attribute__((format(printf, 5, 6))) int pack_tell(struct check *c, const struct pack *p, uint32_t pos,

@@ -6,6 +6,8 @@
 #include "integrity/pack-private.h"
 #include "util/cleanup.h"
 
+#define HOP_BYTES 256 /* a header, and with luck the next one */
+
 /* a chain, from the object that is wanted to what is no delta any more */
 struct chain {
 	uint64_t *at;
@@ -185,14 +187,16 @@ int pack_read(struct pack *p, uint32_t pos, const struct pack_walker *bases, uin
 	return 0;
 }
 
-static int header_along(struct unpacker *u, uint64_t at, git_object_t *ret_type, uint64_t *ret_len)
+/* @small: reads little at a time, for the headers of bases */
+static int header_along(struct unpacker *u, struct pack_reader *small, uint64_t at, git_object_t *ret_type,
+			uint64_t *ret_len)
 {
 	const struct pack *p = u->reader.pack;
 	struct delta delta;
 	struct entry e;
 
 	for (uint32_t i = 0; i <= p->n; i++) {
-		int r = entry_read(&u->reader, at, 0, &e, &u->why);
+		int r = entry_read(i == 0 ? &u->reader : small, at, 0, &e, &u->why);
 
 		if (r == 0 && i == 0 && entry_is_delta(e.kind))
 			r = unpack_delta_header(u, &e, &delta);
@@ -218,8 +222,11 @@ static int header_along(struct unpacker *u, uint64_t at, git_object_t *ret_type,
 int pack_read_header(struct pack *p, uint32_t pos, git_object_t *ret_type, uint64_t *ret_len)
 {
 	_cleanup_(unpacker_deinit) struct unpacker u = { 0 };
+	_cleanup_(pack_reader_deinit) struct pack_reader small = { 0 };
 	uint64_t at = pack_offset(p, pos);
 	int r = at == PACK_NO_OFFSET ? -EBADMSG : unpacker_init(&u, p);
 
-	return r < 0 ? r : header_along(&u, at, ret_type, ret_len);
+	if (r == 0)
+		r = pack_reader_init(&small, p, HOP_BYTES);
+	return r < 0 ? r : header_along(&u, &small, at, ret_type, ret_len);
 }

@@ -17,7 +17,7 @@
 
 struct side_file {
 	struct check *check;
-	const struct pack *pack;
+	const struct side_owner *owner;
 	const char *id;
 	char *where;
 	int fd;
@@ -38,16 +38,16 @@ static int tell(const struct side_file *s, const char *what)
 }
 
 /* 1: it is open; 0: there is none, or that it cannot be read was told */
-static int side_file_open(struct check *c, const struct pack *p, const char *suffix, const char *id,
+static int side_file_open(struct check *c, const struct side_owner *owner, const char *suffix, const char *id,
 			  struct side_file *ret)
 {
 	struct stat st;
 
-	*ret = (struct side_file){ .check = c, .pack = p, .id = id, .fd = -1 };
-	ret->where = text_printf("%.*s%s", (int)(strlen(p->where) - strlen(".pack")), p->where, suffix);
+	*ret = (struct side_file){ .check = c, .owner = owner, .id = id, .fd = -1 };
+	ret->where = text_printf("%s%s", owner->stem, suffix);
 	if (!ret->where)
 		return -ENOMEM;
-	ret->fd = openat(p->dir_fd, strrchr(ret->where, '/') + 1, OPEN_FLAGS);
+	ret->fd = openat(owner->dir_fd, strrchr(ret->where, '/') + 1, OPEN_FLAGS);
 	if (ret->fd < 0 && (errno == ENOENT || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 		return errno == ENOENT ? 0 : -errno;
 	if (ret->fd < 0 || fstat(ret->fd, &st) < 0 || !S_ISREG(st.st_mode))
@@ -90,7 +90,7 @@ static int check_table(const struct side_file *s, uint32_t magic)
 {
 	unsigned char header[TABLE_HEADER], pack_sum[SUM];
 
-	if (s->len != TABLE_HEADER + (uint64_t)s->pack->n * 4 + 2 * SUM)
+	if (s->len != TABLE_HEADER + (uint64_t)s->owner->n * 4 + 2 * SUM)
 		return tell(s, "its length does not fit the number of objects");
 	if (pack_pread(s->fd, header, sizeof(header), 0) != sizeof(header) ||
 	    pack_pread(s->fd, pack_sum, SUM, s->len - 2 * SUM) != SUM)
@@ -99,7 +99,7 @@ static int check_table(const struct side_file *s, uint32_t magic)
 		return tell(s, "it does not begin like one");
 	if (pack_be32(header + 4) != 1 || pack_be32(header + 8) != 1)
 		return tell(s, "its version, or its kind of hash, is unknown");
-	if (memcmp(pack_sum, s->pack->trailer.id, SUM) != 0)
+	if (memcmp(pack_sum, s->owner->sum, SUM) != 0)
 		return tell(s, "it belongs to another pack");
 	return check_sum(s);
 }
@@ -107,46 +107,44 @@ static int check_table(const struct side_file *s, uint32_t magic)
 /* the positions in the index, as the objects lie in the pack */
 static int check_positions(const struct side_file *s)
 {
-	const struct pack_order *o = s->pack->order;
+	const struct side_owner *o = s->owner;
 	unsigned char block[BLOCK_BYTES];
 
-	if (o->n != s->pack->n)
-		return 0; /* the index is damaged, and was told of */
-	for (uint32_t i = 0; i < o->n; i += BLOCK_BYTES / 4) {
+	for (uint32_t i = 0; o->order && i < o->n; i += BLOCK_BYTES / 4) {
 		uint32_t n = o->n - i < BLOCK_BYTES / 4 ? o->n - i : BLOCK_BYTES / 4;
 
 		if (pack_pread(s->fd, block, (size_t)n * 4, TABLE_HEADER + (uint64_t)i * 4) != (ssize_t)n * 4)
 			return tell(s, "it cannot be read to its end");
 		for (uint32_t k = 0; k < n; k++)
-			if (pack_be32(block + k * 4) != o->pos[i + k])
+			if (pack_be32(block + k * 4) != o->order[i + k])
 				return tell(s, "it has another order than the pack");
 	}
 	return 0;
 }
 
-static int check_rev(struct check *c, const struct pack *p)
+static int check_rev(struct check *c, const struct side_owner *o)
 {
 	_cleanup_(side_file_deinit) struct side_file s;
-	int r = side_file_open(c, p, ".rev", "corrupt-rev-index", &s);
+	int r = side_file_open(c, o, ".rev", "corrupt-rev-index", &s);
 
 	if (r > 0)
 		r = check_table(&s, 0x52494458); /* RIDX */
 	return r > 0 ? check_positions(&s) : r;
 }
 
-static int check_mtimes(struct check *c, const struct pack *p)
+static int check_mtimes(struct check *c, const struct side_owner *o)
 {
 	_cleanup_(side_file_deinit) struct side_file s;
-	int r = side_file_open(c, p, ".mtimes", "corrupt-rev-index", &s);
+	int r = side_file_open(c, o, ".mtimes", "corrupt-rev-index", &s);
 
 	return r > 0 ? check_table(&s, 0x4d544d45) : r; /* MTME */
 }
 
-static int check_bitmap(struct check *c, const struct pack *p)
+static int check_bitmap(struct check *c, const struct side_owner *o)
 {
 	_cleanup_(side_file_deinit) struct side_file s;
 	unsigned char header[BITMAP_HEADER];
-	int r = side_file_open(c, p, ".bitmap", "corrupt-bitmap", &s);
+	int r = side_file_open(c, o, ".bitmap", "corrupt-bitmap", &s);
 
 	if (r <= 0)
 		return r;
@@ -156,20 +154,20 @@ static int check_bitmap(struct check *c, const struct pack *p)
 		return tell(&s, "it does not begin like one");
 	if (header[4] != 0 || header[5] != 1)
 		return tell(&s, "its version is unknown");
-	if (memcmp(header + 12, p->trailer.id, SUM) != 0)
+	if (memcmp(header + 12, o->sum, SUM) != 0)
 		return tell(&s, "it belongs to another pack");
-	if (pack_be32(header + 8) > p->n)
-		return tell(&s, "it claims more bitmaps than the pack has objects");
+	if (pack_be32(header + 8) > o->n)
+		return tell(&s, "it claims more bitmaps than there are objects");
 	return check_sum(&s);
 }
 
-int pack_side_files_check(struct check *c, const struct pack *p)
+int side_files_check(struct check *c, const struct side_owner *o)
 {
-	int r = check_rev(c, p);
+	int r = check_rev(c, o);
 
 	if (r >= 0)
-		r = check_bitmap(c, p);
+		r = check_bitmap(c, o);
 	if (r >= 0)
-		r = check_mtimes(c, p);
+		r = check_mtimes(c, o);
 	return r < 0 ? r : 0;
 }

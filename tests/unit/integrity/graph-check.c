@@ -267,6 +267,17 @@ Test(graph_check, a_sound_index_of_several_packs)
 	findings_show(&f);
 }
 
+Test(graph_check, bitmaps_beside_the_index_of_several_packs)
+{
+	make_packs();
+	cr_assert(sh("cd r && git multi-pack-index write --bitmap && cd .git/objects/pack && chmod u+w * && "
+		     "[ -e multi-pack-index-*.bitmap ]"));
+	cr_expect(eq(sz, check_midx(), 0));
+	cr_assert(sh("cd r/.git/objects/pack && printf x | dd of=$(ls multi-pack-index-*.bitmap) bs=1 seek=60 conv=notrunc 2>/dev/null"));
+	check_midx();
+	cr_expect(eq(sz, findings_of(&f, "corrupt-bitmap"), 1));
+}
+
 Test(graph_check, a_pack_of_the_index_that_is_gone)
 {
 	make_packs();
