@@ -111,6 +111,10 @@ static int make_place(struct walk_thread *t, uint32_t i, struct made *ret, unsig
 	unsigned char *data = t->scratch;
 
 	if (has_kids(t, i) || ret->len >= SCRATCH_BYTES) {
+		int r = ret->len > t->walk->large_bytes ? walk_take_large(t) : 0;
+
+		if (r < 0)
+			return r;
 		if (ret->len > PACK_BASE_MAX) {
 			t->unpacker.why = "it is too large for deltas to be made of it";
 			return -EBADMSG;
@@ -332,8 +336,10 @@ static int make_again(struct walk_thread *t, struct frame *f)
 	git_object_t type;
 	void *data;
 	size_t len;
-	int r;
+	int r = walk_take_large(t); /* it may be, and its own bases too */
 
+	if (r < 0)
+		return r;
 	r = pack_make(&t->unpacker, p->order->starts[f->i], t->walk->to, PACK_BASE_MAX, &type, &data, &len);
 	if (r == -EBADMSG || r == -EFBIG) {
 		f->is_bad = true; /* it could be made before: the file changes under us */

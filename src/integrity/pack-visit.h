@@ -33,6 +33,7 @@ struct walk {
 	const struct pack_walker *to; /* who is told */
 	struct pack_tree tree;
 	uint64_t memory_bytes, piece_bytes; /* a blob that is larger is hashed in pieces */
+	uint64_t large_bytes; /* what is larger is made by one thread at a time */
 	uint64_t used;	    /* bytes in contents; atomically */
 	uint32_t next_root; /* where to look for the next one; atomically */
 	int result;	    /* what ended it; atomically */
@@ -42,6 +43,7 @@ struct walk {
 	struct frame *gifts; /* what one thread has left over for others */
 	unsigned n_gifts, n_idle, n_threads; /* n_idle is also read without the lock */
 	bool is_done;
+	bool is_large_taken; /* some thread has leave to make large objects */
 };
 
 struct walk_thread {
@@ -53,6 +55,7 @@ struct walk_thread {
 	size_t n, size;
 	unsigned char *scratch; /* for small objects of which nothing is made */
 	uint64_t untold;	/* bytes since the last word about progress */
+	bool may_large;		/* it has leave to make large objects, until its stack is empty */
 };
 
 int walk_thread_init(struct walk_thread *t, struct walk *walk, unsigned number);
@@ -62,6 +65,9 @@ void content_unref(struct walk *walk, struct content *content); /* accepts NULL 
 
 /* what ended the walk, if somebody did */
 int walk_result(const struct walk *walk);
+
+/* waits until no other thread makes large objects; what ended the walk, if that came first */
+int walk_take_large(struct walk_thread *t);
 
 /* an object that is made of nothing in this pack; pushes it if others are made of it */
 int visit_root(struct walk_thread *t, uint32_t i);

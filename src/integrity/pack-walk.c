@@ -16,6 +16,7 @@
 
 #define MEMORY_BYTES (256ULL << 20)
 #define PIECE_SHARE  8 /* of the memory, that a blob may have as a whole */
+#define LARGE_SHARE  8 /* and what one must have for threads to take turns */
 #define THREADS_MAX  64
 #define WAIT_NSEC    100000000L /* between two words about progress, while there is nothing to do */
 
@@ -55,7 +56,7 @@ static void give_away(struct walk_thread *t)
 			w->gifts[w->n_gifts++].next = half;
 			__atomic_add_fetch(&f->content->refs, 1, __ATOMIC_RELAXED);
 			f->end = half;
-			pthread_cond_signal(&w->changed);
+			pthread_cond_broadcast(&w->changed); /* others wait for other things */
 		}
 		pthread_mutex_unlock(&w->lock);
 		return;
@@ -69,6 +70,19 @@ static void pop_empty(struct walk_thread *t)
 		content_unref(t->walk, t->frames[--t->n].content);
 }
 
+static void give_large(struct walk_thread *t)
+{
+	struct walk *w = t->walk;
+
+	if (!t->may_large)
+		return;
+	t->may_large = false;
+	pthread_mutex_lock(&w->lock);
+	w->is_large_taken = false;
+	pthread_cond_broadcast(&w->changed);
+	pthread_mutex_unlock(&w->lock);
+}
+
 static int go_down(struct walk_thread *t)
 {
 	int r = 0;
@@ -79,6 +93,7 @@ static int go_down(struct walk_thread *t)
 			give_away(t);
 		pop_empty(t);
 	}
+	give_large(t);
 	return r;
 }
 
@@ -128,6 +143,39 @@ static void wait_changed(struct walk_thread *t)
 	pthread_cond_timedwait(&w->changed, &w->lock, &until);
 }
 
+/* with the lock; lets go of it to tell */
+static int wait_telling(struct walk_thread *t)
+{
+	struct walk *w = t->walk;
+	int r = 0;
+
+	wait_changed(t);
+	if (t->number == 0 && !w->is_done) {
+		pthread_mutex_unlock(&w->lock);
+		r = check_tell(w->check);
+		pthread_mutex_lock(&w->lock);
+	}
+	return r;
+}
+
+int walk_take_large(struct walk_thread *t)
+{
+	struct walk *w = t->walk;
+	int r = 0;
+
+	if (t->may_large)
+		return 0;
+	pthread_mutex_lock(&w->lock);
+	while (w->is_large_taken && !w->is_done && r >= 0)
+		r = wait_telling(t);
+	if (w->is_done)
+		r = walk_result(w);
+	if (r >= 0)
+		w->is_large_taken = t->may_large = true;
+	pthread_mutex_unlock(&w->lock);
+	return r;
+}
+
 /* a gift onto the stack: true; false: all is done */
 static bool receive(struct walk_thread *t)
 {
@@ -143,12 +191,7 @@ static bool receive(struct walk_thread *t)
 			pthread_cond_broadcast(&w->changed);
 			break;
 		}
-		wait_changed(t);
-		if (t->number == 0 && !w->is_done) {
-			pthread_mutex_unlock(&w->lock);
-			r = check_tell(w->check);
-			pthread_mutex_lock(&w->lock);
-		}
+		r = wait_telling(t);
 	}
 	if (!w->is_done && w->n_gifts > 0 && r >= 0) {
 		t->frames[t->n++] = w->gifts[--w->n_gifts];
@@ -267,6 +310,7 @@ int pack_walk(struct check *c, struct pack *p, const struct pack_walker *to)
 		return r;
 	w.memory_bytes = c->spec->memory_bytes ? c->spec->memory_bytes : MEMORY_BYTES;
 	w.piece_bytes = w.memory_bytes / PIECE_SHARE;
+	w.large_bytes = w.memory_bytes / LARGE_SHARE;
 	r = pack_tree_make(p, &w.tree);
 	if (r == 0)
 		r = prepare_lock(&w);
