@@ -34,7 +34,7 @@ static const struct {
 	{ "bad-reflog", FINDING_ERROR, "a log has a line that git cannot read" },
 	{ "bad-shallow", FINDING_ERROR, "the file shallow has a line that is no name of a commit" },
 	{ "broken-ref", FINDING_ERROR, "a ref says neither an object's name nor another ref's" },
-	{ "broken-symref", FINDING_WARNING, "a symbolic ref leads to none that there is" },
+	{ "broken-symref", FINDING_ERROR, "a symbolic ref leads to none that there is" },
 	{ "corrupt-bitmap", FINDING_WARNING, "a bitmap file is damaged; git works without it, or gives wrong answers with it" },
 	{ "corrupt-commit-graph", FINDING_ERROR, "a commit-graph is damaged or disagrees with the commits; it can be deleted" },
 	{ "corrupt-multi-pack-index", FINDING_ERROR, "the multi-pack-index is damaged or disagrees with the packs; it can be deleted" },

@@ -155,12 +155,12 @@ class Answers(Checks):
         self.assertEqual(by_id["empty-ref"]["slot"], None)
         self.assertEqual(by_id["empty-ref"]["where"], "refs/heads/broken")
         self.assertEqual(by_id["bad-head"]["slot"], "p-1")
-        self.assertEqual(by_id["broken-symref"]["severity"], "warning")
+        self.assertEqual(by_id["broken-symref"]["severity"], "error")
         self.assertEqual(reply["counts"]["error"], len([f for f in reply["findings"] if f["severity"] == "error"]))
         self.assertIn("empty", reply["meanings"]["empty-ref"])
         table = self.assert_exit(7, self.slotctl(slotd, "check")).out
         self.assertRegex(table, r"(?m)^error +bad-head +p-1 ")
-        self.assertRegex(table, r"(?m)^warning +broken-symref +p +refs/heads/nowhere ")
+        self.assertRegex(table, r"(?m)^error +broken-symref +p +refs/heads/nowhere ")
         self.assertIn("slotctl pool pause p", table)
         self.assertIn("slotctl explain p-1", table)
 
@@ -215,9 +215,12 @@ class Answers(Checks):
 
     def test_strict_counts_warnings_in_ok_and_in_the_exit_status(self):
         slotd = self.pool()
-        self.break_a_symref()
+        blob = git.text(self.repository, "hash-object", "-w", "--stdin", data=b"odd")
+        git.run(self.repository, "hash-object", "-t", "tree", "-w", "--literally", "--stdin",
+                data=b"0100644 a\0" + bytes.fromhex(blob))
         reply = self.check(slotd)
-        self.assertEqual((reply["ok"], self.ids(reply, "error")), (True, set()))
+        self.assertEqual((reply["ok"], self.ids(reply, "error"), self.ids(reply, "warning")),
+                         (True, set(), {"zeroPaddedFilemode"}))
         self.ok(slotd, "check")
         self.assertFalse(self.check(slotd, strict=True)["ok"])
         self.assertFalse(self.assert_exit(7, self.slotctl(slotd, "--json", "check", "--strict")).json()["ok"])
