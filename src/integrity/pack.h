@@ -1,8 +1,8 @@
 /**
  * DOC: pack - a pack, read by ourselves
  *
- * The .pack and the .idx mapped into memory, everything bounded: any bytes are taken, and a file that is cut
- * while it is read ends the reading with -EIO (see pack_guard()), not the process.
+ * The index in memory, the pack read piece by piece, nothing mapped, everything bounded: any bytes are taken, and a
+ * file that is cut while it is read makes objects that cannot be read, and no signal. Two descriptors are kept.
  *
  * Calling sequence
  * ----------------
@@ -27,8 +27,8 @@
 struct pack;
 
 /**
- * pack_open - map a pack and its index
- * @dir_fd: objects/pack, of the store or of an alternate
+ * pack_open - open a pack and load its index
+ * @dir_fd: objects/pack, of the store or of an alternate; not needed any more afterwards
  * @dir: how that is called in findings, "objects/pack"
  * @stem: "pack-<hex>", of both files
  *
@@ -51,8 +51,8 @@ int64_t pack_find(const struct pack *p, const unsigned char *oid);
 /**
  * pack_check_files - what can be said without inflating
  *
- * The checksums of both files, the name of the file against its content, order and fan-out of names, offsets within
- * bounds and none twice, CRC-32 of each entry, .rev and .bitmap where there are such. 0, -ECANCELED, ...; damage
+ * The checksums of both files, order and fan-out of names, offsets within
+ * bounds and none twice, CRC-32 of each entry, .rev, .bitmap and .mtimes where there are such. 0, -ECANCELED, ...; damage
  * is a finding (corrupt-pack, corrupt-pack-index, corrupt-pack-entry, corrupt-rev-index, corrupt-bitmap).
  */
 int pack_check_files(struct check *c, struct pack *p);
@@ -81,7 +81,8 @@ struct pack_walker {
 /**
  * pack_walk - inflate and hash all objects
  *
- * By c->spec->threads threads, within c->spec->memory_bytes. Every object of the index is told once, on_object or
+ * By c->spec->threads threads, within c->spec->memory_bytes, or what a single object and its bases need, if that is
+ * more: but for blobs of which nothing is made, which are hashed in pieces. Every object of the index is told once, on_object or
  * on_bad. 0 or what ended it.
  */
 int pack_walk(struct check *c, struct pack *p, const struct pack_walker *w);
