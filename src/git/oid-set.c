@@ -1,6 +1,8 @@
 /* A table of a pack knows names already; here they are of anything. */
 #include "git/oid-set.h"
 
+#include <string.h>
+
 void oid_set_deinit(struct oid_set *set)
 {
 	pack_table_deinit(&set->table);
@@ -43,4 +45,15 @@ const git_oid *oid_set_at(const struct oid_set *set, size_t i, uint64_t *ret_num
 	if (ret_number)
 		*ret_number = entry->offset;
 	return &entry->oid;
+}
+
+uint64_t oid_set_digest(const struct oid_set *set)
+{
+	uint64_t digest = 0, part;
+
+	for (size_t i = 0; i < set->table.n; i++) {
+		memcpy(&part, set->table.entries[i].oid.id, sizeof(part));
+		digest += part * 0x9e3779b97f4a7c15ULL ^ part >> 29;
+	}
+	return digest;
 }

@@ -26,6 +26,9 @@ bool oid_set_has(const struct oid_set *set, const git_oid *oid);
 bool oid_set_find(const struct oid_set *set, const git_oid *oid, uint64_t *ret_number); /* false: not there */
 size_t oid_set_count(const struct oid_set *set);
 
+/* of what is in it, whatever the order; 0: nothing */
+uint64_t oid_set_digest(const struct oid_set *set);
+
 /* the i-th that came; @ret_number may be NULL. Borrowed until the next one is added */
 const git_oid *oid_set_at(const struct oid_set *set, size_t i, uint64_t *ret_number);
 

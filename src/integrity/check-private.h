@@ -32,7 +32,7 @@ struct object_dir {
 	char *path;  /* absolute */
 	char *label; /* in findings: "objects", or the path */
 	char tag[9]; /* in names of notes */
-	int fd;
+	int fd, pack_fd; /* -1: there is no "pack" */
 	dev_t dev;
 	ino_t ino;
 };

@@ -82,6 +82,9 @@ int content_tell_special(const struct fsck_rules *rules, enum content_special wh
 int fsck_rules_load(int common_fd, struct findings *all, struct fsck_rules **ret, struct fault *f);
 void fsck_rules_free(struct fsck_rules *rules); /* accepts NULL */
 
+/* another one: an object that was fine need not be any more */
+uint64_t fsck_rules_digest(const struct fsck_rules *rules);
+
 bool fsck_rules_is_skipped(const struct fsck_rules *rules, const git_oid *oid);
 
 /* each of git's ids that it tells unless a store says otherwise, with its severity; NULL beyond the last */

@@ -97,6 +97,15 @@ struct fsck_rules {
 	struct oid_set skipped;
 };
 
+uint64_t fsck_rules_digest(const struct fsck_rules *rules)
+{
+	uint64_t digest = oid_set_digest(&rules->skipped);
+
+	for (size_t i = 0; i < FSCK_IDS; i++)
+		digest = digest * 31 + rules->gravity[i];
+	return digest;
+}
+
 const char *fsck_id_name(enum fsck_id id)
 {
 	return ids[id].name;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 1
+#define VERSION 2
 #define MARKS_IN_PART ((MEMO_NOTE_BYTES - 20) / 12)
 
 struct cursor {
@@ -64,22 +64,36 @@ static uint64_t mix(uint64_t h, uint64_t v)
 	return h;
 }
 
-static uint64_t mix_stat(uint64_t h, const struct stat *st)
+static uint64_t mix_file(uint64_t h, const struct stat *st)
 {
-	h = mix(mix(mix(h, st->st_dev), st->st_ino), (uint64_t)st->st_size);
+	return mix(mix(mix(h, st->st_dev), st->st_ino), (uint64_t)st->st_size);
+}
+
+static uint64_t mix_times(uint64_t h, const struct stat *st)
+{
 	h = mix(mix(h, (uint64_t)st->st_mtim.tv_sec), (uint64_t)st->st_mtim.tv_nsec);
 	return mix(mix(h, (uint64_t)st->st_ctim.tv_sec), (uint64_t)st->st_ctim.tv_nsec);
+}
+
+static uint64_t mix_stat(uint64_t h, const struct stat *st)
+{
+	return mix_times(mix_file(h, st), st);
 }
 
 #define START 0xcbf29ce484222325ULL
 
 uint64_t pack_note_stamp(const struct stat *pack, const struct stat *idx, const git_oid *trailer)
 {
-	uint64_t h = mix_stat(mix_stat(START, pack), idx);
+	uint64_t h = mix_file(mix_file(START, pack), idx);
 
 	for (unsigned i = 0; i < GIT_OID_RAWSZ; i++)
 		h = mix(h, trailer->id[i]);
 	return h;
+}
+
+uint64_t pack_note_times(const struct stat *pack, const struct stat *idx)
+{
+	return mix_times(mix_times(START, pack), idx);
 }
 
 uint64_t pack_note_stamp_also(uint64_t stamp, const struct stat *st)
@@ -96,6 +110,7 @@ bool pack_note_find(const struct memo *memo, const char *name, struct pack_note 
 	if (!data || get_u32(&c) != VERSION)
 		return false;
 	ret->stamp = get_u64(&c);
+	ret->times = get_u64(&c);
 	ret->read_usec = get_u64(&c);
 	ret->scrub_usec = get_u64(&c);
 	ret->scrub_from = get_u64(&c);
@@ -113,6 +128,7 @@ int pack_note_put(struct memo *memo, const char *name, const struct pack_note *n
 
 	put_u32(&c, VERSION);
 	put_u64(&c, note->stamp);
+	put_u64(&c, note->times);
 	put_u64(&c, note->read_usec);
 	put_u64(&c, note->scrub_usec);
 	put_u64(&c, note->scrub_from);

@@ -20,7 +20,8 @@
 #define NOTE_OBJECTS 300 /* in a note; what has more to tell of is read each time */
 
 struct pack_note {
-	uint64_t stamp;	     /* of its files: device, inode, size, times, and the checksum at the end */
+	uint64_t stamp;	     /* of its files: device, inode, size, and the checksum at the end */
+	uint64_t times;	     /* of pack and index: git sets that of a pack anew whenever it would write what is in it */
 	uint64_t read_usec;  /* when it had been read whole, since 1970 */
 	uint64_t scrub_usec; /* when the reading that is under way began; 0: none is */
 	uint64_t scrub_from; /* where that goes on */
@@ -28,6 +29,7 @@ struct pack_note {
 	git_oid again[NOTE_OBJECTS];
 };
 
+uint64_t pack_note_times(const struct stat *pack, const struct stat *idx);
 uint64_t pack_note_stamp(const struct stat *pack, const struct stat *idx, const git_oid *trailer);
 uint64_t pack_note_stamp_also(uint64_t stamp, const struct stat *st); /* one more file that belongs to it */
 

@@ -26,6 +26,7 @@ static void dir_free(struct object_dir *dir)
 	if (!dir)
 		return;
 	closep(&dir->fd);
+	closep(&dir->pack_fd);
 	free(dir->path);
 	free(dir->label);
 	free(dir);
@@ -64,6 +65,7 @@ static int dir_add(struct check_run *run, const char *path, const char *label)
 
 	if (!dir)
 		return -ENOMEM;
+	dir->pack_fd = -1;
 	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0 || fstat(dir->fd, &st) < 0)
 		return -errno;
@@ -267,22 +269,24 @@ static int on_pack_name(struct check_run *run, struct object_dir *dir, int pack_
 static int packs_add(struct check_run *run, struct object_dir *dir)
 {
 	_cleanup_(freep) char *label = text_printf("%s/pack", dir->label);
-	int fd = openat(dir->fd, "pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
 	struct dirent *entry;
+	int fd, r = 0;
 	DIR *d;
 
-	if (fd < 0)
+	dir->pack_fd = openat(dir->fd, "pack", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir->pack_fd < 0)
 		return errno == ENOENT ? 0 :
 					 finding_add(run->c.findings, "unreadable-file",
 						     &(struct finding_place){ .where = label }, "%s", strerror(errno));
-	d = label ? fdopendir(fd) : NULL;
+	fd = openat(dir->pack_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd >= 0 && label ? fdopendir(fd) : NULL;
 	if (!d) {
-		close(fd);
+		closep(&fd);
 		return -ENOMEM;
 	}
 	while (r == 0 && (entry = readdir(d)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			r = on_pack_name(run, dir, fd, label, entry->d_name);
+			r = on_pack_name(run, dir, dir->pack_fd, label, entry->d_name);
 	closedir(d);
 	return r;
 }

@@ -24,7 +24,8 @@ enum entry_kind {
 struct pack {
 	char *where, *where_idx; /* as findings call them */
 	const char *stem;	 /* the end of where */
-	int dir_fd, fd;
+	int dir_fd; /* borrowed */
+	int fd;
 	struct stat st, idx_st;
 	unsigned char *idx;
 	size_t idx_len;

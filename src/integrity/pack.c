@@ -255,12 +255,7 @@ int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, st
 	if (!p)
 		return -ENOMEM;
 	p->fd = -1;
-	p->dir_fd = fcntl(dir_fd, F_DUPFD_CLOEXEC, 0);
-	if (p->dir_fd < 0) {
-		r = -errno;
-		free(p);
-		return r;
-	}
+	p->dir_fd = dir_fd;
 	p->where = text_printf("%s/%s.pack", dir, stem);
 	p->where_idx = text_printf("%s/%s.idx", dir, stem);
 	if (p->where && p->where_idx) {
@@ -282,7 +277,6 @@ void pack_close(struct pack *p)
 	pack_order_drop(p);
 	if (p->fd >= 0)
 		close(p->fd);
-	close(p->dir_fd);
 	free(p->idx);
 	free(p->where);
 	free(p->where_idx);

@@ -118,6 +118,11 @@ int roots_add_shallow(struct roots *roots, const git_oid *oid)
 	return r < 0 ? r : 0;
 }
 
+uint64_t roots_shallow_digest(const struct roots *roots)
+{
+	return oid_set_digest(&roots->shallow);
+}
+
 bool roots_is_shallow(const struct roots *roots, const git_oid *oid)
 {
 	return oid_set_has(&roots->shallow, oid);

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <git2.h>
 
@@ -45,6 +46,7 @@ const struct root *roots_at(const struct roots *roots, size_t i);
 
 /* commits whose parents are not here, from "shallow" */
 int roots_add_shallow(struct roots *roots, const git_oid *oid);
+uint64_t roots_shallow_digest(const struct roots *roots);
 bool roots_is_shallow(const struct roots *roots, const git_oid *oid);
 
 #endif

@@ -3,7 +3,8 @@
  *
  * A note says that a pack, or loose objects, were read whole, that nothing was wrong with them, and that all
  * to which they lead was there. That last part is true as long as nothing goes away: when a pack or a loose
- * object that a note knows is gone, and not to be found elsewhere, no note counts any more, and all is read.
+ * object that a note knows is gone, and not to be found elsewhere, no note counts any more, and all is read. So it
+ * is when the store's settings or the end of its history have changed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,6 +42,14 @@ static uint64_t stamp_of(const struct object_pack *p)
 
 	pack_trailer(p->pack, &trailer);
 	return stamp_side_files(p, pack_note_stamp(pack, &idx, &trailer));
+}
+
+static uint64_t times_of(const struct object_pack *p)
+{
+	struct stat idx;
+	const struct stat *pack = pack_stat(p->pack, &idx);
+
+	return pack_note_times(pack, &idx);
 }
 
 /* --- what went away --- */
@@ -82,6 +91,31 @@ static int look_for_loose(struct check_run *run, const struct object_dir *dir, u
 	return r < 0 ? r : 0;
 }
 
+/* by what objects are judged: the severities of the store, and where its history is cut off */
+static void measure_of(const struct check_run *run, uint64_t ret[2])
+{
+	ret[0] = fsck_rules_digest(run->c.rules);
+	ret[1] = roots_shallow_digest(run->c.roots);
+}
+
+static bool is_judged_anew(const struct check_run *run)
+{
+	uint64_t now[2];
+	size_t len;
+	const void *before = memo_find(run->c.spec->memo, "store", &len);
+
+	measure_of(run, now);
+	return before && (len != sizeof(now) || memcmp(before, now, len) != 0);
+}
+
+static int put_measure(struct check_run *run)
+{
+	uint64_t now[2];
+
+	measure_of(run, now);
+	return memo_put(run->c.spec->memo, "store", now, sizeof(now));
+}
+
 static int look_for_vanished(struct check_run *run)
 {
 	struct memo *memo = run->c.spec->memo;
@@ -93,12 +127,11 @@ static int look_for_vanished(struct check_run *run)
 	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
 		for (unsigned fan = 0; r == 0 && fan < 256; fan++)
 			r = look_for_loose(run, run->dirs.v[i], fan);
+	run->has_vanished |= is_judged_anew(run);
 	/* at once: who ends this run in the middle must not leave notes that are not true any more */
-	if (r == 0 && run->has_vanished) {
+	if (r == 0 && run->has_vanished)
 		memo_clear(memo);
-		r = memo_put(memo, "store", "1", 1);
-	}
-	return r;
+	return r == 0 ? put_measure(run) : r;
 }
 
 /* --- packs --- */
@@ -157,8 +190,27 @@ static int remember_pack(struct check_run *run, struct object_pack *p)
 		return 0;
 	pack_note_name(p, name);
 	p->note.stamp = stamp_of(p);
+	p->note.times = times_of(p);
 	p->note.read_usec = run->c.spec->now_usec;
 	p->note.scrub_usec = p->note.scrub_from = 0;
+	return pack_note_put(run->c.spec->memo, name, &p->note);
+}
+
+/* only its times are new: its checksums tell whether its content is; 1: it is */
+static int look_at_touched(struct check_run *run, struct object_pack *p)
+{
+	size_t before = findings_count(run->c.findings, FINDING_ERROR);
+	char name[MEMO_NAME_BYTES];
+	int r = pack_check_files(&run->c, p->pack);
+
+	if (r < 0)
+		return r;
+	if (findings_count(run->c.findings, FINDING_ERROR) != before) {
+		p->is_trusted = false;
+		return 1;
+	}
+	p->note.times = times_of(p);
+	pack_note_name(p, name);
 	return pack_note_put(run->c.spec->memo, name, &p->note);
 }
 
@@ -169,6 +221,10 @@ static int verify_packs(struct check_run *run)
 	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++) {
 		struct object_pack *p = run->dirs.packs[i];
 
+		if (p->is_trusted && p->note.times != times_of(p))
+			r = look_at_touched(run, p);
+		if (r < 0)
+			return r;
 		if (p->is_trusted) {
 			r = look_again(run, p);
 			continue;
@@ -236,7 +292,5 @@ int verify_objects(struct check_run *run, struct fault *f)
 		r = scrub(run);
 	if (r == 0)
 		r = judge_bad(run);
-	if (r == 0 && run->c.spec->memo)
-		r = memo_put(run->c.spec->memo, "store", "1", 1);
 	return r < 0 ? fault_errno(f, r, "cannot check the objects of \"%s\"", run->c.spec->common_dir) : 0;
 }

@@ -39,7 +39,7 @@ static const struct {
 } limits[] = {
 	{ RLIMIT_CORE, 0 },
 	{ RLIMIT_AS, ADDRESS_SPACE },
-	{ RLIMIT_NOFILE, 1024 },
+	{ RLIMIT_NOFILE, 8192 }, /* a check has every pack open */
 	{ RLIMIT_FSIZE, 64 * GIB },
 };
 

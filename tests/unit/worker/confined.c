@@ -52,7 +52,7 @@ Test(confined, it_has_no_privileges_to_gain_no_core_and_a_plain_umask)
 	cr_assert(o != NULL);
 	cr_assert(sh("grep -q '^NoNewPrivs:.1' /proc/%d/status && grep -q '^Umask:.0022' /proc/%d/status "
 		     "&& grep -qE '^Max core file size +0 +0 ' /proc/%d/limits && "
-		     "grep -qE '^Max open files +1024 +1024 ' /proc/%d/limits && "
+		     "grep -qE '^Max open files +8192 +8192 ' /proc/%d/limits && "
 		     "grep -qE '^Max file size +68719476736 ' /proc/%d/limits",
 		     w.pid, w.pid, w.pid, w.pid, w.pid));
 }
