@@ -47,7 +47,8 @@ def files(world, wanted):
 
 
 def is_ordinary(path):
-    return not path.startswith(("objects/info/", "hooks/", "info/")) and path not in ("config", "description", "COMMIT_EDITMSG")
+    return not path.startswith(("objects/info/", "hooks/", "info/")) and path not in ("config", "description",
+                                                                                      "COMMIT_EDITMSG")
 
 
 def is_graph(path):
@@ -89,7 +90,8 @@ class Flipper:
         theirs = witness.ask_git(self.world)
         self.counts[name, "asked"] += 1
         if theirs.severity:
-            self.wrong.append("%s: git complains, we do not\n        %s" % (variant, "\n        ".join(theirs.lines[:5])))
+            self.wrong.append("%s: git complains, we do not\n        %s" % (variant,
+                                                                            "\n        ".join(theirs.lines[:5])))
 
 
 class Flips(unittest.TestCase):
@@ -99,9 +101,11 @@ class Flips(unittest.TestCase):
         self.worlds = worlds.Worlds(os.path.join(self.base, "worlds"))
 
     def run_all(self, kind, wanted):
-        flippers = [Flipper(self.worlds.copy(kind), os.path.join(self.base, "checker-%d.log" % n)) for n in range(THREADS)]
+        flippers = [Flipper(self.worlds.copy(kind),
+                            os.path.join(self.base, "checker-%d.log" % n)) for n in range(THREADS)]
         for flipper in flippers:
-            self.assertEqual((flipper.checker.check(flipper.world).lines[:-1], witness.ask_git(flipper.world).lines), ([], []))
+            self.assertEqual((flipper.checker.check(flipper.world).lines[:-1], witness.ask_git(flipper.world).lines),
+                             ([], []))
         names = files(flippers[0].world, wanted)
         work = queue.Queue()
         for number, name in enumerate(names):
