@@ -25,6 +25,7 @@ struct object_pack {
 	bool is_trusted;  /* it is as the note says, and is not read */
 	bool is_damaged;  /* something was told of it */
 	struct pack_note note;
+	char note_name[MEMO_NAME_BYTES];
 };
 
 /* "objects" of the store, or of an alternate */
@@ -77,6 +78,13 @@ struct special {
 	enum content_special what;
 };
 
+#define SPECIALS_TOLD (MEMO_NOTE_BYTES / GIT_OID_RAWSZ)
+
+struct special_told {
+	unsigned char oid[SPECIALS_TOLD][GIT_OID_RAWSZ];
+	size_t n;
+};
+
 struct check_run {
 	struct check c;
 	struct object_dirs dirs;
@@ -84,9 +92,14 @@ struct check_run {
 	struct gaps gaps;
 	pthread_mutex_t lock; /* of what follows */
 	struct oid_set specials[CONTENT_GITATTRIBUTES + 1];
-	struct oid_set bad; /* one copy at least cannot be read */
+	size_t n_specials[CONTENT_GITATTRIBUTES + 1]; /* of them that were looked at */
+	struct special_told told[CONTENT_GITATTRIBUTES + 1];
+	struct oid_set bad;  /* one copy at least cannot be read */
+	struct oid_set gone; /* loose, and not there any more when they were to be read */
 	uint64_t n_read;
 	bool is_known; /* there was a check before: what is new is looked at for attacks on its hash */
+	bool has_promisor; /* a remote that may have what is not here */
+	bool trusts_nothing; /* the next check has to read all again */
 	bool has_vanished; /* what an earlier check relied on is not there any more */
 };
 
@@ -139,14 +152,21 @@ int verify_thread_init(struct verify_thread *t, struct check_run *run); /* 0 or 
 void verify_thread_deinit(struct verify_thread *t);
 int verify_content(struct verify_thread *t, git_object_t type, const void *data, size_t len);
 
-/* the objects that are looked at when all are known: .gitmodules and the like */
+/*
+ * .gitmodules and the like, of what was read so far: before a note vouches for the trees that lead to them. First
+ * those of which something was told the last time.
+ */
+int recall_specials(struct check_run *run);
 int verify_specials(struct check_run *run);
 
 /* of its note */
 void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES]);
-void pack_note_forget(struct check_run *run, const struct object_pack *p);
 
-/* verify-loose.c */
+/* it is not trusted any more: no more is known than that there is such a pack */
+int pack_note_forget(struct check_run *run, struct object_pack *p);
+
+/* verify-loose.c: what there is, into the notes; and then what it is */
+int note_loose(struct check_run *run);
 int verify_loose(struct check_run *run);
 
 /* verify-pack.c: one pack, or a part of it for a scrub (from, until: 0, 0: all) */

@@ -9,13 +9,16 @@
 
 #include "integrity/check-private.h"
 
+#include "integrity/config-scan.h"
 #include "integrity/graph-check.h"
 #include "integrity/refs-check.h"
 #include "integrity/worktrees-check.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/fs.h"
 
-#define GRAPH_TRIES 5 /* while packs come and go */
+#define CONFIG_BYTES (16 << 20)
+#define GRAPH_TRIES  5 /* while packs come and go */
 
 int check_tell(struct check *c)
 {
@@ -136,12 +139,40 @@ static int check_graphs(struct check_run *run)
 	return r < 0 ? r : 0;
 }
 
+/* --- promises --- */
+
+static int on_setting(const struct config_entry *e, void *userdata)
+{
+	bool *has_promisor = userdata;
+
+	if (!e->section)
+		return 0;
+	*has_promisor |= strcmp(e->section, "remote") == 0 && strcmp(e->key, "promisor") == 0 &&
+			 (!e->value || strcmp(e->value, "false") != 0);
+	*has_promisor |= strcmp(e->section, "extensions") == 0 && strcmp(e->key, "partialclone") == 0;
+	return 0;
+}
+
+/* without such a remote nobody has what a pack promises */
+static int find_promisor(struct check_run *run)
+{
+	_cleanup_(freep) char *config = NULL;
+	size_t len;
+	int r = fs_read_file_at(run->c.common_fd, "config", CONFIG_BYTES, &config, &len);
+
+	if (r == 0)
+		r = config_scan(config, len, on_setting, &run->has_promisor, NULL);
+	return r == -ENOMEM ? r : 0; /* what is wrong with it was told */
+}
+
 /* --- in order --- */
 
 static int check_objects(struct check_run *run, struct check_result *ret, struct fault *f)
 {
-	int r = object_dirs_open(run, f);
+	int r = find_promisor(run);
 
+	if (r == 0)
+		r = object_dirs_open(run, f);
 	if (r == -ENOENT) /* that was told, and there is nothing else to look at */
 		return 0;
 	if (r == 0)
@@ -197,6 +228,7 @@ static void run_deinit(struct check_run *run)
 	for (size_t i = 0; i < sizeof(run->specials) / sizeof(*run->specials); i++)
 		oid_set_deinit(&run->specials[i]);
 	oid_set_deinit(&run->bad);
+	oid_set_deinit(&run->gone);
 	oid_set_deinit(&run->gaps.by_oid);
 	free(run->gaps.v);
 	fsck_rules_free((struct fsck_rules *)run->c.rules);

@@ -54,6 +54,7 @@ static int add_wrong(struct check_run *run, const git_oid *oid, git_object_t typ
 
 	if (r == 0)
 		gaps_find(run, oid->id)->is_wrong_type = true;
+	run->trusts_nothing = true; /* who leads to it, no note says */
 	return r;
 }
 
@@ -82,13 +83,14 @@ static int check_root(struct check_run *run, const struct root *root)
 
 static int check_marks(struct check_run *run, uint32_t number)
 {
-	static const git_object_t types[] = { GIT_OBJECT_COMMIT, GIT_OBJECT_TREE, GIT_OBJECT_BLOB };
+	static const git_object_t types[] = { GIT_OBJECT_COMMIT, GIT_OBJECT_TREE, GIT_OBJECT_BLOB,
+					     GIT_OBJECT_TAG };
 	unsigned marks = objects_marks(run->objects, number);
 	git_object_t type;
 	git_oid oid;
 	int r;
 
-	if (!(marks & (OBJECTS_WANT_COMMIT | OBJECTS_WANT_TREE | OBJECTS_WANT_BLOB | OBJECTS_WANT_ANY)))
+	if (!(marks & (OBJECTS_WANT_TYPES | OBJECTS_WANT_ANY)))
 		return 0;
 	git_oid_fromraw(&oid, objects_name(run->objects, number));
 	if (marks & OBJECTS_BAD) {
@@ -97,7 +99,7 @@ static int check_marks(struct check_run *run, uint32_t number)
 			gaps_find(run, oid.id)->is_bad = true;
 		return r;
 	}
-	if (!(marks & (OBJECTS_WANT_COMMIT | OBJECTS_WANT_TREE | OBJECTS_WANT_BLOB)))
+	if (!(marks & OBJECTS_WANT_TYPES))
 		return 0;
 	r = known_type(run, number, &type);
 	if (r < 0)
@@ -110,6 +112,31 @@ static int check_marks(struct check_run *run, uint32_t number)
 
 /* --- what came meanwhile --- */
 
+/* what was loose, was gone when it was to be read, and is in no pack that was listed */
+static int judge_gone(struct check_run *run)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < oid_set_count(&run->gone); i++) {
+		const git_oid *oid = oid_set_at(&run->gone, i, NULL);
+		uint32_t number = objects_find(run->objects, oid->id);
+		unsigned marks = number == OBJECTS_NONE ? 0 : objects_marks(run->objects, number);
+
+		if (marks & (OBJECTS_WANT_TYPES | OBJECTS_WANT_ANY) && !(marks & OBJECTS_TYPE))
+			r = gaps_add(run, oid->id, GIT_OBJECT_ANY, OBJECTS_NONE, false);
+	}
+	return r;
+}
+
+static bool can_be_read(git_odb *odb, const git_oid *oid)
+{
+	git_odb_object *object = NULL;
+	bool yes = git_odb_read(&object, odb, oid) == 0;
+
+	git_odb_object_free(object);
+	return yes;
+}
+
 /* somebody works in the repository: objects may have come, and packs have taken the place of others */
 static int look_once_more(struct check_run *run)
 {
@@ -120,13 +147,14 @@ static int look_once_more(struct check_run *run)
 	for (size_t i = 0; r == 0 && i < run->gaps.n; i++) {
 		struct gap *gap = &run->gaps.v[i];
 
-		gap->is_closed = gap->is_promised;
-		if (gap->is_closed || gap->is_bad || gap->is_wrong_type)
+		gap->is_closed = gap->is_promised && run->has_promisor;
+		if (gap->is_closed || gap->is_wrong_type)
 			continue;
 		if (!odb)
 			r = odb_open(path, &odb, NULL);
 		if (r == 0)
-			gap->is_closed = git_odb_exists(odb, &gap->oid);
+			gap->is_closed = gap->is_bad ? can_be_read(odb, &gap->oid) :
+						       git_odb_exists(odb, &gap->oid);
 	}
 	git_odb_free(odb);
 	return r;
@@ -213,6 +241,8 @@ int links_check(struct check_run *run, struct fault *f)
 			r = check_tell(&run->c);
 	}
 	if (r == 0)
+		r = judge_gone(run);
+	if (r == 0)
 		r = look_once_more(run);
 	for (size_t i = 0; i < run->gaps.n; i++)
 		is_open |= !run->gaps.v[i].is_closed;
@@ -222,6 +252,8 @@ int links_check(struct check_run *run, struct fault *f)
 		if (!run->gaps.v[i].is_closed)
 			r = tell_gap(run, &run->gaps.v[i]);
 	gaps_free_paths(run);
+	if (run->trusts_nothing && run->c.spec->memo)
+		memo_clear(run->c.spec->memo);
 	if (r == 0)
 		r = tell_dangling(run);
 	return r < 0 ? fault_errno(f, r, "cannot follow the links of \"%s\"", run->c.spec->common_dir) : 0;

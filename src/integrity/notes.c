@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define VERSION 2
+#define VERSION 3
 #define MARKS_IN_PART ((MEMO_NOTE_BYTES - 20) / 12)
 
 struct cursor {
@@ -109,6 +109,7 @@ bool pack_note_find(const struct memo *memo, const char *name, struct pack_note 
 
 	if (!data || get_u32(&c) != VERSION)
 		return false;
+	ret->is_whole = get_u32(&c);
 	ret->stamp = get_u64(&c);
 	ret->times = get_u64(&c);
 	ret->read_usec = get_u64(&c);
@@ -127,6 +128,7 @@ int pack_note_put(struct memo *memo, const char *name, const struct pack_note *n
 	struct cursor c = { data, data + sizeof(data), false };
 
 	put_u32(&c, VERSION);
+	put_u32(&c, note->is_whole);
 	put_u64(&c, note->stamp);
 	put_u64(&c, note->times);
 	put_u64(&c, note->read_usec);
@@ -149,7 +151,7 @@ uint32_t loose_stamp(const struct stat *st)
 {
 	uint64_t h = mix_stat(START, st);
 
-	return (uint32_t)(h ^ h >> 32);
+	return (uint32_t)(h ^ h >> 32) | 1; /* never 0 */
 }
 
 void loose_note_deinit(struct loose_note *note)

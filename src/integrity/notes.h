@@ -20,6 +20,7 @@
 #define NOTE_OBJECTS 300 /* in a note; what has more to tell of is read each time */
 
 struct pack_note {
+	bool is_whole;	     /* else it says no more than that there is such a pack */
 	uint64_t stamp;	     /* of its files: device, inode, size, and the checksum at the end */
 	uint64_t times;	     /* of pack and index: git sets that of a pack anew whenever it would write what is in it */
 	uint64_t read_usec;  /* when it had been read whole, since 1970 */
@@ -40,7 +41,7 @@ int pack_note_put(struct memo *memo, const char *name, const struct pack_note *n
 /* a loose object, as it was when it was read */
 struct loose_mark {
 	uint64_t prefix; /* of its name */
-	uint32_t stamp;
+	uint32_t stamp; /* 0: there is one, and it is read each time */
 };
 
 /* of one directory; sorted by prefix. { 0 } is empty and valid */

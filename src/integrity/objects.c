@@ -22,7 +22,7 @@ struct objects {
 	size_t n_loose, loose_size;
 	uint32_t n_all;	  /* of names, those that are there twice included */
 	uint32_t *places; /* by number: which name */
-	uint8_t *marks;
+	uint16_t *marks;
 	uint32_t n;
 	uint32_t *fan; /* by the first FAN_BITS of a name: the first number that is not below */
 };
@@ -136,7 +136,7 @@ int objects_seal(struct objects *o)
 		return r;
 	o->places = malloc(((size_t)o->n_all + 1) * sizeof(*o->places));
 	o->fan = malloc(((1U << FAN_BITS) + 1) * sizeof(*o->fan));
-	o->marks = calloc((size_t)o->n_all + 1, 1);
+	o->marks = calloc((size_t)o->n_all + 1, sizeof(*o->marks));
 	if (!o->places || !o->fan || !o->marks)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < o->n_all; i++)
@@ -211,12 +211,12 @@ unsigned objects_marks(const struct objects *o, uint32_t number)
 void objects_mark(struct objects *o, uint32_t number, unsigned marks)
 {
 	if ((objects_marks(o, number) & marks) != marks)
-		__atomic_fetch_or(&o->marks[number], (uint8_t)marks, __ATOMIC_RELAXED);
+		__atomic_fetch_or(&o->marks[number], (uint16_t)marks, __ATOMIC_RELAXED);
 }
 
 void objects_clear(struct objects *o, uint32_t number, unsigned marks)
 {
-	__atomic_fetch_and(&o->marks[number], (uint8_t)~marks, __ATOMIC_RELAXED);
+	__atomic_fetch_and(&o->marks[number], (uint16_t)~marks, __ATOMIC_RELAXED);
 }
 
 unsigned objects_want(git_object_t type)
@@ -228,6 +228,8 @@ unsigned objects_want(git_object_t type)
 		return OBJECTS_WANT_TREE;
 	case GIT_OBJECT_BLOB:
 		return OBJECTS_WANT_BLOB;
+	case GIT_OBJECT_TAG:
+		return OBJECTS_WANT_TAG;
 	default:
 		return OBJECTS_WANT_ANY;
 	}

@@ -2,8 +2,8 @@
  * DOC: objects - every object that there is, by number
  *
  * The names in all packs and of all loose objects, of the store and its alternates, each once, sorted. Names in
- * packs stay where they are, in the mapped index files; an object costs five bytes here. What
- * else is known of one is a byte: its type, and as what it was led to.
+ * packs stay where they are, in the mapped index files; an object costs six bytes here. What
+ * else is known of one is in a few bits: its type, and as what it was led to.
  *
  * Calling sequence
  * ----------------
@@ -49,13 +49,15 @@ enum objects_mark {
 	OBJECTS_WANT_BLOB = 32,
 	OBJECTS_WANT_ANY = 64,
 	OBJECTS_BAD = 128,	   /* no copy of it is whole */
+	OBJECTS_WANT_TAG = 256,
+	OBJECTS_WANT_TYPES = OBJECTS_WANT_COMMIT | OBJECTS_WANT_TREE | OBJECTS_WANT_BLOB | OBJECTS_WANT_TAG,
 };
 
 unsigned objects_marks(const struct objects *o, uint32_t number);
 void objects_mark(struct objects *o, uint32_t number, unsigned marks); /* adds them; atomically */
 void objects_clear(struct objects *o, uint32_t number, unsigned marks);
 
-/* OBJECTS_WANT_... of a type; GIT_OBJECT_TAG and _ANY: OBJECTS_WANT_ANY */
+/* OBJECTS_WANT_... of a type */
 unsigned objects_want(git_object_t type);
 
 #endif

@@ -27,16 +27,7 @@ static bool is_due(const struct check_spec *spec, const struct pack_note *note)
 
 static int put_note(struct check_run *run, const struct object_pack *p)
 {
-	char name[MEMO_NAME_BYTES];
-
-	pack_note_name(p, name);
-	return pack_note_put(run->c.spec->memo, name, &p->note);
-}
-
-static void forget(struct check_run *run, struct object_pack *p)
-{
-	pack_note_forget(run, p);
-	p->is_trusted = false;
+	return pack_note_put(run->c.spec->memo, p->note_name, &p->note);
 }
 
 /* 1: it is read whole */
@@ -58,9 +49,12 @@ static int scrub_piece(struct check_run *run, struct object_pack *p)
 	if (r == 0)
 		r = verify_pack(run, p, p->note.scrub_from, until < size ? until : size);
 	if (p->is_damaged) {
-		forget(run, p);
-		return r < 0 ? r : 1;
+		int forgotten = pack_note_forget(run, p);
+
+		return r < 0 ? r : forgotten < 0 ? forgotten : 1;
 	}
+	if (r == 0)
+		r = verify_specials(run);
 	if (r < 0)
 		return r;
 	p->note.scrub_from = until;
@@ -85,7 +79,7 @@ int scrub(struct check_run *run)
 	uint64_t end = clock_boot_usec() + run->c.spec->scrub_usec;
 	struct object_pack **oldest = calloc(run->dirs.n_packs + 1, sizeof(struct object_pack *));
 	size_t n = 0;
-	int r = oldest && run->c.spec->memo ? 0 : -ENOMEM;
+	int r = oldest ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++)
 		if (run->dirs.packs[i]->is_trusted && is_due(run->c.spec, &run->dirs.packs[i]->note))

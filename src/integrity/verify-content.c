@@ -15,7 +15,7 @@
 struct link_cache {
 	struct {
 		unsigned char oid[GIT_OID_RAWSZ];
-		uint8_t want;
+		uint16_t want;
 	} v[1 << CACHE_BITS];
 };
 
@@ -65,7 +65,7 @@ static int on_link(const struct content_link *link, void *userdata)
 	}
 	objects_mark(t->run->objects, to, want);
 	memcpy(t->cache->v[slot].oid, link->oid, GIT_OID_RAWSZ);
-	t->cache->v[slot].want = (uint8_t)want;
+	t->cache->v[slot].want = (uint16_t)want;
 	return 0;
 }
 
@@ -102,7 +102,7 @@ static const char *const special_notes[] = { [CONTENT_GITMODULES] = "gitmodules"
 					     [CONTENT_GITATTRIBUTES] = "gitattributes" };
 
 /* those that something was told of last time: the trees that lead there may not be read any more */
-static int recall_specials(struct check_run *run, enum content_special what)
+static int recall_specials_of(struct check_run *run, enum content_special what)
 {
 	const struct memo *memo = run->c.spec->memo;
 	size_t len;
@@ -140,30 +140,47 @@ static int verify_special(struct verify_thread *t, enum content_special what, co
 	if (objects_find(t->run->objects, oid->id) == OBJECTS_NONE)
 		return is_promised(t->run, oid) ? 0 : content_tell_special(rules, what, oid, true, &sink);
 	r = object_read(t->run, oid, SPECIAL_BYTES, &type, &data, &len);
-	if (r < 0 && r != -EFBIG)
-		return r == -ENOMEM ? r : 0; /* told already */
+	if (r < 0 && r != -EFBIG) {
+		t->has_told = true; /* that it cannot be read; it is looked at again when it can */
+		return r == -ENOMEM ? r : 0;
+	}
 	if (type != GIT_OBJECT_BLOB)
 		return content_tell_special(rules, what, oid, false, &sink);
 	return content_check_special(rules, what, oid, data, r == 0 ? len : SPECIAL_BYTES + 1, &sink);
 }
 
+static int remember_special(struct check_run *run, enum content_special what, const git_oid *oid)
+{
+	struct special_told *told = &run->told[what];
+
+	if (told->n < SPECIALS_TOLD)
+		memcpy(told->oid[told->n++], oid->id, GIT_OID_RAWSZ);
+	else
+		run->trusts_nothing = true; /* what is told of the rest has to be found each time */
+	return run->c.spec->memo ? memo_put(run->c.spec->memo, special_notes[what], told->oid, told->n * GIT_OID_RAWSZ) : 0;
+}
+
+/* those that came since the last call */
 static int verify_specials_of(struct verify_thread *t, enum content_special what)
 {
 	struct oid_set *set = &t->run->specials[what];
-	unsigned char told[MEMO_NOTE_BYTES / GIT_OID_RAWSZ][GIT_OID_RAWSZ];
-	size_t n_told = 0;
-	int r = recall_specials(t->run, what);
+	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < oid_set_count(set); i++) {
-		const git_oid *oid = oid_set_at(set, i, NULL);
+	for (; r == 0 && t->run->n_specials[what] < oid_set_count(set); t->run->n_specials[what]++) {
+		const git_oid *oid = oid_set_at(set, t->run->n_specials[what], NULL);
 
 		r = verify_special(t, what, oid);
-		if (t->has_told && n_told < sizeof(told) / sizeof(*told))
-			memcpy(told[n_told++], oid->id, GIT_OID_RAWSZ);
+		if (r == 0 && t->has_told)
+			r = remember_special(t->run, what, oid);
 	}
-	if (r == 0 && t->run->c.spec->memo)
-		r = memo_put(t->run->c.spec->memo, special_notes[what], told, n_told * GIT_OID_RAWSZ);
 	return r;
+}
+
+int recall_specials(struct check_run *run)
+{
+	int r = recall_specials_of(run, CONTENT_GITMODULES);
+
+	return r == 0 ? recall_specials_of(run, CONTENT_GITATTRIBUTES) : r;
 }
 
 int verify_specials(struct check_run *run)

@@ -82,8 +82,6 @@ static int trust_fan(struct loose_dir *d, unsigned fan)
 
 	note_name(d->dir, fan, name);
 	r = loose_note_find(run->c.spec->memo, name, &note);
-	if (r > 0 && run->c.spec->depth == CHECK_FULL)
-		loose_note_remove(run->c.spec->memo, name); /* see pack_note_forget() */
 	if (r <= 0 || run->has_vanished || run->c.spec->depth == CHECK_FULL)
 		return r < 0 ? r : 0;
 	/* a scrub begins with those that are overdue: there are few of them, so all of a directory at once */
@@ -115,20 +113,20 @@ static int remember_fan(struct loose_dir *d, unsigned fan)
 	for (size_t i = d->fan[fan]; r == 0 && i < d->fan[fan + 1]; i++) {
 		if (d->files[i].is_trusted)
 			note.read_usec = d->read_usec[fan];
-		if (d->files[i].is_good)
-			r = loose_note_add(&note, loose_prefix(&d->files[i].oid), d->files[i].stamp);
+		r = loose_note_add(&note, loose_prefix(&d->files[i].oid),
+				   d->files[i].is_good ? d->files[i].stamp : 0);
 	}
 	return r == 0 ? loose_note_put(memo, name, &note) : r;
 }
 
 /* --- what is read --- */
 
-static int add_bad(struct check_run *run, const git_oid *oid)
+static int add_to(struct check_run *run, struct oid_set *set, const git_oid *oid)
 {
 	int r;
 
 	pthread_mutex_lock(&run->lock);
-	r = oid_set_add(&run->bad, oid, 0);
+	r = oid_set_add(set, oid, 0);
 	pthread_mutex_unlock(&run->lock);
 	return r < 0 ? r : 0;
 }
@@ -145,7 +143,7 @@ static int verify_file(struct loose_dir *d, struct verify_thread *t, struct loos
 	r = loose_check_object(&d->run->c, d->dir->fd, d->dir->label, &file->oid, d->run->is_known, &type, &data,
 			       &len);
 	if (r == -EBADMSG || r == -ENOENT)
-		return add_bad(d->run, &file->oid);
+		return add_to(d->run, r == -ENOENT ? &d->run->gone : &d->run->bad, &file->oid);
 	if (r < 0)
 		return r;
 	loose_path(&file->oid, path);
@@ -225,22 +223,61 @@ static int verify_files(struct loose_dir *d)
 	return check_is_stopped(&d->run->c) ? d->run->c.stop : r;
 }
 
+/* what there is, and what of it is trusted */
+static int load_dir(struct loose_dir *d)
+{
+	int r = loose_list(&d->run->c, d->dir->fd, d->dir->label, on_file, d);
+
+	if (r == 0)
+		fill_fan(d);
+	for (unsigned fan = 0; r == 0 && fan < FANS; fan++)
+		r = trust_fan(d, fan);
+	return r;
+}
+
+static int remember_dir(struct loose_dir *d)
+{
+	int r = 0;
+
+	for (unsigned fan = 0; r == 0 && fan < FANS; fan++)
+		r = remember_fan(d, fan);
+	return r;
+}
+
 static int verify_dir(struct check_run *run, struct object_dir *dir)
 {
 	struct loose_dir d = { .run = run, .dir = dir };
-	int r = loose_list(&run->c, dir->fd, dir->label, on_file, &d);
+	int r = load_dir(&d);
 
-	if (r == 0)
-		fill_fan(&d);
-	for (unsigned fan = 0; r == 0 && fan < FANS; fan++)
-		r = trust_fan(&d, fan);
 	for (size_t i = 0; r == 0 && i < d.n; i++)
 		run->c.total += !d.files[i].is_trusted;
 	if (r == 0)
 		r = verify_files(&d);
-	for (unsigned fan = 0; r == 0 && run->c.spec->memo && fan < FANS; fan++)
-		r = remember_fan(&d, fan);
+	if (r == 0)
+		r = verify_specials(run);
+	if (r == 0 && run->c.spec->memo)
+		r = remember_dir(&d);
 	free(d.files);
+	return r;
+}
+
+static int note_dir(struct check_run *run, struct object_dir *dir)
+{
+	struct loose_dir d = { .run = run, .dir = dir };
+	int r = load_dir(&d);
+
+	if (r == 0)
+		r = remember_dir(&d);
+	free(d.files);
+	return r;
+}
+
+int note_loose(struct check_run *run)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
+		r = note_dir(run, run->dirs.v[i]);
 	return r;
 }
 

@@ -14,6 +14,8 @@
 
 #include "integrity/check-private.h"
 
+#include "util/map.h"
+
 void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES])
 {
 	snprintf(ret, MEMO_NAME_BYTES, "%s-%.54s", p->dir->tag, p->stem);
@@ -54,26 +56,58 @@ static uint64_t times_of(const struct object_pack *p)
 
 /* --- what went away --- */
 
-static bool has_pack(const struct check_run *run, const char *name)
-{
-	char known[MEMO_NAME_BYTES];
+/* notes by name: of packs, of which there may be thousands */
+struct vanished {
+	struct check_run *run;
+	struct map *packs;
+};
 
-	for (size_t i = 0; i < run->dirs.n_packs; i++) {
-		pack_note_name(run->dirs.packs[i], known);
-		if (strcmp(known, name) == 0)
-			return true;
+static int name_packs(struct check_run *run, struct map *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++) {
+		struct object_pack *p = run->dirs.packs[i];
+
+		pack_note_name(p, p->note_name);
+		r = map_put(ret, p->note_name, p);
+		r = r == -EEXIST ? 0 : r;
 	}
+	return r;
+}
+
+static bool has_dir(const struct check_run *run, const char *name)
+{
+	for (size_t i = 0; i < run->dirs.n; i++)
+		if (strncmp(name, run->dirs.v[i]->tag, strlen(run->dirs.v[i]->tag)) == 0)
+			return true;
 	return false;
 }
 
-/* "<tag>-pack-<hex>", as pack_note_name() makes it */
+/* "<tag>-pack-<hex>" or "<tag>-loose-<xx>.<n>" */
 static int on_note(const char *name, const void *data, size_t len, void *userdata)
 {
-	struct check_run *run = userdata;
+	struct vanished *v = userdata;
+	const struct object_pack *p = map_find(v->packs, name);
+	struct pack_note note;
 
-	if (strlen(name) > 8 && strncmp(name + 8, "-pack-", 6) == 0 && !has_pack(run, name))
-		run->has_vanished = true;
+	if (strlen(name) > 8 && strncmp(name + 8, "-pack-", 6) == 0 &&
+	    (!p || !pack_note_find(v->run->c.spec->memo, name, &note) || note.stamp != stamp_of(p)))
+		v->run->has_vanished = true;
+	if (strlen(name) > 8 && strncmp(name + 8, "-loose-", 7) == 0 && !has_dir(v->run, name))
+		v->run->has_vanished = true;
 	return 0;
+}
+
+static int look_for_packs(struct check_run *run)
+{
+	struct vanished v = { run, map_new() };
+	int r = v.packs ? name_packs(run, v.packs) : -ENOMEM;
+
+	if (r == 0)
+		r = memo_foreach(run->c.spec->memo, on_note, &v);
+	map_free(v.packs);
+	return r;
 }
 
 static int look_for_loose(struct check_run *run, const struct object_dir *dir, unsigned fan)
@@ -123,7 +157,7 @@ static int look_for_vanished(struct check_run *run)
 
 	if (!memo)
 		return 0;
-	r = memo_foreach(memo, on_note, run);
+	r = look_for_packs(run);
 	for (size_t i = 0; r == 0 && i < run->dirs.n; i++)
 		for (unsigned fan = 0; r == 0 && fan < 256; fan++)
 			r = look_for_loose(run, run->dirs.v[i], fan);
@@ -138,21 +172,38 @@ static int look_for_vanished(struct check_run *run)
 
 static void trust_pack(struct check_run *run, struct object_pack *p)
 {
-	char name[MEMO_NAME_BYTES];
-
-	pack_note_name(p, name);
 	p->is_trusted = run->c.spec->memo && run->c.spec->depth != CHECK_FULL && !run->has_vanished &&
-			pack_note_find(run->c.spec->memo, name, &p->note) && p->note.stamp == stamp_of(p);
+			pack_note_find(run->c.spec->memo, p->note_name, &p->note) && p->note.is_whole &&
+			p->note.stamp == stamp_of(p);
 	if (!p->is_trusted)
 		run->c.total += pack_count(p->pack);
+}
+
+/* that there is one, before it is read: what goes away before it was must be missed as well */
+static int note_pack(struct check_run *run, struct object_pack *p)
+{
+	p->note = (struct pack_note){ .stamp = stamp_of(p) };
+	return run->c.spec->memo ? pack_note_put(run->c.spec->memo, p->note_name, &p->note) : 0;
+}
+
+static int note_packs(struct check_run *run)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++)
+		if (!run->dirs.packs[i]->is_trusted)
+			r = note_pack(run, run->dirs.packs[i]);
+	return r;
 }
 
 /* what a trusted pack has to tell each time */
 static int look_again(struct check_run *run, struct object_pack *p)
 {
 	struct verify_thread t;
-	int r = verify_thread_init(&t, run);
+	int r = p->note.n ? verify_thread_init(&t, run) : 0;
 
+	if (p->note.n == 0)
+		return 0;
 	t.where = pack_where(p->pack);
 	for (uint32_t i = 0; r == 0 && i < p->note.n; i++) {
 		git_object_t type;
@@ -173,45 +224,38 @@ static int look_again(struct check_run *run, struct object_pack *p)
 	return r;
 }
 
-/* before it is read: who ends this run in the middle may have found damage that nobody notes any more */
-void pack_note_forget(struct check_run *run, const struct object_pack *p)
+int pack_note_forget(struct check_run *run, struct object_pack *p)
 {
-	char name[MEMO_NAME_BYTES];
-
-	pack_note_name(p, name);
-	memo_remove(run->c.spec->memo, name);
+	p->is_trusted = false;
+	return note_pack(run, p);
 }
 
 static int remember_pack(struct check_run *run, struct object_pack *p)
 {
-	char name[MEMO_NAME_BYTES];
+	int r = verify_specials(run);
 
-	if (p->is_damaged)
-		return 0;
-	pack_note_name(p, name);
+	if (r < 0 || p->is_damaged || !run->c.spec->memo)
+		return r;
+	p->note.is_whole = true;
 	p->note.stamp = stamp_of(p);
 	p->note.times = times_of(p);
 	p->note.read_usec = run->c.spec->now_usec;
 	p->note.scrub_usec = p->note.scrub_from = 0;
-	return pack_note_put(run->c.spec->memo, name, &p->note);
+	return pack_note_put(run->c.spec->memo, p->note_name, &p->note);
 }
 
-/* only its times are new: its checksums tell whether its content is; 1: it is */
+/* only its times are new: its checksums tell whether its content is */
 static int look_at_touched(struct check_run *run, struct object_pack *p)
 {
 	size_t before = findings_count(run->c.findings, FINDING_ERROR);
-	char name[MEMO_NAME_BYTES];
 	int r = pack_check_files(&run->c, p->pack);
 
 	if (r < 0)
 		return r;
-	if (findings_count(run->c.findings, FINDING_ERROR) != before) {
-		p->is_trusted = false;
-		return 1;
-	}
+	if (findings_count(run->c.findings, FINDING_ERROR) != before)
+		return pack_note_forget(run, p);
 	p->note.times = times_of(p);
-	pack_note_name(p, name);
-	return pack_note_put(run->c.spec->memo, name, &p->note);
+	return pack_note_put(run->c.spec->memo, p->note_name, &p->note);
 }
 
 static int verify_packs(struct check_run *run)
@@ -229,10 +273,8 @@ static int verify_packs(struct check_run *run)
 			r = look_again(run, p);
 			continue;
 		}
-		if (run->c.spec->memo)
-			pack_note_forget(run, p);
 		r = verify_pack(run, p, 0, 0);
-		if (r == 0 && run->c.spec->memo)
+		if (r == 0)
 			r = remember_pack(run, p);
 	}
 	return r;
@@ -283,12 +325,18 @@ int verify_objects(struct check_run *run, struct fault *f)
 	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++)
 		trust_pack(run, run->dirs.packs[i]);
 	if (r == 0)
+		r = note_packs(run);
+	if (r == 0 && run->c.spec->memo)
+		r = note_loose(run);
+	if (r == 0)
+		r = recall_specials(run);
+	if (r == 0)
 		r = verify_packs(run);
 	if (r == 0)
 		r = verify_loose(run);
 	if (r == 0)
 		r = verify_specials(run);
-	if (r == 0 && run->c.spec->scrub_usec)
+	if (r == 0 && run->c.spec->memo && run->c.spec->scrub_usec)
 		r = scrub(run);
 	if (r == 0)
 		r = judge_bad(run);

@@ -188,3 +188,49 @@ Test(check, the_way_to_what_is_missing_is_spelled_out)
 		     "rm .git/objects/$(echo $f | sed 's,..,&/,')"));
 	cr_expect_str_eq(check(), "missing-object refs/heads/main~1:d2/e/f7 -\n");
 }
+
+/* what is told of once is told of until it is mended, and what goes away is missed, noted as whole or not */
+Test(check, no_note_hides_what_is_wrong)
+{
+	static const struct {
+		const char *make, *id, *change, *then;
+	} cases[] = {
+		{ "git update-ref refs/heads/w $(printf 'tree %s\nauthor a <a@x> 1 +0000\ncommitter a <a@x> 1 +0000\n\nm\n' "
+		  "$(git rev-parse main:loose) | git hash-object -t commit -w --literally --stdin)",
+		  "wrong-type", ":", "wrong-type" },
+		{ "git update-ref refs/tags/w $(printf 'object %s\ntype tag\ntag w\ntagger a <a@x> 1 +0000\n\nm\n' "
+		  "$(git rev-parse main) | git hash-object -t tag -w --literally --stdin)",
+		  "wrong-type", ":", "wrong-type" },
+		{ "p=$(ls -S .git/objects/pack/*.pack | tail -1); echo junk > ${p%pack}rev", "corrupt-rev-index",
+		  "p=$(ls -S .git/objects/pack/*.pack | tail -1); rm -f ${p%.pack}.*", "missing-object" },
+		{ "mkdir alt; mv .git/objects/$(git rev-parse main:loose | cut -c1-2) alt/ && echo $PWD/alt > .git/objects/info/alternates",
+		  "", "rm .git/objects/info/alternates", "missing-object" },
+		{ "p=$(ls .git/objects/pack/*.pack | tail -1); mv $p p.pack; mv ${p%pack}idx p.idx; "
+		  "git init -q o; echo o | git -C o hash-object -w --stdin >/dev/null; mv p.pack $p; mv p.idx ${p%pack}idx", "",
+		  "q=$(git -C o rev-parse --show-toplevel); (cd o && git add -A . && git commit -q --allow-empty -m o && git repack -q -a -d); "
+		  "p=$(ls .git/objects/pack/*.pack | tail -1); n=$(ls o/.git/objects/pack/*.pack); rm -f ${p%.pack}.*; "
+		  "cp $n $p; cp ${n%pack}idx ${p%pack}idx", "missing-object" },
+		{ "p=$(ls .git/objects/pack/*.pack | tail -1); touch ${p%pack}promisor; rm .git/objects/$(git rev-parse main:loose | sed 's,..,&/,')",
+		  "missing-object", ":", "missing-object" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const char *found;
+		bool is_right;
+
+		if (i > 0) {
+			deinit();
+			init();
+		}
+		cr_assert(sh("cd r && %s", cases[i].make), "%s", cases[i].make);
+		found = check();
+		is_right = cases[i].id[0] ? strstr(found, cases[i].id) != NULL : found[0] == '\0';
+		cr_expect(is_right, "%s: %s", cases[i].make, found);
+		cr_assert(sh("cd r && %s", cases[i].change), "%s", cases[i].change);
+		for (int k = 0; k < 2; k++) {
+			found = check();
+			is_right = strstr(found, cases[i].then) != NULL;
+			cr_expect(is_right, "%zu.%d: %s", i, k, found);
+		}
+	}
+}

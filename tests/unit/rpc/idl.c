@@ -151,7 +151,7 @@ Test(idl, no_prefix_of_a_definition_breaks_the_parser)
 /* the checks name what is missing or wrong: each kind in turn, until they are satisfied */
 static json_object *some_value(void)
 {
-	static const char *const kinds[] = { "\"x\"", "1", "true", "{}", "[]", NULL };
+	static const char *const kinds[] = { "\"x\"", "1", "true", "{}", "[]", "\"quick\"", NULL };
 	static size_t turn;
 
 	if (!kinds[turn])
