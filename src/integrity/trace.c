@@ -59,7 +59,11 @@ static struct gap *open_gap(struct trace *t, const unsigned char *oid, git_objec
 
 static int add_user(struct gap *gap, const char *slot)
 {
-	if (gap->users.len >= strlen(slot) && strcmp(gap->users.data + gap->users.len - strlen(slot), slot) == 0)
+	const char *last = gap->users.data ? strrchr(gap->users.data, ' ') : NULL;
+
+	/* by its whole name: one may end as another does */
+	last = last ? last + 1 : gap->users.data;
+	if (last && strcmp(last, slot) == 0)
 		return 0;
 	text_addf(&gap->users, "%s%s", gap->users.len ? ", " : "", slot);
 	return gap->users.failed ? -ENOMEM : 0;

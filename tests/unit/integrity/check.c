@@ -233,4 +233,35 @@ Test(check, no_note_hides_what_is_wrong)
 			cr_expect(is_right, "%zu.%d: %s", i, k, found);
 		}
 	}
+
+/* the detail of the first finding with this id, or NULL */
+static const char *detail_of(const char *id)
+{
+	static char detail[1024];
+	struct findings *all = findings_new();
+	const char *found = NULL;
+
+	cr_assert_eq(check_run(&spec, all, &result, &fault_text), 0);
+	findings_sort(all);
+	for (size_t i = 0; !found && i < findings_kept(all); i++)
+		if (strcmp(findings_at(all, i)->id, id) == 0) {
+			snprintf(detail, sizeof(detail), "%s", findings_at(all, i)->detail);
+			found = detail;
+		}
+	findings_free(all);
+	return found;
+}
+
+Test(check, slots_whose_names_end_alike_are_both_named)
+{
+	struct check_slot slots[] = { { .name = "my-api", .path = in_dir("s1") }, { .name = "api", .path = in_dir("s2") } };
+
+	cr_assert(sh("cd r && for i in 1:my-api 2:api; do n=${i#*:}; i=${i%%%%:*}; git worktree add -q --detach ../s$i && "
+		     "mv .git/worktrees/s$i .git/worktrees/slotd-$n && "
+		     "echo \"gitdir: $PWD/.git/worktrees/slotd-$n\" > ../s$i/.git; done; "
+		     "rm .git/objects/$(git rev-parse main:loose | sed 's,..,&/,')"));
+	spec.slots = slots;
+	spec.n_slots = 2;
+	spec.is_adopted = false;
+	cr_expect_str_eq(detail_of("missing-object"), "a blob that is not there; checked out in my-api, api");
 }
