@@ -233,6 +233,7 @@ Test(check, no_note_hides_what_is_wrong)
 			cr_expect(is_right, "%zu.%d: %s", i, k, found);
 		}
 	}
+}
 
 /* the detail of the first finding with this id, or NULL */
 static const char *detail_of(const char *id)
