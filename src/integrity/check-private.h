@@ -2,6 +2,7 @@
 #ifndef INTEGRITY_CHECK_PRIVATE_H
 #define INTEGRITY_CHECK_PRIVATE_H
 
+#include <limits.h>
 #include <pthread.h>
 
 #include "git/oid-set.h"
@@ -19,7 +20,8 @@
 
 struct object_pack {
 	struct pack *pack;
-	char stem[64];
+	char stem[NAME_MAX + 1]; /* of X.pack and X.idx: X */
+	char note_name[56];	 /* what notes call it: "pack-<hex>" */
 	struct object_dir *dir;
 	bool is_promisor; /* what its objects lead to may be at the remote alone */
 	bool is_trusted;  /* it is as the note says, and is not read */

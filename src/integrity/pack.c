@@ -115,6 +115,8 @@ static int open_part(struct check *c, int dir_fd, const char *where, struct stat
 {
 	_cleanup_(closep) int fd = openat(dir_fd, strrchr(where, '/') + 1, OPEN_FLAGS);
 
+	if (fd < 0 && errno == ENAMETOOLONG) /* that of the other part is as long as a name can be */
+		return -ENOENT;
 	if (fd < 0 && (errno == ENOENT || errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 		return -errno;
 	if (fd < 0 && errno == ELOOP)

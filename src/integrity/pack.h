@@ -30,7 +30,7 @@ struct pack;
  * pack_open - open a pack and load its index
  * @dir_fd: objects/pack, of the store or of an alternate; not needed any more afterwards
  * @dir: how that is called in findings, "objects/pack"
- * @stem: "pack-<hex>", of both files
+ * @stem: the name of both files without its end, as a rule "pack-<hex>"
  *
  * 0; -EBADMSG: it cannot be used at all, and there are findings that say why (corrupt-pack, corrupt-pack-index,
  * missing-pack, missing-pack-index, unsupported-pack); -ENOENT: both are gone, as after a repack;
