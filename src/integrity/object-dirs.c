@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "integrity/check-private.h"
@@ -19,6 +20,10 @@
 
 #define ALTERNATES_BYTES (64 << 10)
 #define BASES_DEEP	 16
+
+/* how long somebody may be between the two files of a pack that comes or goes */
+#define HALVES_TRIES	  10
+#define HALVES_PAUSE_NSEC (10 * 1000 * 1000)
 
 /* --- directories --- */
 
@@ -218,7 +223,11 @@ static bool is_promisor(int pack_fd, const char *stem)
 	return fstatat(pack_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-static int pack_add(struct check_run *run, struct object_dir *dir, const char *label, const char *stem)
+/* for pack_open() or pack_open_whole(); of the latter, -EAGAIN */
+typedef int (*pack_open_fn)(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret);
+
+static int pack_add(struct check_run *run, struct object_dir *dir, const char *label, const char *stem,
+		    pack_open_fn open_fn)
 {
 	struct object_dirs *dirs = &run->dirs;
 	struct object_pack *p;
@@ -237,7 +246,7 @@ static int pack_add(struct check_run *run, struct object_dir *dir, const char *l
 		return -ENOMEM;
 	r = set_names(p, stem);
 	if (r == 0)
-		r = pack_open(&run->c, dir->pack_fd, label, stem, &p->pack);
+		r = open_fn(&run->c, dir->pack_fd, label, stem, &p->pack);
 	if (r < 0) {
 		free(p);
 		return r == -EBADMSG || r == -ENOENT ? 0 : r;
@@ -253,12 +262,12 @@ static bool is_leftover(const char *name)
 	return text_has_prefix(name, "tmp_") || text_has_prefix(name, ".tmp-") || text_has_suffix(name, ".keep");
 }
 
-static bool has_pack(const struct object_dir *dir, const char *stem, size_t len)
+static bool has_part(const struct object_dir *dir, const char *stem, size_t len, const char *suffix)
 {
 	char name[NAME_MAX + sizeof(".pack")];
 	struct stat st;
 
-	snprintf(name, sizeof(name), "%.*s.pack", (int)len, stem);
+	snprintf(name, sizeof(name), "%.*s%s", (int)len, stem, suffix);
 	return fstatat(dir->pack_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
@@ -271,7 +280,8 @@ static bool belongs_to_pack(const struct object_dir *dir, const char *name)
 		return true;
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 		if (text_has_suffix(name, known[i]))
-			return text_has_prefix(name, "pack-") || has_pack(dir, name, strlen(name) - strlen(known[i]));
+			return text_has_prefix(name, "pack-") ||
+			       has_part(dir, name, strlen(name) - strlen(known[i]), ".pack");
 	return false;
 }
 
@@ -379,6 +389,50 @@ static int list_packs(struct check_run *run, const struct object_dir *dir, const
 	return r;
 }
 
+/* those that were opened go, and those of which there is one half stay */
+static int packs_open_whole(struct check_run *run, struct object_dir *dir, const char *label, struct stems *stems)
+{
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < stems->n; i++) {
+		if (r == 0)
+			r = pack_add(run, dir, label, stems->v[i], pack_open_whole);
+		if (r == -EAGAIN) {
+			stems->v[n++] = stems->v[i];
+			r = 0;
+		} else {
+			free(stems->v[i]);
+		}
+	}
+	stems->n = n;
+	return r;
+}
+
+static bool has_halves(const struct object_dir *dir, const struct stems *stems)
+{
+	for (size_t i = 0; i < stems->n; i++) {
+		size_t len = strlen(stems->v[i]);
+
+		if (has_part(dir, stems->v[i], len, ".pack") != has_part(dir, stems->v[i], len, ".idx"))
+			return true;
+	}
+	return false;
+}
+
+/* git makes and removes the files of a pack one after the other: what is half there a moment later was left so */
+static int packs_open(struct check_run *run, struct object_dir *dir, const char *label, struct stems *stems)
+{
+	const struct timespec pause = { .tv_nsec = HALVES_PAUSE_NSEC };
+	int r = packs_open_whole(run, dir, label, stems);
+
+	for (int i = 0; r == 0 && i < HALVES_TRIES && has_halves(dir, stems); i++)
+		nanosleep(&pause, NULL);
+	for (size_t i = 0; r == 0 && i < stems->n; i++)
+		r = pack_add(run, dir, label, stems->v[i], pack_open);
+	return r;
+}
+
 static int packs_add(struct check_run *run, struct object_dir *dir)
 {
 	_cleanup_(freep) char *label = text_printf("%s/pack", dir->label);
@@ -393,9 +447,7 @@ static int packs_add(struct check_run *run, struct object_dir *dir)
 					 finding_add(run->c.findings, "unreadable-file",
 						     &(struct finding_place){ .where = label }, "%s", strerror(errno));
 	r = list_packs(run, dir, label, &stems);
-	for (size_t i = 0; r == 0 && i < stems.n; i++)
-		r = pack_add(run, dir, label, stems.v[i]);
-	return r;
+	return r == 0 ? packs_open(run, dir, label, &stems) : r;
 }
 
 static int compare_packs(const void *a, const void *b)

@@ -232,7 +232,8 @@ static int load_index(struct check *c, struct pack *p, int idx_fd)
 	return 0;
 }
 
-static int open_both(struct check *c, struct pack *p)
+/* @is_patient: one that is missing is not told of */
+static int open_both(struct check *c, struct pack *p, bool is_patient)
 {
 	_cleanup_(closep) int idx_fd = -1;
 
@@ -241,15 +242,17 @@ static int open_both(struct check *c, struct pack *p)
 		return p->fd;
 	idx_fd = open_part(c, p->dir_fd, p->where_idx, &p->idx_st);
 	if (idx_fd == -ENOENT && p->fd >= 0)
-		return refuse(c, p->where, "missing-pack-index", "there is no %s", p->where_idx);
+		return is_patient ? -EAGAIN :
+				    refuse(c, p->where, "missing-pack-index", "there is no %s", p->where_idx);
 	if (idx_fd < 0)
 		return idx_fd;
 	if (p->fd < 0)
-		return refuse(c, p->where_idx, "missing-pack", "there is no %s", p->where);
+		return is_patient ? -EAGAIN : refuse(c, p->where_idx, "missing-pack", "there is no %s", p->where);
 	return load_index(c, p, idx_fd);
 }
 
-int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret)
+static int open_pack(struct check *c, int dir_fd, const char *dir, const char *stem, bool is_patient,
+		     struct pack **ret)
 {
 	struct pack *p = calloc(1, sizeof(*p));
 	int r = -ENOMEM;
@@ -262,7 +265,7 @@ int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, st
 	p->where_idx = text_printf("%s/%s.idx", dir, stem);
 	if (p->where && p->where_idx) {
 		p->stem = p->where + strlen(dir) + 1;
-		r = open_both(c, p);
+		r = open_both(c, p, is_patient);
 	}
 	if (r < 0) {
 		pack_close(p);
@@ -270,6 +273,16 @@ int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, st
 	}
 	*ret = p;
 	return 0;
+}
+
+int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret)
+{
+	return open_pack(c, dir_fd, dir, stem, false, ret);
+}
+
+int pack_open_whole(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret)
+{
+	return open_pack(c, dir_fd, dir, stem, true, ret);
 }
 
 void pack_close(struct pack *p)

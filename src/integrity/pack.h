@@ -37,6 +37,10 @@ struct pack;
  * -ENOMEM, -EMFILE. Alien versions are refused by name. What is told is in c->findings.
  */
 int pack_open(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret);
+
+/* the same, but -EAGAIN and no finding where one of the two is missing: it may come yet, or the other go */
+int pack_open_whole(struct check *c, int dir_fd, const char *dir, const char *stem, struct pack **ret);
+
 void pack_close(struct pack *p); /* accepts NULL */
 
 const char *pack_where(const struct pack *p); /* "objects/pack/pack-1.pack" */

@@ -3,8 +3,14 @@
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <unistd.h>
 
 #include "git-fixture.h"
 #include "git/repo.h"
@@ -98,4 +104,87 @@ Test(dirs, files_beside_a_pack_of_another_name)
 			cr_expect_str_eq(findings_at(all, i)->where, "objects/pack/other.promisor");
 	cr_expect(eq(sz, findings_kept(all), 1));
 	findings_free(all);
+}
+
+/* what somebody does as soon as the check has closed a file of objects/pack that it could not use yet */
+struct meanwhile {
+	int fd;
+	const char *name;
+	const char *from, *to; /* NULL: from goes away */
+};
+
+static bool is_among(const char *events, ssize_t len, const char *name)
+{
+	const struct inotify_event *event;
+
+	for (ssize_t at = 0; at < len; at += (ssize_t)(sizeof(*event) + event->len)) {
+		event = (const struct inotify_event *)(events + at);
+		if (event->len && strcmp(event->name, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void *act_meanwhile(void *userdata)
+{
+	const struct meanwhile *m = userdata;
+	char events[4096] __attribute__((aligned(8)));
+	struct pollfd p = { .fd = m->fd, .events = POLLIN };
+
+	while (poll(&p, 1, 20000) == 1)
+		if (is_among(events, read(m->fd, events, sizeof(events)), m->name))
+			return m->to ? (void *)(intptr_t)rename(m->from, m->to) : (void *)(intptr_t)unlink(m->from);
+	return (void *)(intptr_t)-1;
+}
+
+static char *check_meanwhile(struct meanwhile *m)
+{
+	pthread_t thread;
+	void *r;
+	char *found;
+
+	m->fd = inotify_init1(IN_CLOEXEC);
+	cr_assert(inotify_add_watch(m->fd, in_dir("r/.git/objects/pack"), IN_CLOSE_NOWRITE) >= 0);
+	cr_assert_eq(pthread_create(&thread, NULL, act_meanwhile, m), 0);
+	found = check();
+	pthread_join(thread, &r);
+	close(m->fd);
+	cr_assert_null(r, "it was done while the check ran");
+	return found;
+}
+
+#define SECOND "pack-1234567890"
+
+/* @does: makes a half of what is there twice; it must be fine in one of some rounds, as the machine may be slow */
+static void expect_patience(const char *does, struct meanwhile m, const char *else_found)
+{
+	bool is_fine = false;
+
+	for (int i = 0; i < 8 && !is_fine; i++) {
+		cr_assert(sh("cd r/.git/objects/pack && for e in idx pack; do rm -f " SECOND ".$e ../../held && "
+			     "cp $(ls pack-*.$e | grep -v " SECOND ") " SECOND ".$e; done; %s", does));
+		cr_assert(git_is_content());
+		if (i == 0) /* and nobody does anything */
+			cr_expect_str_eq(check(), else_found);
+		is_fine = strcmp(check_meanwhile(&m), "") == 0;
+	}
+	cr_expect(is_fine, "%s", does);
+}
+
+Test(dirs, a_pack_that_comes_is_waited_for)
+{
+	expect_patience("mv " SECOND ".idx ../../held",
+			(struct meanwhile){ .name = SECOND ".pack", .from = in_dir("r/.git/held"),
+					    .to = in_dir("r/.git/objects/pack/" SECOND ".idx") },
+			"missing-pack-index objects/pack/" SECOND ".pack\n");
+	cr_expect(eq(u64, result.packs, 2));
+}
+
+Test(dirs, a_pack_that_goes_may_go)
+{
+	expect_patience("rm -f " SECOND ".pack",
+			(struct meanwhile){ .name = SECOND ".idx",
+					    .from = in_dir("r/.git/objects/pack/" SECOND ".idx") },
+			"missing-pack objects/pack/" SECOND ".idx\n");
+	cr_expect(eq(u64, result.packs, 1));
 }
