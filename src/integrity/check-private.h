@@ -21,13 +21,12 @@
 struct object_pack {
 	struct pack *pack;
 	char stem[NAME_MAX + 1]; /* of X.pack and X.idx: X */
-	char note_name[56];	 /* what notes call it: "pack-<hex>" */
 	struct object_dir *dir;
 	bool is_promisor; /* what its objects lead to may be at the remote alone */
 	bool is_trusted;  /* it is as the note says, and is not read */
 	bool is_damaged;  /* something was told of it */
 	struct pack_note note;
-	char note_name[MEMO_NAME_BYTES];
+	char note_name[MEMO_NAME_BYTES]; /* "<tag>-pack-<hex>" */
 };
 
 /* "objects" of the store, or of an alternate */
@@ -161,8 +160,6 @@ int verify_content(struct verify_thread *t, git_object_t type, const void *data,
 int recall_specials(struct check_run *run);
 int verify_specials(struct check_run *run);
 
-/* of its note */
-void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES]);
 
 /* it is not trusted any more: no more is known than that there is such a pack */
 int pack_note_forget(struct check_run *run, struct object_pack *p);

@@ -203,14 +203,15 @@ static int set_names(struct object_pack *p, const char *stem)
 
 	snprintf(p->stem, sizeof(p->stem), "%s", stem);
 	if (is_usual_name(stem)) {
-		snprintf(p->note_name, sizeof(p->note_name), "%.*s", 5 + GIT_OID_HEXSZ, stem);
+		snprintf(p->note_name, sizeof(p->note_name), "%s-%.*s", p->dir->tag, 5 + GIT_OID_HEXSZ, stem);
 		return 0;
 	}
 	sha1_init(&sha1);
 	sha1_update(&sha1, stem, strlen(stem));
 	if (sha1_final(&sha1, &sum) < 0)
 		return -ENOMEM;
-	snprintf(p->note_name, sizeof(p->note_name), "pack-%s", git_oid_tostr(hex, sizeof(hex), &sum));
+	snprintf(p->note_name, sizeof(p->note_name), "%s-pack-%s", p->dir->tag,
+		 git_oid_tostr(hex, sizeof(hex), &sum));
 	return 0;
 }
 
@@ -244,6 +245,7 @@ static int pack_add(struct check_run *run, struct object_dir *dir, const char *l
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
+	p->dir = dir;
 	r = set_names(p, stem);
 	if (r == 0)
 		r = open_fn(&run->c, dir->pack_fd, label, stem, &p->pack);
@@ -252,7 +254,6 @@ static int pack_add(struct check_run *run, struct object_dir *dir, const char *l
 		return r == -EBADMSG || r == -ENOENT ? 0 : r;
 	}
 	p->is_promisor = is_promisor(dir->pack_fd, stem);
-	p->dir = dir;
 	dirs->packs[dirs->n_packs++] = p;
 	return 0;
 }

@@ -16,11 +16,6 @@
 
 #include "util/map.h"
 
-void pack_note_name(const struct object_pack *p, char ret[MEMO_NAME_BYTES])
-{
-	snprintf(ret, MEMO_NAME_BYTES, "%s-%.54s", p->dir->tag, p->stem);
-}
-
 /* those that are looked at together with the pack */
 static uint64_t stamp_side_files(const struct object_pack *p, uint64_t stamp)
 {
@@ -69,7 +64,6 @@ static int name_packs(struct check_run *run, struct map *ret)
 	for (size_t i = 0; r == 0 && i < run->dirs.n_packs; i++) {
 		struct object_pack *p = run->dirs.packs[i];
 
-		pack_note_name(p, p->note_name);
 		r = map_put(ret, p->note_name, p);
 		r = r == -EEXIST ? 0 : r;
 	}
