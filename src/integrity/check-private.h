@@ -31,6 +31,7 @@ struct object_pack {
 
 /* "objects" of the store, or of an alternate */
 struct object_dir {
+	const struct object_dir *named_by; /* the first whose alternates led here; NULL: it is the store's own */
 	char *path;  /* absolute */
 	char *label; /* in findings: "objects", or the path */
 	char tag[9]; /* in names of notes */

@@ -61,22 +61,33 @@ static void set_tag(struct object_dir *dir, bool is_own)
 	snprintf(dir->tag, sizeof(dir->tag), "%08x", is_own ? 0 : h);
 }
 
-/* 0; 1: it is there already; or why it cannot be opened */
-static int dir_add(struct check_run *run, const char *path, const char *label)
+/* is @found one that leads to @in, or that itself? */
+static bool is_before(const struct object_dir *found, const struct object_dir *in)
+{
+	while (in && in != found)
+		in = in->named_by;
+	return in != NULL;
+}
+
+/* 0, also when it is there already; 1: it led here itself; or why it cannot be opened. @by: see named_by */
+static int dir_add(struct check_run *run, const char *path, const char *label, const struct object_dir *by)
 {
 	struct object_dirs *dirs = &run->dirs;
 	_cleanup_(dir_freep) struct object_dir *dir = calloc(1, sizeof(*dir));
+	const struct object_dir *same;
 	struct object_dir **v;
 	struct stat st;
 
 	if (!dir)
 		return -ENOMEM;
+	dir->named_by = by;
 	dir->pack_fd = -1;
 	dir->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir->fd < 0 || fstat(dir->fd, &st) < 0)
 		return -errno;
-	if (find_same(dirs, &st))
-		return 1;
+	same = find_same(dirs, &st);
+	if (same)
+		return is_before(same, by);
 	dir->dev = st.st_dev;
 	dir->ino = st.st_ino;
 	dir->path = strdup(path);
@@ -152,11 +163,11 @@ static int alternate_add(struct check_run *run, const struct object_dir *in, uns
 	path = name[0] == '/' ? strdup(name) : text_printf("%s/%s", in->path, name);
 	if (!path)
 		return -ENOMEM;
-	r = dir_add(run, path, path);
+	r = dir_add(run, path, path, in);
 	if (r == -ENOMEM)
 		return r;
 	if (r == 1)
-		return tell_alternate(run, in, line, "alternates-loop", name, "was named before, or leads back here");
+		return tell_alternate(run, in, line, "alternates-loop", name, "leads back here");
 	return r < 0 ? tell_alternate(run, in, line, "bad-alternate", name, strerror(-r)) : 0;
 }
 
@@ -491,7 +502,7 @@ int object_dirs_open(struct check_run *run, struct fault *f)
 {
 	_cleanup_(freep) char *path = text_printf("%s/objects", run->c.spec->common_dir);
 	size_t first = 0, end = 1;
-	int r = path ? dir_add(run, path, "objects") : -ENOMEM;
+	int r = path ? dir_add(run, path, "objects", NULL) : -ENOMEM;
 
 	if (r == -ENOENT || r == -ENOTDIR || r == -EACCES || r == -ELOOP)
 		return finding_add(run->c.findings, "unreadable-file", &(struct finding_place){ .where = "objects" },

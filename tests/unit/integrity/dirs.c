@@ -188,3 +188,19 @@ Test(dirs, a_pack_that_goes_may_go)
 			"missing-pack objects/pack/" SECOND ".idx\n");
 	cr_expect(eq(u64, result.packs, 1));
 }
+
+/* git reads each once, and says nothing of it */
+Test(dirs, one_alternate_by_two_ways_is_no_loop)
+{
+	cr_assert(sh("for k in b c d; do git init -q --bare $k; done; mv r/.git/objects/pack/* d/objects/pack/ && "
+		     "printf '%%s\n' $PWD/b/objects $PWD/c/objects $PWD/b/objects $PWD/c/../c/objects > r/.git/objects/info/alternates && "
+		     "for k in b c; do echo $PWD/d/objects > $k/objects/info/alternates; done"));
+	cr_assert(git_is_content());
+	cr_expect_str_eq(check(), "");
+	cr_expect(eq(u64, result.objects, git_objects()));
+	/* but this is: r, b, d, r, and r, b, b */
+	cr_assert(sh("echo $PWD/r/.git/objects > d/objects/info/alternates && echo $PWD/b/objects >> b/objects/info/alternates"));
+	cr_expect_str_eq(check(), fixture_keep(text_printf("alternates-loop %s/b/objects/info/alternates:2\n"
+							   "alternates-loop %s/d/objects/info/alternates:1\n",
+							   fixture_dir, fixture_dir)));
+}
