@@ -124,6 +124,16 @@ static int on_file(struct listing *l, const char *name)
 	return is_hex(name, REST) ? add(l, name) : tell_other(l, name);
 }
 
+/* git goes through a link, and what is behind it is nobody's who checks or cleans up here */
+static int tell_no_directory(struct listing *l, int objects_fd, const char *name)
+{
+	struct stat st;
+
+	if (fstatat(objects_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
+		return tell(l, "unreadable-file", name, "a link is not followed");
+	return tell(l, "stray-file", name, "it is no directory");
+}
+
 static int list_fan(struct listing *l, int objects_fd, const char *name)
 {
 	int fd = openat(objects_fd, name, DIR_FLAGS), r;
@@ -132,7 +142,7 @@ static int list_fan(struct listing *l, int objects_fd, const char *name)
 	if (fd < 0 && errno == ENOENT)
 		return 0;
 	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
-		return tell(l, "stray-file", name, "it is no directory");
+		return tell_no_directory(l, objects_fd, name);
 	if (fd < 0 && errno != EACCES && errno != EIO)
 		return -errno;
 	d = fd >= 0 ? fdopendir(fd) : NULL;

@@ -204,3 +204,21 @@ Test(dirs, one_alternate_by_two_ways_is_no_loop)
 							   "alternates-loop %s/d/objects/info/alternates:1\n",
 							   fixture_dir, fixture_dir)));
 }
+
+/* git reads what is behind it; we do not, and say so */
+Test(dirs, a_directory_of_loose_objects_that_is_a_link)
+{
+	char *fan = sh_text("git -C r rev-parse main:b | cut -c 1-2");
+	char *found;
+
+	cr_assert(sh("mv r/.git/objects/%s elsewhere && ln -s $PWD/elsewhere r/.git/objects/%s", fan, fan));
+	cr_assert(git_is_content());
+	cr_assert(sh("git -C r cat-file -e main:b"));
+	found = check();
+	cr_expect_neq(strstr(found, fixture_keep(text_printf("unreadable-file objects/%s\n", fan))), NULL, "%s", found);
+	/* one that leads nowhere: git cannot write there */
+	cr_assert(sh("rm r/.git/objects/%s && mv elsewhere r/.git/objects/%s && cd r/.git/objects && "
+		     "for i in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do test -e 0$i || ln -s nowhere 0$i; done", fan, fan));
+	cr_assert_not(sh("cd r && for i in $(seq 200); do echo $i | git hash-object -w --stdin || exit 1; done 2>/dev/null >&2"));
+	cr_expect_neq(strstr(check(), "unreadable-file objects/0"), NULL);
+}

@@ -114,7 +114,8 @@ Test(loose_check, other_files_are_told)
 		     "touch aa/tmp_obj_abc aa/note README && echo >11 && ln -s /tmp 12"));
 	cr_assert_eq(loose_list(&f.check, objects_fd, "objects", count_listed, &n), 0);
 	cr_expect(eq(sz, findings_of(&f, "leftover"), 2));
-	cr_expect(eq(sz, findings_of(&f, "stray-file"), 5));
+	cr_expect(eq(sz, findings_of(&f, "stray-file"), 4));
+	cr_expect(eq(sz, findings_of(&f, "unreadable-file"), 1));
 	findings_show(&f);
 }
 
