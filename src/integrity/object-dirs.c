@@ -560,11 +560,15 @@ static int read_loose(const struct object_dir *dir, const git_oid *oid, uint64_t
 		      void **ret, size_t *ret_len)
 {
 	void *data;
-	int r = loose_read(dir->fd, oid, ret_type, &data, ret_len, NULL);
+	int r = loose_read_header(dir->fd, oid, ret_type, ret_len, NULL);
 
+	if (r == 0 && *ret_len > max)
+		return -EFBIG;
+	if (r == 0)
+		r = loose_read(dir->fd, oid, ret_type, &data, ret_len, NULL);
 	if (r < 0)
 		return r == -EUCLEAN ? -EBADMSG : r;
-	*ret = *ret_len <= max ? malloc(*ret_len + 1) : NULL;
+	*ret = *ret_len <= max ? malloc(*ret_len + 1) : NULL; /* another file may have come in between */
 	if (*ret)
 		memcpy(*ret, data, *ret_len);
 	loose_free(data);

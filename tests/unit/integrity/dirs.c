@@ -1,8 +1,10 @@
 /* Where objects are: packs of any name, packs that come and go, alternates, links. */
-#include "integrity/check.h"
+#include "integrity/check-private.h"
 
 #include <criterion/criterion.h>
 #include <criterion/new/assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
@@ -221,4 +223,26 @@ Test(dirs, a_directory_of_loose_objects_that_is_a_link)
 		     "for i in 0 1 2 3 4 5 6 7 8 9 a b c d e f; do test -e 0$i || ln -s nowhere 0$i; done", fan, fan));
 	cr_assert_not(sh("cd r && for i in $(seq 200); do echo $i | git hash-object -w --stdin || exit 1; done 2>/dev/null >&2"));
 	cr_expect_neq(strstr(check(), "unreadable-file objects/0"), NULL);
+}
+
+/* what is behind the header is not inflated: its damage is not seen */
+Test(dirs, what_is_too_large_is_not_inflated)
+{
+	struct object_dir dir = { .fd = open(in_dir("r/.git/objects"), O_RDONLY | O_DIRECTORY | O_CLOEXEC), .pack_fd = -1 };
+	struct object_dir *dirs[] = { &dir };
+	struct check_run run = { .dirs = { .v = dirs, .n = 1 } };
+	git_object_t type;
+	git_oid oid;
+	size_t len;
+	void *data;
+
+	git_oid_fromstr(&oid, sh_text("seq 20000 | git -C r hash-object -w --stdin"));
+	cr_assert_eq(object_read(&run, &oid, 1 << 20, &type, &data, &len), 0);
+	cr_expect(eq(sz, len, strtoull(sh_text("git -C r cat-file -s %s", git_oid_tostr_s(&oid)), NULL, 10)));
+	free(data);
+	cr_assert(sh("cd r/.git/objects && f=$(echo %s | sed 's,..,&/,') && chmod u+w $f && truncate -s 8000 $f",
+		     git_oid_tostr_s(&oid)));
+	cr_expect_eq(object_read(&run, &oid, 1 << 20, &type, &data, &len), -EBADMSG);
+	cr_expect_eq(object_read(&run, &oid, 1000, &type, &data, &len), -EFBIG);
+	close(dir.fd);
 }
