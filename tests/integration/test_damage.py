@@ -41,6 +41,10 @@ class Result:
                                            " (git too: %s)" % " ".join(both) if both else "", told)
 
 
+def slots_of(entry):
+    return worlds.SLOTS if entry.slots else ()
+
+
 class Judge:
     """Tries entries one after the other, with checkers of its own."""
 
@@ -59,7 +63,7 @@ class Judge:
         result, began = Result(damage), time.monotonic()
         world = self.worlds.copy(damage.kind)
         try:
-            self.memory.check(world, "plain")
+            self.memory.check(world, "plain", slots_of(damage))
             damage.make(world)
             self.ask(world, damage, result)
             self.compare(damage, result)
@@ -70,12 +74,13 @@ class Judge:
         return result
 
     def ask(self, world, damage, result):
-        result.ours = self.full.check(world)
+        slots = slots_of(damage)
+        result.ours = self.full.check(world, slots=slots)
         result.git = witness.ask_git(world, not damage.once, HANGS if damage.hangs else 120)
-        again = self.memory.check(world, "plain")
+        again = self.memory.check(world, "plain", slots)
         if bool(again.severity) != bool(result.ours.severity):
             result.say("a check that knew of what was before says: %s", again.lines)
-        quick = self.full.check(world, "quick")
+        quick = self.full.check(world, "quick", slots)
         if quick.severity and not result.ours.severity or (damage.quick and not quick.severity):
             result.say("a quick check says: %s", quick.lines)
 
@@ -119,7 +124,7 @@ class Judge:
         try:
             clean.make(world)
             result.git = witness.ask_git(world)
-            slots = worlds.SLOTS if clean.slots else ()
+            slots = slots_of(clean)
             result.ours = self.full.check(world, slots=slots)
             verdicts = [(result.git, "git"), (result.ours, "slotd"),
                         (self.memory.check(world, "plain", slots), "plain"),

@@ -18,6 +18,7 @@ class Damage:
     excused: why we do not complain though git 2.39 does.
     slot: there is a finding of the first id that is of that slot. path: in the path of one. quick: what is found of
     slots alone, too. hangs: git does not end. once: git is asked in the store alone. slow: with SLOTD_SOAK_SECONDS.
+    slots: it has those of its kind.
     """
 
     def __init__(self, name, make, ids, options):
@@ -32,6 +33,7 @@ class Damage:
         self.hangs = options.pop("hangs", False)
         self.once = options.pop("once", False)
         self.slow = options.pop("slow", False)
+        self.slots = options.pop("slots", True)
         self.needs_root = options.pop("needs_root", False)
         assert not options, options
         assert not (self.blind and self.quiet), name

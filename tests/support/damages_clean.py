@@ -15,21 +15,8 @@ def fresh(world, *args):
     git.init(world.repository, "--template=", *args)
 
 
-def clone(world, *args):
-    """The repository is a clone of what it was; its slots stay with the origin."""
-    os.rename(world.repository, os.path.join(world.dir, "origin"))
-    for name in ("slots", "linked"):
-        shutil.rmtree(os.path.join(world.dir, name))
-    origin = os.path.join(world.dir, "origin")
-    world.git("config", "uploadpack.allowFilter", "true", cwd=origin)
-    world.git("config", "uploadpack.allowAnySHA1InWant", "true", cwd=origin)
-    world.git("clone", "-q", *args, "file://" + origin, world.repository, cwd=world.dir)
-    if "--bare" in args or "--mirror" in args:
-        world.store = world.repository
-
-
 for kind in worlds.KINDS:
-    clean("kind %s" % kind, kind)(lambda world: None)
+    clean("kind %s" % kind, kind, slots=kind not in ("partial", "shallow"))(lambda world: None)
 
 
 @clean("empty", slots=False)
@@ -61,7 +48,8 @@ for options in ((), ("--bare",), ("--mirror",), ("--depth=1",), ("--depth=2", "-
                 ("--filter=blob:none", "--no-checkout"),
                 ("--filter=blob:none",), ("--filter=tree:0", "--bare"), ("--filter=blob:limit=100",), ("--no-tags",),
                 ("--single-branch",), ("--sparse",)):
-    clean("clone %s" % " ".join(options), "packed", slots=False)(lambda world, options=options: clone(world, *options))
+    clean("clone %s" % " ".join(options), "packed", slots=False)(lambda world,
+                                                                 options=options: worlds.clone(world, *options))
 
 
 @clean("a clone that borrows", "packed", slots=False)
@@ -93,15 +81,22 @@ def _(world):
     world.write("objects/info/alternates", last + "\n")
 
 
+@clean("a bare store", "packed")
+def _(world):
+    world.git("config", "core.bare", "true")
+    for name in ("index", "logs/HEAD"):
+        world.remove(name)
+
+
 @clean("shallow, then fetched deeper", "packed", slots=False)
 def _(world):
-    clone(world, "--depth=1")
+    worlds.clone(world, "--depth=1")
     world.git("fetch", "-q", "--deepen=1")
 
 
 @clean("shallow, with a worktree", "packed", slots=False)
 def _(world):
-    clone(world, "--depth=1")
+    worlds.clone(world, "--depth=1")
     world.git("worktree", "add", "-q", "--detach", world.linked)
 
 

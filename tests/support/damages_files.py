@@ -1,8 +1,10 @@
 """Refs, packed-refs, HEAD, logs, configuration and the other files of a store."""
 
 import os
+import shutil
 import socket
 
+from support import git
 from support.damages import HANGS, by, damage
 
 ZERO = "0" * 40
@@ -230,6 +232,23 @@ config("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tobjectFormat = sh
 config("[core]\n\trepositoryformatversion = 1\n[extensions]\n\trefStorage = reftable\n", "another storage of refs",
        "unsupported-format")
 config("[extensions]\n\tnoSuch = 1\n", "an extension in format 0, which has none", quiet=True)
+
+
+@damage("config: an extension that there is not, and a damaged object", "unsupported-format", "corrupt-object")
+def _(world):
+    world.write(world.loose(world.oid("main:README")), "garbage")
+    world.edit("config", lambda old: old + b"[core]\n\trepositoryformatversion = 1\n[extensions]\n\tnoSuch = 1\n")
+
+
+@damage("store: of objects with SHA-256 names", "unsupported-format", slots=False,
+        blind="it can read it, and slotd cannot")
+def _(world):
+    shutil.rmtree(world.dir)
+    os.makedirs(world.dir)
+    git.init(world.repository, "--template=", "--object-format=sha256")
+    git.commit(world.repository, "first", README="hello\n")
+
+
 config("[core]\n\trepositoryformatversion = x\n", "a format that is no number")
 config("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tworktreeConfig = true\n", "configuration by worktree",
        quiet=True)

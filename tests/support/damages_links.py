@@ -38,6 +38,30 @@ def _(world):
     world.set_ref("refs/heads/t", world.git("commit-tree", "-m", "x", tree_))
 
 
+@damage("missing: in a partial clone, what the remote never promised", "missing-object", kind="partial", path="x",
+        slots=False)
+def _(world):
+    oid = world.put("tree", tree(("100644", "x", "12" * 20)))
+    world.set_ref("refs/heads/t", world.git("commit-tree", "-m", "x", oid))
+
+
+@damage("missing: in a clone that is partial no more, as its pack is no promise", "missing-object", kind="partial",
+        slots=False)
+def _(world):
+    for stem in {world.pack(n) for n in range(2)}:
+        world.remove(stem + ".promisor")
+
+
+@damage("missing: in a clone that is shallow no more", "missing-object", kind="shallow", slots=False)
+def _(world):
+    world.remove("shallow")
+
+
+@damage("missing: what a commit is replaced by", "missing-object")
+def _(world):
+    world.write("refs/replace/" + world.oid("main"), "12" * 20 + "\n")
+
+
 @damage("missing: two blobs at once", "missing-object")
 def _(world):
     world.lose("main:README")

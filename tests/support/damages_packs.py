@@ -339,6 +339,35 @@ def _(world):
     world.edit(world.pack() + ".bitmap", lambda d: forge.seal(d[:12] + bytes(20) + d[32:]))
 
 
+@damage("bitmap: of a multi-pack-index, its checksum", "corrupt-bitmap", kind="midx-bitmap", blind=UNSEEN)
+def _(world):
+    world.poke(beside_midx(world, ".bitmap"), -1)
+
+
+@damage("bitmap: of a multi-pack-index, its signature", "corrupt-bitmap", kind="midx-bitmap", blind=UNSEEN)
+def _(world):
+    world.poke(beside_midx(world, ".bitmap"), 0)
+
+
+def beside_midx(world, end):
+    return ["objects/pack/" + name for name in os.listdir(world.path("objects/pack"))
+            if name.startswith("multi-pack-index-") and name.endswith(end)][0]
+
+
+@damage("mtimes: cut", "corrupt-rev-index", kind="cruft", blind=UNSEEN)
+def _(world):
+    world.cut(cruft(world), -4)
+
+
+@damage("mtimes: its checksum", "corrupt-rev-index", kind="cruft", blind=UNSEEN)
+def _(world):
+    world.poke(cruft(world), -1)
+
+
+def cruft(world):
+    return ["objects/pack/" + name for name in os.listdir(world.path("objects/pack")) if name.endswith(".mtimes")][0]
+
+
 # --- commit-graph
 
 GRAPH = "objects/info/commit-graph"

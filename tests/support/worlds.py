@@ -314,6 +314,44 @@ def make_midx(world):
     world.git("multi-pack-index", "write")
 
 
+@kind("midx-bitmap", "two")
+def make_midx_bitmap(world):
+    world.git("repack", "-dq")
+    world.git("multi-pack-index", "write", "--bitmap")
+
+
+@kind("cruft", "loose")
+def make_cruft(world):
+    """What nothing leads to is in a pack of its own, which says how old it is."""
+    world.put("blob", b"unreachable\n")
+    world.git("repack", "-dq", "--cruft")
+    world.git("pack-refs", "--all")
+
+
+@kind("partial", "packed")
+def make_partial(world):
+    """A clone without blobs but of what is checked out."""
+    clone(world, "--filter=blob:none")
+
+
+@kind("shallow", "packed")
+def make_shallow(world):
+    clone(world, "--depth=1")
+
+
+def clone(world, *args):
+    """The repository is a clone of what it was; the slots were the origin's."""
+    origin = os.path.join(world.dir, "origin")
+    os.rename(world.repository, origin)
+    for name in ("slots", "linked"):
+        shutil.rmtree(os.path.join(world.dir, name))
+    for name in ("Filter", "AnySHA1InWant"):
+        world.git("config", "uploadpack.allow" + name, "true", cwd=origin)
+    world.git("clone", "-q", *args, "file://" + origin, world.repository, cwd=world.dir)
+    if "--bare" in args or "--mirror" in args:
+        world.store = world.repository
+
+
 @kind("bitmap", "loose")
 def make_bitmap(world):
     world.git("-c", "pack.writeReverseIndex=true", "repack", "-adbfq")
