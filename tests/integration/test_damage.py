@@ -6,16 +6,18 @@ SLOTD_DAMAGE_ONLY=REGEX: a part of the tables.
 import os
 import queue
 import re
+import subprocess
 import threading
 import time
 import traceback
 import unittest
 
 from support import (damages, damages_clean, damages_content, damages_files, damages_links,  # noqa: F401
-                     damages_objects, damages_packs, damages_worktrees, witness, worlds)
+                     damages_modes, damages_objects, damages_packs, damages_worktrees, witness, worlds)
 from support.runner import slow
 
 THREADS = 2
+NOBODY = 65534
 HANGS = 3  # s that a git gets which is expected to hang
 
 SOAK = bool(os.environ.get("SLOTD_SOAK_SECONDS"))
@@ -193,9 +195,23 @@ class Damages(unittest.TestCase):
 
     @slow(900)
     def test_every_damage_that_git_fsck_sees_is_found_and_what_it_is_blind_to(self):
-        table = [damage for damage in self.wanted(damages.TABLE)
-                 if (not damage.needs_root or os.getuid() == 0) and (not damage.slow or SOAK)]
+        own = {None, "root" if os.getuid() == 0 else "user"}
+        table = [damage for damage in self.wanted(damages.TABLE) if damage.needs in own and (not damage.slow or SOAK)]
         self.run_table(table, "judge")
+
+    @slow(300)
+    def test_damages_for_who_is_not_root(self):
+        if os.getuid() != 0:
+            self.skipTest("the other test did it: this is not root")
+        if subprocess.run(["test", "-x", witness.program()], user=NOBODY, group=NOBODY, extra_groups=[],
+                          check=False).returncode:
+            self.skipTest("the build is in a directory that only root may enter")
+        os.chown(self.base, NOBODY, NOBODY)
+        os.chown(self.worlds.directory, NOBODY, NOBODY)
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        self.run_table([damage for damage in self.wanted(damages.TABLE) if damage.needs == "user"], "judge")
 
     @slow(600)
     def test_nothing_is_wrong_in_a_clean_repository(self):

@@ -18,7 +18,7 @@ class Damage:
     excused: why we do not complain though git 2.39 does.
     slot: there is a finding of the first id that is of that slot. path: in the path of one. quick: what is found of
     slots alone, too. hangs: git does not end. once: git is asked in the store alone. slow: with SLOTD_SOAK_SECONDS.
-    slots: it has those of its kind.
+    slots: it has those of its kind. needs: "root", or "user" (who is not root).
     """
 
     def __init__(self, name, make, ids, options):
@@ -34,7 +34,7 @@ class Damage:
         self.once = options.pop("once", False)
         self.slow = options.pop("slow", False)
         self.slots = options.pop("slots", True)
-        self.needs_root = options.pop("needs_root", False)
+        self.needs = options.pop("needs", None)
         assert not options, options
         assert not (self.blind and self.quiet), name
 

@@ -129,13 +129,13 @@ def _(world):
     git.write(world.dir, "slots/p-1", "no directory")
 
 
-@damage("worktree: a slot of another owner", "wrong-owner", slot="p-1", quick=True, needs_root=True)
+@damage("worktree: a slot of another owner", "wrong-owner", slot="p-1", quick=True, needs="root")
 def _(world):
     os.chown(world.slot(), NOBODY, NOBODY)
     os.lchown(os.path.join(world.slot(), ".git"), NOBODY, NOBODY)
 
 
-@damage("worktree: an administration of another owner", "wrong-owner", slot="p-1", quick=True, needs_root=True)
+@damage("worktree: an administration of another owner", "wrong-owner", slot="p-1", quick=True, needs="root")
 def _(world):
     os.chown(world.path(world.admin()), NOBODY, NOBODY)
 

@@ -87,6 +87,10 @@ class Crashed(AssertionError):
     """The checker died, hung or failed; carries what it said."""
 
 
+def program():
+    return os.path.join(paths.build(), "tests/unit/integrity/check-store")
+
+
 class Checker:
     """check-store: one process for many stores."""
 
@@ -95,11 +99,10 @@ class Checker:
         self.count, self.store = 0, None
 
     def start(self):
-        program = os.path.join(paths.build(), "tests/unit/integrity/check-store")
         env = {**os.environ, "CHECK_ADOPTED": "1", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([program, *(["--memo"] if self.remembers else [])], stdin=subprocess.PIPE,
+            self.process = subprocess.Popen([program(), *(["--memo"] if self.remembers else [])], stdin=subprocess.PIPE,
                                             stdout=subprocess.PIPE, stderr=log, env=env)
         self.rest = b""
 
