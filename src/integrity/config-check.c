@@ -17,6 +17,47 @@
 static const char *const known[] = { "noop",	     "noop-v1",		"preciousobjects",
 				     "partialclone", "worktreeconfig", "relativeworktrees" };
 
+enum kind {
+	KIND_BOOLEAN,
+	KIND_NUMBER,
+};
+
+/* of the section core: what git 2.39 reads whenever it starts, and dies of when it is something else */
+static const struct setting {
+	const char *key;
+	enum kind kind;
+	const char *word; /* that it may be as well */
+} settings[] = {
+	{ "autocrlf", KIND_BOOLEAN, "input" },
+	{ "bare", KIND_BOOLEAN },
+	{ "bigfilethreshold", KIND_NUMBER },
+	{ "commitgraph", KIND_BOOLEAN },
+	{ "compression", KIND_NUMBER },
+	{ "deltabasecachelimit", KIND_NUMBER },
+	{ "filemode", KIND_BOOLEAN },
+	{ "fsyncobjectfiles", KIND_BOOLEAN },
+	{ "ignorecase", KIND_BOOLEAN },
+	{ "ignorestat", KIND_BOOLEAN },
+	{ "logallrefupdates", KIND_BOOLEAN, "always" },
+	{ "loosecompression", KIND_NUMBER },
+	{ "multipackindex", KIND_BOOLEAN },
+	{ "packedgitlimit", KIND_NUMBER },
+	{ "packedgitwindowsize", KIND_NUMBER },
+	{ "precomposeunicode", KIND_BOOLEAN },
+	{ "prefersymlinkrefs", KIND_BOOLEAN },
+	{ "preloadindex", KIND_BOOLEAN },
+	{ "protecthfs", KIND_BOOLEAN },
+	{ "protectntfs", KIND_BOOLEAN },
+	{ "quotepath", KIND_BOOLEAN },
+	{ "safecrlf", KIND_BOOLEAN, "warn" },
+	{ "sparsecheckout", KIND_BOOLEAN },
+	{ "sparsecheckoutcone", KIND_BOOLEAN },
+	{ "symlinks", KIND_BOOLEAN },
+	{ "trustctime", KIND_BOOLEAN },
+	{ "usereplacerefs", KIND_BOOLEAN },
+	{ "warnambiguousrefs", KIND_BOOLEAN },
+};
+
 struct reading {
 	const struct check_dir *dir;
 	const char *path;
@@ -31,6 +72,12 @@ struct reading {
 static void keep(char *ret, const char *value)
 {
 	strncpy(ret, value ? value : "", NAME_BYTES - 1);
+}
+
+/* of a number: nothing, or a unit */
+static bool is_unit(const char *end)
+{
+	return *end == '\0' || (strchr("kKmMgG", *end) && !end[1]);
 }
 
 /* as git: a word, or a number */
@@ -49,7 +96,17 @@ static bool boolean_parse(const char *value, bool *ret)
 		}
 	}
 	*ret = strtol(value, &end, 0) != 0;
-	return *end == '\0' || (end != value && strchr("kKmMgG", *end) && !end[1]);
+	return *end == '\0' || (end != value && is_unit(end));
+}
+
+static bool is_number(const char *value)
+{
+	char *end;
+
+	if (!value || !*value)
+		return false;
+	strtol(value, &end, 0);
+	return end != value && is_unit(end);
 }
 
 static int tell_value(struct reading *reading, const struct config_entry *e, const char *what)
@@ -58,13 +115,24 @@ static int tell_value(struct reading *reading, const struct config_entry *e, con
 			      e->section, e->key, what);
 }
 
-static int take_core(struct reading *reading, const struct config_entry *e)
+static int check_setting(struct reading *reading, const struct config_entry *e, const struct setting *setting)
 {
 	bool is_on;
+
+	if (setting->word && e->value && strcasecmp(e->value, setting->word) == 0)
+		return 0;
+	if (setting->kind == KIND_BOOLEAN)
+		return boolean_parse(e->value, &is_on) ? 0 : tell_value(reading, e, "boolean");
+	return is_number(e->value) ? 0 : tell_value(reading, e, "number");
+}
+
+static int take_core(struct reading *reading, const struct config_entry *e)
+{
 	char *end;
 
-	if (strcmp(e->key, "bare") == 0)
-		return boolean_parse(e->value, &is_on) ? 0 : tell_value(reading, e, "boolean");
+	for (size_t i = 0; i < ARRAY_SIZE(settings); i++)
+		if (strcmp(e->key, settings[i].key) == 0)
+			return check_setting(reading, e, &settings[i]);
 	if (strcmp(e->key, "repositoryformatversion") != 0)
 		return 0;
 	if (!e->value || !*e->value)
