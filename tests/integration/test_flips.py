@@ -36,19 +36,15 @@ def make_flips_graph(world):
 
 
 def files(world, wanted):
-    """Names of regular files of the store."""
-    found = []
+    """Names of regular files of the store, and of the .git files that lead to it."""
+    found = [os.path.relpath(os.path.join(path, ".git"), world.store) for _, path in world.trees()[1:]]
     for at, _, names in os.walk(world.store):
-        for name in names:
-            path = os.path.relpath(os.path.join(at, name), world.store)
-            if wanted(path) and os.path.getsize(world.path(path)):
-                found.append(path)
-    return sorted(found)
+        found += [os.path.relpath(os.path.join(at, name), world.store) for name in names]
+    return sorted(name for name in found if wanted(name) and os.path.getsize(world.path(name)))
 
 
 def is_ordinary(path):
-    return not path.startswith(("objects/info/", "hooks/", "info/")) and path not in ("config", "description",
-                                                                                      "COMMIT_EDITMSG")
+    return not path.startswith(("objects/info/", "hooks/", "info/")) and path != "COMMIT_EDITMSG"
 
 
 def is_graph(path):

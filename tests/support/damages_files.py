@@ -252,6 +252,10 @@ def _(world):
 config("[core]\n\trepositoryformatversion = x\n", "a format that is no number")
 config("[core]\n\trepositoryformatversion = 1\n[extensions]\n\tworktreeConfig = true\n", "configuration by worktree",
        quiet=True)
+config("[core]\n\tfileMode = urue\n", "a boolean that is none", "bad-config")
+config("[core]\n\tcompression = fast\n", "a number that is none", "bad-config")
+config("[core]\n\tautocrlf = input\n\tlogAllRefUpdates = Always\n\tsafecrlf = warn\n\tabbrev = no\n\tbigFileThreshold = 10M\n"
+       "\tsymlinks\n\tquotePath =\n\ttrustctime = 2k\n\tcompression = -1\n", "odd booleans and numbers", quiet=True)
 by(lambda world: world.remove("config"), "config: not there, so that what is usual holds", quiet=True)
 by(lambda world: world.write("config", "\0" * 100), "config: NULs, as after a crash", "bad-config")
 by(lambda world: world.fifo("config"), "config: a pipe", **HANGS)
