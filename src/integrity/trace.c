@@ -4,6 +4,10 @@
  * A search in width from the roots, so that the shortest way is found: first from what belongs to the store,
  * then from what each slot has for itself, so that what one slot alone needs is told as its own. Only done
  * when something is missing: all commits and trees are inflated once more.
+ *
+ * The search notes by which link of an object it went on, so that ways through history are spelled out without a
+ * look at it; trees are read again for the names in them. That is bounded (COST_MOST): where half of a repository is lost
+ * nobody reads all the ways, and a check must come to its end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -14,20 +18,41 @@
 
 #include "util/cleanup.h"
 
-#define STEPS_MOST 10000 /* of a path that is spelled out */
+#define PATH_MOST 4096 /* of a path that is spelled out */
+#define NAME_MOST 255  /* of a name in it */
+#define WAY_MOST (PATH_MOST - NAME_MOST) /* of what comes before the last name */
+#define STEP_MOST (NAME_MOST + 64) /* a name, and what a way that is cut begins with */
+#define NEAR_MOST 64 /* steps to the commit that is named in place of a way */
+#define READ_COST 500 /* of a tree that is read for a name, in steps from one object to the next */
+#define COST_MOST (20000 * READ_COST) /* of all ways */
+
+/* the last step to a gap */
+struct reach {
+	uint32_t nth; /* as in struct trace */
+	char *name;   /* in a tree */
+};
 
 struct trace {
 	struct check_run *run;
 	uint32_t n;
 	uint8_t *seen;	  /* a bit an object */
 	uint32_t *parent; /* the object that led here; from n on: the root, and n */
+	uint32_t *root;	  /* where the way here begins */
+	uint32_t *nth;	  /* by which link: 0: a commit's tree; else its nth parent, or a tree's nth entry */
 	uint32_t *queue;
 	uint32_t first, end;
+	struct reach *reached; /* of the first gaps: those that findings are kept of */
+	size_t n_reached;
+	uint64_t cost;	     /* of what was spelled out so far */
+	uint64_t told_cost;  /* when progress was told last */
+	uint32_t prefix_of;  /* the tree whose way was spelled out last, or OBJECTS_NONE */
+	char prefix[PATH_MOST]; /* that way, up to the name of an entry */
 	const char *slot; /* whose roots these are; NULL: the store's */
 	/* the object at hand */
 	uint32_t from;
 	git_object_t type;
 	bool is_shallow;
+	uint32_t links;	 /* that were passed, but for a commit's tree */
 	bool tree_only;	 /* no parents: what is checked out */
 };
 
@@ -36,10 +61,17 @@ static bool is_seen(const struct trace *t, uint32_t number)
 	return t->seen[number / 8] >> number % 8 & 1;
 }
 
-static void push(struct trace *t, uint32_t number, uint32_t parent)
+static uint32_t root_of(const struct trace *t, uint32_t parent)
+{
+	return parent < t->n ? t->root[parent] : parent - t->n;
+}
+
+static void push(struct trace *t, uint32_t number, uint32_t parent, uint32_t nth)
 {
 	t->seen[number / 8] |= (uint8_t)(1 << number % 8);
 	t->parent[number] = parent;
+	t->root[number] = root_of(t, parent);
+	t->nth[number] = nth;
 	t->queue[t->end++] = number;
 }
 
@@ -69,7 +101,22 @@ static int add_user(struct gap *gap, const char *slot)
 	return gap->users.failed ? -ENOMEM : 0;
 }
 
-static int reach_gap(struct trace *t, struct gap *gap, uint32_t parent)
+static int note_reach(struct trace *t, const struct gap *gap, const struct content_link *link, uint32_t nth)
+{
+	size_t i = (size_t)(gap - t->run->gaps.v);
+	size_t len = link && link->name_len < NAME_MOST ? link->name_len : NAME_MOST;
+
+	if (i >= t->n_reached)
+		return 0;
+	t->reached[i].nth = nth;
+	if (!link || !link->name)
+		return 0;
+	t->reached[i].name = strndup(link->name, len);
+	return t->reached[i].name ? 0 : -ENOMEM;
+}
+
+/* @link: NULL: a root is the gap */
+static int reach_gap(struct trace *t, struct gap *gap, uint32_t parent, const struct content_link *link, uint32_t nth)
 {
 	if (t->tree_only)
 		return add_user(gap, t->slot);
@@ -81,13 +128,15 @@ static int reach_gap(struct trace *t, struct gap *gap, uint32_t parent)
 	}
 	gap->from = parent;
 	gap->slot = t->slot;
-	gap->root = roots_at(t->run->c.roots, 0); /* until its path is spelled out */
-	return 0;
+	gap->root = roots_at(t->run->c.roots, root_of(t, parent));
+	return note_reach(t, gap, link, nth);
 }
 
 static int on_link(const struct content_link *link, void *userdata)
 {
 	struct trace *t = userdata;
+	bool is_main_tree = t->type == GIT_OBJECT_COMMIT && link->type == GIT_OBJECT_TREE;
+	uint32_t nth = is_main_tree ? 0 : ++t->links;
 	struct gap *gap;
 	uint32_t number;
 	int r = 0;
@@ -96,10 +145,10 @@ static int on_link(const struct content_link *link, void *userdata)
 		return 0;
 	gap = open_gap(t, link->oid, link->type);
 	if (gap)
-		r = reach_gap(t, gap, t->from);
+		r = reach_gap(t, gap, t->from, link, nth);
 	number = objects_find(t->run->objects, link->oid);
 	if (r == 0 && number != OBJECTS_NONE && !is_seen(t, number))
-		push(t, number, t->from);
+		push(t, number, t->from, nth);
 	return r;
 }
 
@@ -133,6 +182,8 @@ static int on_followed(const struct content_link *link, void *userdata)
 {
 	struct follow *f = userdata;
 
+	if (f->t->type == GIT_OBJECT_ANY) /* what no check has read yet: its way may be spelled out */
+		objects_mark(f->t->run->objects, f->t->from, (unsigned)*f->type);
 	f->t->type = *f->type;
 	return on_link(link, f->t);
 }
@@ -148,6 +199,8 @@ static int search(struct trace *t)
 		git_oid oid;
 
 		t->from = t->queue[t->first++];
+		t->type = GIT_OBJECT_ANY;
+		t->links = 0;
 		git_oid_fromraw(&oid, objects_name(t->run->objects, t->from));
 		t->is_shallow = roots_is_shallow(t->run->c.roots, &oid);
 		r = read_and_follow(t->run, t->from, &type, &sink);
@@ -162,101 +215,214 @@ static int begin_at(struct trace *t, size_t i)
 	const struct root *root = roots_at(t->run->c.roots, i);
 	struct gap *gap = open_gap(t, root->oid.id, root->type);
 	uint32_t number = objects_find(t->run->objects, root->oid.id);
-	int r = gap ? reach_gap(t, gap, t->n + (uint32_t)i) : 0;
+	int r = gap ? reach_gap(t, gap, t->n + (uint32_t)i, NULL, 0) : 0;
 
 	if (r == 0 && number != OBJECTS_NONE && !is_seen(t, number))
-		push(t, number, t->n + (uint32_t)i);
+		push(t, number, t->n + (uint32_t)i, 0);
 	return r;
 }
 
 /* --- the way, spelled out --- */
 
-struct step {
-	const unsigned char *to;
-	unsigned parents; /* of a commit that were passed */
-	char name[256];	  /* of a tree's entry */
-	bool is_found;
-	bool to_tree;	  /* from a commit to its tree */
+static git_object_t type_of(const struct trace *t, uint32_t number)
+{
+	return (git_object_t)(objects_marks(t->run->objects, number) & OBJECTS_TYPE);
+}
+
+/* one entry of a tree */
+struct entry {
+	uint32_t nth;
+	uint32_t links; /* that were passed */
+	char name[NAME_MOST + 1];
 };
 
-static int on_step(const struct content_link *link, void *userdata)
+static int on_entry(const struct content_link *link, void *userdata)
 {
-	struct step *s = userdata;
-	size_t len = link->name_len < sizeof(s->name) - 1 ? link->name_len : sizeof(s->name) - 1;
+	struct entry *e = userdata;
 
-	if (s->is_found)
-		return 0;
-	if (link->type == GIT_OBJECT_COMMIT && !link->name)
-		s->parents++;
-	if (memcmp(link->oid, s->to, GIT_OID_RAWSZ) != 0)
-		return 0;
-	s->is_found = true;
-	s->to_tree = link->type == GIT_OBJECT_TREE;
-	if (link->name)
-		memcpy(s->name, link->name, len);
+	if (++e->links == e->nth && link->name)
+		snprintf(e->name, sizeof(e->name), "%s", link->name);
 	return 0;
 }
 
-static void flush_tilde(struct text *text, unsigned *tilde)
+static int read_name(struct trace *t, uint32_t tree, uint32_t nth, char ret[NAME_MOST + 1])
 {
-	if (*tilde)
-		text_addf(text, "~%u", *tilde);
-	*tilde = 0;
+	struct entry e = { .nth = nth };
+	struct content_sink sink = { .on_link = on_entry, .userdata = &e };
+	git_object_t type;
+	int r = read_and_follow(t->run, tree, &type, &sink);
+
+	t->cost += READ_COST + e.links;
+	memcpy(ret, e.name, sizeof(e.name));
+	if (r == 0 && t->cost - t->told_cost > 64 * READ_COST) {
+		t->told_cost = t->cost;
+		r = check_tell(&t->run->c);
+	}
+	return r;
 }
 
-static int add_step(struct check_run *run, uint32_t from, const unsigned char *to, struct text *text, unsigned *tilde)
-{
-	struct step s = { .to = to };
-	struct content_sink sink = { .on_link = on_step, .userdata = &s };
-	git_object_t type;
-	int r = read_and_follow(run, from, &type, &sink);
+/* from its end to its beginning: what is too long is cut at the front */
+struct way {
+	char text[WAY_MOST + 1];
+	size_t at;	   /* where it begins */
+	unsigned tilde;	   /* first parents that are not written yet */
+	bool is_in_tree;   /* it begins with the name of an entry */
+};
 
-	if (r < 0)
-		return r;
-	if (type == GIT_OBJECT_COMMIT && !s.to_tree && s.parents == 1) {
-		++*tilde;
+static void prepend(struct way *w, const char *s)
+{
+	size_t len = strlen(s);
+
+	w->at -= len;
+	memcpy(w->text + w->at, s, len);
+}
+
+static void prepend_number(struct way *w, const char *mark, unsigned n)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%s%u", mark, n);
+	prepend(w, number);
+}
+
+static void end_names(struct way *w)
+{
+	if (w->is_in_tree)
+		prepend(w, "/");
+	w->is_in_tree = false;
+}
+
+static void flush(struct way *w)
+{
+	end_names(w);
+	if (w->tilde)
+		prepend_number(w, "~", w->tilde);
+	w->tilde = 0;
+}
+
+static void prepend_commit(struct way *w, uint32_t nth)
+{
+	if (nth == 0) {
+		w->is_in_tree = false;
+		prepend(w, ":");
+	} else if (nth == 1) {
+		end_names(w);
+		w->tilde++;
+	} else {
+		flush(w);
+		prepend_number(w, "^", nth);
+	}
+}
+
+/* @name: of the entry; NULL: it is not known yet */
+static int prepend_step(struct trace *t, struct way *w, uint32_t from, uint32_t nth, const char *name)
+{
+	git_object_t type = type_of(t, from);
+	char read[NAME_MOST + 1];
+	int r = 0;
+
+	t->cost++;
+	if (type == GIT_OBJECT_COMMIT) {
+		prepend_commit(w, nth);
 		return 0;
 	}
-	flush_tilde(text, tilde);
-	if (type == GIT_OBJECT_COMMIT && s.to_tree)
-		text_add_string(text, ":");
-	else if (type == GIT_OBJECT_COMMIT)
-		text_addf(text, "^%u", s.parents);
-	else if (type == GIT_OBJECT_TAG)
-		text_add_string(text, "^{}");
-	else
-		text_addf(text, "%s%s", text->len && strchr(":", text->data[text->len - 1]) ? "" : "/", s.name);
-	return text->failed ? -ENOMEM : 0;
+	flush(w);
+	if (type == GIT_OBJECT_TAG) {
+		prepend(w, "^{}");
+		return 0;
+	}
+	if (!name)
+		r = read_name(t, from, nth, read);
+	if (r == 0)
+		prepend(w, name ? name : read);
+	w->is_in_tree = true;
+	return r;
 }
 
-/* from the root to the gap; a way that is too long begins at the commit where it is short enough */
-static int spell(struct trace *t, struct gap *gap)
+static void prepend_root(struct way *w, const struct root *root)
 {
-	_cleanup_(freep) uint32_t *steps = malloc(STEPS_MOST * sizeof(*steps));
-	_cleanup_(text_deinit) struct text text = { 0 };
-	char hex[GIT_OID_HEXSZ + 1];
-	uint32_t at = gap->from;
-	unsigned n = 0, tilde = 0;
-	bool is_cut = false;
-	int r = steps ? 0 : -ENOMEM;
+	size_t len = strlen(root->name);
 
-	while (r == 0 && at < t->n) {
-		if (n < STEPS_MOST)
-			steps[n++] = at;
-		else
-			is_cut = true;
+	if (len && strchr(":/", root->name[len - 1]))
+		w->is_in_tree = false;
+	flush(w);
+	prepend(w, root->name);
+}
+
+/* from the root; from a commit or tree on the way where it is too long or costs too much */
+static int spell_way(struct trace *t, struct way *w, uint32_t from, uint32_t nth, const char *name)
+{
+	char hex[GIT_OID_HEXSZ + 1];
+	uint32_t at = from, last = from;
+	const struct root *root;
+	int r = 0;
+
+	w->at = WAY_MOST;
+	w->text[WAY_MOST] = '\0';
+	while (r == 0 && at < t->n && w->at >= STEP_MOST && (at == from || t->cost < COST_MOST)) {
+		r = prepend_step(t, w, at, nth, name);
+		name = NULL;
+		last = at;
+		nth = t->nth[at];
 		at = t->parent[at];
 	}
-	if (r == 0)
-		gap->root = roots_at(t->run->c.roots, at - t->n);
-	if (r == 0 && is_cut)
-		text_add_string(&text, oid_hex(objects_name(t->run->objects, steps[n - 1]), hex));
-	else if (r == 0)
-		text_add_string(&text, gap->root->name);
-	while (r == 0 && n-- > 0)
-		r = add_step(t->run, steps[n], n ? objects_name(t->run->objects, steps[n - 1]) : gap->oid.id, &text, &tilde);
-	flush_tilde(&text, &tilde);
-	gap->path = r == 0 ? text_take(&text) : NULL;
+	if (r < 0)
+		return r;
+	root = at < t->n ? NULL : roots_at(t->run->c.roots, at - t->n);
+	if (root && strlen(root->name) + STEP_MOST <= w->at) {
+		prepend_root(w, root);
+		return 0;
+	}
+	flush(w);
+	prepend(w, oid_hex(objects_name(t->run->objects, last), hex));
+	return 0;
+}
+
+/* in place of a way: where it begins, and the commit that needs it */
+static char *spell_short(const struct trace *t, const struct gap *gap)
+{
+	char hex[GIT_OID_HEXSZ + 1];
+	uint32_t at = gap->from;
+
+	for (int i = 0; i < NEAR_MOST && type_of(t, at) == GIT_OBJECT_TREE && t->parent[at] < t->n; i++)
+		at = t->parent[at];
+	return text_printf("%.*s (%s %s)", WAY_MOST, gap->root->name, git_object_type2string(type_of(t, at)),
+			   oid_hex(objects_name(t->run->objects, at), hex));
+}
+
+static int spell_entry(struct trace *t, struct gap *gap, const char *name)
+{
+	struct way w = { 0 };
+	int r = 0;
+
+	if (t->prefix_of != gap->from) {
+		t->prefix_of = OBJECTS_NONE;
+		r = spell_way(t, &w, gap->from, 0, "");
+		if (r < 0)
+			return r;
+		memcpy(t->prefix, w.text + w.at, WAY_MOST + 1 - w.at);
+		t->prefix_of = gap->from;
+	}
+	gap->path = text_printf("%s%s", t->prefix, name);
+	return gap->path ? 0 : -ENOMEM;
+}
+
+static int spell(struct trace *t, struct gap *gap)
+{
+	size_t i = (size_t)(gap - t->run->gaps.v);
+	struct way w = { 0 };
+	int r = 0;
+
+	if (gap->from >= t->n)
+		gap->path = text_printf("%.*s", PATH_MOST, gap->root->name);
+	else if (i >= t->n_reached || t->cost >= COST_MOST)
+		gap->path = spell_short(t, gap);
+	else if (t->reached[i].name)
+		return spell_entry(t, gap, t->reached[i].name);
+	else {
+		r = spell_way(t, &w, gap->from, t->reached[i].nth, NULL);
+		gap->path = r == 0 ? strdup(w.text + w.at) : NULL;
+	}
 	return r == 0 && !gap->path ? -ENOMEM : r;
 }
 
@@ -264,9 +430,13 @@ static int spell_new(struct trace *t)
 {
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < t->run->gaps.n; i++)
+	t->prefix_of = OBJECTS_NONE; /* another slot may have come there by another way */
+	for (size_t i = 0; r == 0 && i < t->run->gaps.n; i++) {
 		if (t->run->gaps.v[i].root && !t->run->gaps.v[i].path)
 			r = spell(t, &t->run->gaps.v[i]);
+		if (r == 0 && i % 256 == 255)
+			r = check_tell(&t->run->c);
+	}
 	return r;
 }
 
@@ -340,22 +510,51 @@ static int trace_slots(struct trace *t)
 	return r;
 }
 
+/* up to the last gap of which a finding can be kept */
+static size_t gaps_kept(const struct gaps *gaps)
+{
+	size_t i = 0;
+
+	for (size_t open = 0; i < gaps->n && open < FINDINGS_MAX; i++)
+		open += !gaps->v[i].is_closed;
+	return i;
+}
+
+static int trace_init(struct trace *t, struct check_run *run)
+{
+	size_t n = objects_count(run->objects);
+
+	*t = (struct trace){ .run = run, .n = (uint32_t)n, .n_reached = gaps_kept(&run->gaps) };
+	t->seen = calloc(1, n / 8 + 1);
+	t->parent = calloc(n + 1, sizeof(*t->parent));
+	t->root = calloc(n + 1, sizeof(*t->root));
+	t->nth = calloc(n + 1, sizeof(*t->nth));
+	t->queue = calloc(n + 1, sizeof(*t->queue));
+	t->reached = calloc(t->n_reached + 1, sizeof(*t->reached));
+	return t->seen && t->parent && t->root && t->nth && t->queue && t->reached ? 0 : -ENOMEM;
+}
+
+static void trace_deinit(struct trace *t)
+{
+	for (size_t i = 0; t->reached && i < t->n_reached; i++)
+		free(t->reached[i].name);
+	free(t->reached);
+	free(t->queue);
+	free(t->nth);
+	free(t->root);
+	free(t->parent);
+	free(t->seen);
+}
+
 int trace_gaps(struct check_run *run)
 {
-	uint32_t n = objects_count(run->objects);
-	struct trace t = { .run = run, .n = n };
-	int r;
+	struct trace t;
+	int r = trace_init(&t, run);
 
-	t.seen = calloc(1, n / 8 + 1);
-	t.parent = calloc((size_t)n + 1, sizeof(*t.parent));
-	t.queue = calloc((size_t)n + 1, sizeof(*t.queue));
-	r = t.seen && t.parent && t.queue ? 0 : -ENOMEM;
 	if (r == 0)
 		r = trace_from(&t, NULL);
 	if (r == 0)
 		r = trace_slots(&t);
-	free(t.seen);
-	free(t.parent);
-	free(t.queue);
+	trace_deinit(&t);
 	return r;
 }

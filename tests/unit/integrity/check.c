@@ -266,3 +266,74 @@ Test(check, slots_whose_names_end_alike_are_both_named)
 	spec.is_adopted = false;
 	cr_expect_str_eq(detail_of("missing-object"), "a blob that is not there; checked out in my-api, api");
 }
+
+/* of all gaps but the first thousand nothing is spelled out, and of those no history is read */
+Test(check, a_history_without_its_blobs_is_told_soon)
+{
+	uint64_t began;
+
+	cr_assert(sh("git init -q -b main long && cd long && for i in $(seq 1500); do "
+		     "printf 'commit refs/heads/main\\ncommitter C <c@d> %%d +0000\\ndata 1\\nm\\n"
+		     "M 100644 inline d/e/f\\ndata <<E\\n%%d\\nE\\n' $i $i; done | git fast-import --quiet && "
+		     "git rev-list --objects --all --filter=blob:none | cut -d' ' -f1 | git pack-objects -q .git/p >/dev/null && "
+		     "find .git/objects -type f -exec rm -f {} + && mv .git/p-* .git/objects/pack/ && "
+		     "for f in .git/objects/pack/p-*; do mv $f ${f%%%%p-*}pack-${f#*p-}; done"));
+	spec.common_dir = in_dir("long/.git");
+	memo_clear(memo);
+	began = clock_boot_usec();
+	check();
+	cr_expect_lt(clock_boot_usec() - began, 10 * USEC_PER_SEC);
+	cr_expect_neq(strstr(check(), "missing-object refs/heads/main:d/e/f -\n"), NULL);
+	cr_expect_neq(strstr(check(), "missing-object refs/heads/main~700:d/e/f -\n"), NULL);
+	cr_expect_eq(strstr(check(), "(commit "), NULL, "of what is kept all is spelled out");
+	/* what is in use is among the last that is missing */
+	cr_assert(sh("cd long && git update-ref refs/heads/main $(git rev-list main | tail -1) && rm -rf .git/logs"));
+	cr_expect_str_eq(check(), sh_text("echo \"missing-object refs/heads/main (commit $(git -C long rev-parse main)) -\"; echo"));
+}
+
+/* a tree that a commit has as its parent, too: each is told by the link that is wrong */
+Test(check, the_way_goes_on_by_the_link_that_was_followed)
+{
+	cr_assert(sh("cd r && t=$(git rev-parse main^{tree}) && b=$(git rev-parse main:loose) && "
+		     "c=$(printf 'tree %%s\\nparent %%s\\nparent %%s\\nauthor A <a@b> 1 +0000\\ncommitter C <c@d> 1 +0000\\n\\nm\\n' "
+		     "$t $(git rev-parse main) $t | git hash-object -t commit -w --literally --stdin) && "
+		     "git tag -d t > /dev/null && rm -rf .git/logs && echo $c > .git/refs/heads/main && "
+		     "rm .git/objects/$(echo $b | sed 's,..,&/,')"));
+	cr_expect_str_eq(check(), "missing-object refs/heads/main:loose -\nwrong-type refs/heads/main^2 -\n");
+}
+
+/* 3,000 trees, one in the other, and what is deepest is lost; @name: of each */
+static void make_deep(const char *name)
+{
+	cr_assert(sh("rm -rf deep s1 && git init -q -b main deep && cd deep && p=$(yes %s | head -3000 | tr '\\n' /) && "
+		     "printf 'commit refs/heads/main\\ncommitter C <c@d> 1 +0000\\ndata 1\\nm\\n"
+		     "M 100644 inline %%sf\\ndata 1\\nx\\n' $p | git -c fastimport.unpackLimit=10000 fast-import --quiet && "
+		     "rm .git/objects/$(printf x | git hash-object --stdin | sed 's,..,&/,') && "
+		     "git worktree add -q --no-checkout --detach ../s1 && mv .git/worktrees/s1 .git/worktrees/slotd-p-1 && "
+		     "echo \"gitdir: $PWD/.git/worktrees/slotd-p-1\" > ../s1/.git",
+		     name));
+}
+
+/* does @found have a path "<hexadecimal name>/<name>/.../f" of 4 KiB at most, and not much less? */
+static void expect_cut(const char *found, const char *name)
+{
+	const char *end, *at = strstr(found, "missing-object ");
+
+	cr_assert_neq(at, NULL, "%s", found);
+	at += strlen("missing-object ");
+	end = strchrnul(at, ' ');
+	cr_expect_eq(strspn(at, "0123456789abcdef"), 40, "%.60s", at);
+	cr_expect_eq(at[40], '/');
+	cr_expect_eq(strncmp(at + 41, name, strlen(name)), 0);
+	cr_expect_eq(strncmp(end - 2, "/f", 2), 0);
+	cr_expect_leq(end - at, 4096);
+	cr_expect_gt(end - at, 3000);
+}
+
+Test(check, a_long_way_is_cut_at_its_front)
+{
+	make_deep("dd");
+	spec.common_dir = in_dir("deep/.git");
+	memo_clear(memo);
+	expect_cut(check(), "dd/dd/");
+}
