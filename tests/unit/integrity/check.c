@@ -337,3 +337,29 @@ Test(check, a_long_way_is_cut_at_its_front)
 	memo_clear(memo);
 	expect_cut(check(), "dd/dd/");
 }
+
+static int count_calls(const char *phase, uint64_t done, uint64_t total, void *userdata)
+{
+	unsigned *calls = userdata;
+
+	return ++*calls == 3 ? -ECANCELED : 0;
+}
+
+Test(check, a_deep_tree_is_looked_at_soon)
+{
+	struct findings *all = findings_new();
+	struct check_slot slot = { .name = "p-1", .path = in_dir("s1") };
+	unsigned calls = 0;
+	uint64_t began;
+
+	/* so that copying each level's path would take long */
+	make_deep("dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd");
+	spec = (struct check_spec){ .common_dir = in_dir("deep/.git"), .depth = CHECK_QUICK, .slots = &slot, .n_slots = 1, .threads = 1 };
+	began = clock_boot_usec();
+	expect_cut(check(), "dddddddd");
+	cr_expect_lt(clock_boot_usec() - began, 2 * USEC_PER_SEC);
+	spec.progress = count_calls;
+	spec.userdata = &calls;
+	cr_expect_eq(check_run(&spec, all, &result, &fault_text), -ECANCELED);
+	findings_free(all);
+}
