@@ -19,7 +19,7 @@ typedef int (*loose_list_fn)(const git_oid *oid, const struct stat *st, void *us
  * loose_list - the names, in order
  * @objects_fd, @dir: "objects", or an alternate's, and how it is called in findings
  *
- * Files that are no objects are findings (stray-file, leftover), and so is a directory that is a link (unreadable-file). What @fn returns below 0 ends it.
+ * Files that are no objects are findings (stray-file, leftover, lock-file), and so is a directory that is a link (unreadable-file). What @fn returns below 0 ends it.
  */
 int loose_list(struct check *c, int objects_fd, const char *dir, loose_list_fn fn, void *userdata);
 

@@ -170,6 +170,8 @@ static int on_top_name(struct listing *l, const char *name)
 		return 0;
 	if (text_has_prefix(name, "tmp_objdir-") || text_has_prefix(name, "incoming-"))
 		return tell(l, "leftover", name, "somebody receives objects, or was killed while he did");
+	if (strcmp(name, "maintenance.lock") == 0)
+		return tell(l, "lock-file", name, "git maintenance runs, or was killed");
 	return tell_other(l, name);
 }
 

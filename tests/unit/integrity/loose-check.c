@@ -111,11 +111,12 @@ Test(loose_check, other_files_are_told)
 	int n = 0;
 
 	cr_assert(sh("cd r/.git/objects && rm -rf 0? 1? && mkdir -p aa tmp_objdir-incoming-x ZZ && "
-		     "touch aa/tmp_obj_abc aa/note README && echo >11 && ln -s /tmp 12"));
+		     "touch aa/tmp_obj_abc aa/note README maintenance.lock && echo >11 && ln -s /tmp 12"));
 	cr_assert_eq(loose_list(&f.check, objects_fd, "objects", count_listed, &n), 0);
 	cr_expect(eq(sz, findings_of(&f, "leftover"), 2));
 	cr_expect(eq(sz, findings_of(&f, "stray-file"), 4));
 	cr_expect(eq(sz, findings_of(&f, "unreadable-file"), 1));
+	cr_expect(eq(sz, findings_of(&f, "lock-file"), 1));
 	findings_show(&f);
 }
 
