@@ -166,6 +166,13 @@ def _(world):
     world.git("multi-pack-index", "expire")
 
 
+@clean("a pack of any name", "packed", quick=False)
+def _(world):
+    stem = world.path(world.pack())
+    for end in (".pack", ".idx", ".rev"):
+        os.rename(stem + end, world.path("objects/pack/a name" + end))
+
+
 @clean("commit-graph with changed paths", "packed")
 def _(world):
     world.git("commit-graph", "write", "--reachable", "--changed-paths")

@@ -231,6 +231,14 @@ def _(world):
         os.rename(world.path(stem + end), world.path("objects/pack/pack-" + "ab" * 20 + end))
 
 
+@damage("pack: under any name, its trailer", "corrupt-pack", kind="packed")
+def _(world):
+    stem = world.pack()
+    for end in (".pack", ".idx", ".rev"):
+        os.rename(world.path(stem + end), world.path("objects/pack/other" + end))
+    world.poke("objects/pack/other.pack", -1)
+
+
 @damage("pack: a delta chain of 300", quiet=True)
 def _(world):
     content = [b"%d\n" % n for n in range(300)]
