@@ -69,7 +69,8 @@ static struct pack *find_pack(const char *idx_name, void *userdata)
 /* what changes when packs come and go, and commit-graphs with them */
 static uint64_t graphs_stamp(const struct check_run *run)
 {
-	static const char *const places[] = { "pack", "info", "info/commit-graphs" };
+	static const char *const places[] = { "pack", "pack/multi-pack-index", "info", "info/commit-graph",
+					      "info/commit-graphs", "info/commit-graphs/commit-graph-chain" };
 	uint64_t stamp = 0;
 	struct stat st;
 
@@ -107,6 +108,12 @@ static int tell_all(struct findings *all, const struct findings *some)
 	return r;
 }
 
+static size_t findings_total(const struct findings *all)
+{
+	return findings_count(all, FINDING_ERROR) + findings_count(all, FINDING_WARNING) +
+	       findings_count(all, FINDING_INFO);
+}
+
 /* 1: the packs changed meanwhile, and nothing was told */
 static int try_graphs(struct check_run *run)
 {
@@ -126,17 +133,47 @@ static int try_graphs(struct check_run *run)
 	return r;
 }
 
+/* nothing has changed since they were in order */
+static bool are_graphs_known(const struct check_run *run, uint64_t stamp)
+{
+	const struct check_spec *spec = run->c.spec;
+	size_t len = 0;
+	const void *known = spec->memo ? memo_find(spec->memo, "graphs", &len) : NULL;
+
+	return known && spec->depth != CHECK_FULL && !run->has_vanished && len == sizeof(stamp) &&
+	       memcmp(known, &stamp, len) == 0;
+}
+
+static int remember_graphs(struct check_run *run, uint64_t stamp, bool are_good)
+{
+	struct memo *memo = run->c.spec->memo;
+
+	if (!memo)
+		return 0;
+	if (are_good)
+		return memo_put(memo, "graphs", &stamp, sizeof(stamp));
+	memo_remove(memo, "graphs");
+	return 0;
+}
+
 /*
  * Beside a repack the graphs speak of other packs than were listed at the beginning. So they are held against what
  * is there now; where packs come faster than they are looked at, it is left to the next check.
  */
 static int check_graphs(struct check_run *run)
 {
+	uint64_t before = graphs_stamp(run);
+	size_t findings = findings_total(run->c.findings);
 	int r = 1;
 
+	if (are_graphs_known(run, before))
+		return 0;
 	for (int i = 0; r == 1 && i < GRAPH_TRIES; i++)
 		r = try_graphs(run);
-	return r < 0 ? r : 0;
+	if (r < 0)
+		return r;
+	return remember_graphs(run, before, r == 0 && graphs_stamp(run) == before &&
+						    findings_total(run->c.findings) == findings);
 }
 
 /* --- promises --- */

@@ -13,6 +13,7 @@
 #include "util/text.h"
 
 #define DETAIL_BYTES 512
+#define KNOWN_MAX    100000 /* beyond so many, one may be counted twice: nobody reads them */
 
 /* sorted by id */
 static const struct {
@@ -162,6 +163,8 @@ static int remember(struct findings *all, const char *id, const struct finding_p
 		return -ENOMEM;
 	if (map_find(all->known, key))
 		return 1;
+	if (all->n_keys == KNOWN_MAX)
+		return 0;
 	if (all->n_keys == all->keys_size) {
 		size_t size = all->keys_size ? all->keys_size * 2 : 64;
 		char **keys = reallocarray(all->keys, size, sizeof(*keys));

@@ -189,6 +189,20 @@ Test(check, the_way_to_what_is_missing_is_spelled_out)
 	cr_expect_str_eq(check(), "missing-object refs/heads/main~1:d2/e/f7 -\n");
 }
 
+/* a commit-graph is held against all commits: not each time */
+Test(check, a_graph_that_did_not_change_is_looked_at_once)
+{
+	cr_assert(sh("cd r && git repack -q -a -d && git commit-graph write --reachable 2>/dev/null && git multi-pack-index write 2>/dev/null"));
+	cr_expect_str_eq(check(), "");
+	cr_expect_str_eq(check(), "");
+	cr_assert(sh("cd r/.git/objects/info && chmod u+w commit-graph && printf x | dd of=commit-graph bs=1 seek=200 conv=notrunc status=none"));
+	for (int i = 0; i < 2; i++) {
+		bool is_told = strstr(check(), "corrupt-commit-graph") != NULL;
+
+		cr_expect(is_told, "%d", i);
+	}
+}
+
 /* what is told of once is told of until it is mended, and what goes away is missed, noted as whole or not */
 Test(check, no_note_hides_what_is_wrong)
 {
