@@ -102,6 +102,7 @@ struct check_run {
 	bool is_known; /* there was a check before: what is new is looked at for attacks on its hash */
 	bool has_promisor; /* a remote that may have what is not here */
 	bool trusts_nothing; /* the next check has to read all again */
+	bool has_trusted;  /* something that was not read */
 	bool has_vanished; /* what an earlier check relied on is not there any more */
 };
 

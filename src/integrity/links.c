@@ -189,29 +189,67 @@ static int tell_gap(struct check_run *run, const struct gap *gap)
 			      is_needed ? "" : "; nothing that is in use leads to it");
 }
 
-static int tell_dangling(struct check_run *run)
-{
-	uint32_t n = objects_count(run->objects), found = 0;
-	int r = 0;
+/* to which nothing leads, as a check found that read everything: the first of them, and how many there are */
+struct dangling {
+	uint32_t n;
+	git_oid first[DANGLING_MAX];
+};
 
-	for (uint32_t i = 0; i < run->dirs.n_packs; i++)
-		if (run->dirs.packs[i]->is_trusted)
-			return 0; /* what its objects lead to is not known */
-	for (uint32_t i = 0; r == 0 && i < n; i++) {
+static void find_dangling(struct check_run *run, struct dangling *ret)
+{
+	for (uint32_t i = 0; i < objects_count(run->objects); i++) {
 		unsigned marks = objects_marks(run->objects, i);
-		char hex[GIT_OID_HEXSZ + 1];
-		struct finding_place place = { .where = "objects",
-					       .object = oid_hex(objects_name(run->objects, i), hex) };
 
 		if (marks & ~(unsigned)OBJECTS_TYPE || !marks)
 			continue;
-		if (++found <= DANGLING_MAX)
-			r = finding_add(run->c.findings, "dangling-object", &place, "a %s",
-					type_name((git_object_t)(marks & OBJECTS_TYPE)));
+		if (ret->n < DANGLING_MAX)
+			git_oid_fromraw(&ret->first[ret->n], objects_name(run->objects, i));
+		ret->n++;
 	}
-	if (r == 0 && found > DANGLING_MAX)
+}
+
+static bool recall_dangling(const struct check_run *run, struct dangling *ret)
+{
+	size_t len;
+	const void *data = run->c.spec->memo ? memo_find(run->c.spec->memo, "dangling", &len) : NULL;
+
+	if (!data || len != sizeof(*ret))
+		return false;
+	memcpy(ret, data, len);
+	return true;
+}
+
+/* one that is still there, and still nothing leads to it */
+static int tell_one(struct check_run *run, const git_oid *oid)
+{
+	uint32_t number = objects_find(run->objects, oid->id);
+	char hex[GIT_OID_HEXSZ + 1];
+	struct finding_place place = { .where = "objects", .object = oid_hex(oid->id, hex) };
+	git_object_t type;
+
+	if (number == OBJECTS_NONE || objects_marks(run->objects, number) & ~(unsigned)OBJECTS_TYPE ||
+	    known_type(run, number, &type) < 0)
+		return 0;
+	return finding_add(run->c.findings, "dangling-object", &place, "a %s", type_name(type));
+}
+
+/* what a trusted object leads to is not known: then it is what was found when all were read */
+static int tell_dangling(struct check_run *run)
+{
+	struct dangling dangling = { 0 };
+	int r = 0;
+
+	if (!run->has_trusted)
+		find_dangling(run, &dangling);
+	else if (!recall_dangling(run, &dangling))
+		return 0;
+	for (uint32_t i = 0; r == 0 && i < dangling.n && i < DANGLING_MAX; i++)
+		r = tell_one(run, &dangling.first[i]);
+	if (r == 0 && dangling.n > DANGLING_MAX)
 		r = finding_add(run->c.findings, "dangling-object", &(struct finding_place){ .where = "objects" },
-				"and %u more", found - DANGLING_MAX);
+				"and %u more", dangling.n - DANGLING_MAX);
+	if (r == 0 && !run->has_trusted && !run->trusts_nothing && run->c.spec->memo)
+		r = memo_put(run->c.spec->memo, "dangling", &dangling, sizeof(dangling));
 	return r;
 }
 

@@ -93,6 +93,7 @@ static int trust_fan(struct loose_dir *d, unsigned fan)
 		struct loose_file *file = &d->files[i];
 
 		file->is_good = file->is_trusted = loose_note_has(&note, loose_prefix(&file->oid), file->stamp);
+		d->run->has_trusted |= file->is_trusted;
 	}
 	return 0;
 }

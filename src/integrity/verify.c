@@ -169,7 +169,9 @@ static void trust_pack(struct check_run *run, struct object_pack *p)
 	p->is_trusted = run->c.spec->memo && run->c.spec->depth != CHECK_FULL && !run->has_vanished &&
 			pack_note_find(run->c.spec->memo, p->note_name, &p->note) && p->note.is_whole &&
 			p->note.stamp == stamp_of(p);
-	if (!p->is_trusted)
+	if (p->is_trusted)
+		run->has_trusted = true;
+	else
 		run->c.total += pack_count(p->pack);
 }
 

@@ -189,6 +189,30 @@ Test(check, the_way_to_what_is_missing_is_spelled_out)
 	cr_expect_str_eq(check(), "missing-object refs/heads/main~1:d2/e/f7 -\n");
 }
 
+static size_t count_dangling(void)
+{
+	struct findings *all = findings_new();
+	size_t n = 0;
+
+	cr_assert_eq(check_run(&spec, all, &result, &fault_text), 0);
+	for (size_t i = 0; i < findings_kept(all); i++)
+		n += strcmp(findings_at(all, i)->id, "dangling-object") == 0;
+	findings_free(all);
+	return n;
+}
+
+Test(check, what_nothing_leads_to_is_told_each_time)
+{
+	cr_assert(sh("cd r && for i in 1 2 3; do echo $i.dangling | git hash-object -w --stdin >/dev/null; done"));
+	for (int i = 0; i < 3; i++)
+		cr_expect(eq(sz, count_dangling(), 3), "%d", i);
+	cr_assert(sh("cd r && echo 2.dangling > two && git add two && git commit -q -m two"));
+	cr_expect(eq(sz, count_dangling(), 2));
+	/* looked at again, and still something leads to it */
+	cr_assert(sh("touch r/.git/objects/$(git -C r rev-parse main:two | sed 's,..,&/,')"));
+	cr_expect(eq(sz, count_dangling(), 2));
+}
+
 /* a commit-graph is held against all commits: not each time */
 Test(check, a_graph_that_did_not_change_is_looked_at_once)
 {
