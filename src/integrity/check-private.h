@@ -107,6 +107,7 @@ struct check_run {
 };
 
 int object_dirs_open(struct check_run *run, struct fault *f);
+int object_packs_add(struct check_run *run, struct object_dir *dir); /* object-packs.c: those of one of them */
 void object_dirs_close(struct check_run *run);
 
 /* from whichever copy is whole; the caller frees *ret. -ENOENT, -EBADMSG (no copy is whole), -EFBIG, -ENOMEM */
