@@ -59,6 +59,7 @@ typedef int (*check_progress_fn)(const char *phase, uint64_t done, uint64_t tota
 struct check_spec {
 	const char *common_dir; /* absolute */
 	bool is_adopted;	/* somebody's repository: worktrees that are no slots are looked at as well */
+	bool is_idle;		/* nobody works in it: what looks half done is told at once */
 	enum check_depth depth;
 	const struct check_slot *slots; /* of CHECK_QUICK: those that are checked; else all of the pool */
 	size_t n_slots;

@@ -2,6 +2,7 @@
 #include "integrity/refs-private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,11 +15,30 @@ void ref_lookup_deinit(struct ref_lookup *lookup)
 	lookup->packed = NULL;
 }
 
+static struct stat stat_packed(const struct ref_lookup *lookup)
+{
+	struct stat st;
+
+	if (fstatat(lookup->c->common_fd, "packed-refs", &st, AT_SYMLINK_NOFOLLOW) < 0)
+		memset(&st, 0, sizeof(st));
+	return st;
+}
+
+/* git writes it beside and renames it */
+static bool is_packed_new(const struct ref_lookup *lookup)
+{
+	struct stat now = stat_packed(lookup), was = lookup->packed_st;
+
+	return now.st_ino != was.st_ino || now.st_size != was.st_size || now.st_mtim.tv_sec != was.st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != was.st_mtim.tv_nsec;
+}
+
 static int load_packed(struct ref_lookup *lookup)
 {
 	int r;
 
 	ref_lookup_deinit(lookup);
+	lookup->packed_st = stat_packed(lookup);
 	r = file_load(lookup->c->common_fd, "packed-refs", PACKED_REFS_BYTES, &lookup->packed,
 		      &lookup->packed_len);
 	/* what cannot be read is told by who checks that file */
@@ -31,6 +51,8 @@ static int find_packed(struct ref_lookup *lookup, const char *name, git_oid *ret
 
 	/* the second time with what is there now: a loose ref may have been packed since */
 	for (int tries = 0; r == 0 && tries < 2; tries++) {
+		if (tries > 0 && !is_packed_new(lookup))
+			break;
 		if (tries > 0 || !lookup->packed)
 			r = load_packed(lookup);
 		if (r == 0 && lookup->packed &&

@@ -4,6 +4,8 @@
 #ifndef INTEGRITY_REFS_PRIVATE_H
 #define INTEGRITY_REFS_PRIVATE_H
 
+#include <sys/stat.h>
+
 #include "integrity/check-dir.h"
 #include "integrity/packed-refs.h"
 #include "integrity/refs-check.h"
@@ -15,6 +17,7 @@ struct ref_lookup {
 	const struct check_dir *own; /* where refs of one worktree alone are */
 	char *packed;
 	size_t packed_len;
+	struct stat packed_st; /* from before it was read */
 };
 
 void ref_lookup_deinit(struct ref_lookup *lookup);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,8 +20,13 @@
 
 #define MAKING_GRACE_USEC (60 * USEC_PER_SEC)
 
-/* who removes a worktree takes one file after the other away: what looks damaged is looked at again */
-#define AGAIN_PAUSE_NSEC (50 * 1000 * 1000)
+/*
+ * Who removes a worktree takes one file after the other away: what looks damaged is looked at again, and once more
+ * as long as something changes there.
+ */
+#define AGAIN_PAUSE_NSEC (50 * 1000 * 1000) /* the first; each is twice as long as the one before */
+#define AGAIN_LOOKS	 4
+#define CHANGING_SEC	 2
 #define AGAIN_MAX	 20 /* pauses in one check; whoever removes so many has time to check again */
 
 static int tell_slot(struct check *c, const struct check_slot *slot, const char *id,
@@ -275,16 +281,52 @@ static bool is_same_directory(const struct statx *a, const struct statx *b)
 	       a->stx_btime.tv_nsec == b->stx_btime.tv_nsec;
 }
 
+static bool is_clean(const struct findings *all)
+{
+	return findings_count(all, FINDING_ERROR) + findings_count(all, FINDING_WARNING) == 0;
+}
+
 /* 1: @first, of a look for nobody, has something that a second look must confirm; else it was handed on */
 static int is_doubtful(struct check *c, const struct findings *first, struct others *others)
 {
-	const struct timespec pause = { .tv_nsec = AGAIN_PAUSE_NSEC };
-
-	if (findings_count(first, FINDING_ERROR) + findings_count(first, FINDING_WARNING) == 0 ||
-	    others->n_pauses++ >= AGAIN_MAX)
+	if (is_clean(first) || c->spec->is_idle || others->n_pauses++ >= AGAIN_MAX)
 		return hand_on(first, c->findings);
-	nanosleep(&pause, NULL);
 	return 1;
+}
+
+static void pause_before(unsigned look)
+{
+	const struct timespec pause = { .tv_nsec = (long)AGAIN_PAUSE_NSEC << look };
+
+	nanosleep(&pause, NULL);
+}
+
+static bool is_young(int dir_fd, const char *path)
+{
+	time_t now = time(NULL);
+	struct stat st;
+
+	return fstatat(dir_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       (st.st_mtim.tv_sec + CHANGING_SEC > now || st.st_ctim.tv_sec + CHANGING_SEC > now);
+}
+
+/* the administration, the worktree that it names, or what that lies in */
+static bool is_changing(const struct check *c, const char *where)
+{
+	_cleanup_(freep) char *file = text_printf("%s/gitdir", where), *path = NULL;
+	char *slash;
+	size_t len;
+
+	if (is_young(c->common_fd, where))
+		return true;
+	if (!file || file_load(c->common_fd, file, PATH_MAX, &path, &len) < 0 || path[0] != '/')
+		return false;
+	for (int up = 0; up < 3 && (slash = strrchr(path, '/')); up++) {
+		if (up > 0 && is_young(AT_FDCWD, path))
+			return true;
+		*slash = '\0';
+	}
+	return false;
 }
 
 /* is anything left of a slot? */
@@ -297,6 +339,33 @@ static bool is_anywhere(const struct check *c, const struct check_slot *slot)
 }
 
 /* a slot that slotd takes away meanwhile is none that is damaged */
+static bool is_slot_going(const struct check *c, const struct check_slot *slot, bool was_there)
+{
+	return worktree_is_in_transit(c, slot->name) || (was_there && !is_anywhere(c, slot));
+}
+
+static int check_slot_again(struct check *c, const struct check_slot *slot, bool was_there)
+{
+	_cleanup_(freep) char *where = text_printf("worktrees/slotd-%s", slot->name);
+	int r = where ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; r == 0; i++) {
+		_cleanup_(findings_freep) struct findings *found = findings_new();
+		struct check aside = *c;
+
+		pause_before(i);
+		if (!found)
+			return -ENOMEM;
+		if (is_slot_going(c, slot, was_there))
+			return 0;
+		aside.findings = found;
+		r = check_slot(&aside, slot, NULL);
+		if (r == 0 && (is_clean(found) || i + 1 == AGAIN_LOOKS || !is_changing(c, where)))
+			return hand_on(found, c->findings);
+	}
+	return r;
+}
+
 static int check_slot_twice(struct check *c, const struct check_slot *slot, struct others *others)
 {
 	_cleanup_(findings_freep) struct findings *first = findings_new();
@@ -310,17 +379,37 @@ static int check_slot_twice(struct check *c, const struct check_slot *slot, stru
 	r = check_slot(&aside, slot, &others->claims);
 	if (r == 0)
 		r = is_doubtful(c, first, others);
-	if (r <= 0 || worktree_is_in_transit(c, slot->name) || (was_there && !is_anywhere(c, slot)))
-		return r < 0 ? r : 0;
-	return check_slot(c, slot, NULL);
+	return r > 0 ? check_slot_again(c, slot, was_there) : r;
+}
+
+static int check_other_again(struct check *c, const char *where, const struct statx *was)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0; i++) {
+		_cleanup_(findings_freep) struct findings *found = findings_new();
+		struct check aside = *c;
+		struct statx is;
+
+		pause_before(i);
+		if (!found)
+			return -ENOMEM;
+		if (!look(c, where, &is) || !is_same_directory(was, &is))
+			return 0;
+		aside.findings = found;
+		r = check_other(&aside, where, NULL);
+		if (r == 0 && (is_clean(found) || i + 1 == AGAIN_LOOKS || !is_changing(c, where)))
+			return hand_on(found, c->findings);
+	}
+	return r;
 }
 
 /* first for nobody: only what is still so a moment later is told */
 static int check_other_twice(struct check *c, const char *where, struct others *others)
 {
 	_cleanup_(findings_freep) struct findings *first = findings_new();
-	struct statx was, is;
 	struct check aside = *c;
+	struct statx was;
 	int r;
 
 	if (!first)
@@ -331,9 +420,7 @@ static int check_other_twice(struct check *c, const char *where, struct others *
 	r = check_other(&aside, where, &others->claims);
 	if (r == 0)
 		r = is_doubtful(c, first, others);
-	if (r <= 0)
-		return r;
-	return look(c, where, &is) && is_same_directory(&was, &is) ? check_other(c, where, NULL) : 0;
+	return r > 0 ? check_other_again(c, where, &was) : r;
 }
 
 static int check_entry(const struct check_dir *common, const char *path, mode_t mode, void *userdata)

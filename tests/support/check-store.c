@@ -68,6 +68,7 @@ static int check_line(char *line, struct memo *memo)
 		slots[spec.n_slots++] = (struct check_slot){ .name = word, .path = path + 1 };
 	}
 	spec.is_adopted = spec.n_slots == 0 || getenv("CHECK_ADOPTED");
+	spec.is_idle = getenv("CHECK_IDLE") != NULL;
 	spec.memory_bytes = getenv("CHECK_MEMORY") ? strtoull(getenv("CHECK_MEMORY"), NULL, 10) : 0;
 	spec.threads = getenv("CHECK_THREADS") ? (unsigned)atoi(getenv("CHECK_THREADS")) : 2;
 	spec.scrub_usec = getenv("CHECK_SCRUB") ? strtoull(getenv("CHECK_SCRUB"), NULL, 10) : 0;

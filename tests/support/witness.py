@@ -99,7 +99,7 @@ class Checker:
         self.count, self.store = 0, None
 
     def start(self):
-        env = {**os.environ, "CHECK_ADOPTED": "1", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
+        env = {**os.environ, "CHECK_ADOPTED": "1", "CHECK_IDLE": "1", "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0",
                "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen([program(), *(["--memo"] if self.remembers else [])], stdin=subprocess.PIPE,
