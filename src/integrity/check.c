@@ -77,8 +77,7 @@ static uint64_t graphs_stamp(const struct check_run *run)
 	for (size_t i = 0; i < run->dirs.n; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(places); k++)
 			if (fstatat(run->dirs.v[i]->fd, places[k], &st, 0) == 0)
-				stamp = stamp * 31 + st.st_ino + (uint64_t)st.st_mtim.tv_sec * 1000000007 +
-					(uint64_t)st.st_mtim.tv_nsec;
+				stamp = pack_note_stamp_also(stamp + k, &st);
 	return stamp;
 }
 
