@@ -41,13 +41,17 @@ NOT_UNDER_VALGRIND = {
     "pool-bind": "it knows no pidfd_open, without which a process is looked at once a minute",
     "pool-model": "it knows no pidfd_open, and it is about decisions, not about memory",
     "slotctl-child": "terminals and job control do not pass through it",
+    "integrity-check": "it says how long a check may take at most",
+    "integrity-index-check": "it changes every byte of many indexes, for longer than its deadline",
+    "integrity-refs-check": "it looks on while others work, who are much faster than it there",
     "git-credentials": "its posix_spawn does not say that a program is missing",
 }
 
 # each takes long, some with the sanitizers and some under valgrind: they begin first, so that nobody waits
 # for one at the end, and are dealt to the shares in this order, so that no share takes much longer than another
 LONG = ["worker-crash-points", "git-salvage-round-trip", "git-tree-trash", "slotctl-hostile", "git-salvage",
-        "git-convert", "git-store", "git-tree-build", "pool-failure", "git-tree-race", "ledger-rebuild"]
+        "git-convert", "git-store", "git-tree-build", "pool-failure", "git-tree-race", "ledger-rebuild",
+        "integrity-index-check", "integrity-check"]
 
 
 def tests_of(build):
