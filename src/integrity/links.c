@@ -12,7 +12,6 @@
 
 #include "integrity/check-private.h"
 
-#include "git/odb.h"
 #include "util/cleanup.h"
 
 #define DANGLING_MAX 20 /* that are named one by one */
@@ -128,21 +127,25 @@ static int judge_gone(struct check_run *run)
 	return r;
 }
 
-static bool can_be_read(git_odb *odb, const git_oid *oid)
+/* is it there now, and if it could not be read, can it? */
+static bool is_there(struct check_run *now, const struct gap *gap)
 {
-	git_odb_object *object = NULL;
-	bool yes = git_odb_read(&object, odb, oid) == 0;
+	git_object_t type;
+	void *data = NULL;
+	size_t len;
+	int r = 0;
 
-	git_odb_object_free(object);
-	return yes;
+	if (objects_find(now->objects, gap->oid.id) == OBJECTS_NONE)
+		return false;
+	if (gap->is_bad)
+		r = object_read(now, &gap->oid, memory_of(now->c.spec), &type, &data, &len);
+	free(data);
+	return r == 0 || r == -EFBIG;
 }
 
-/* somebody works in the repository: objects may have come, and packs have taken the place of others */
-static int look_once_more(struct check_run *run)
+static int close_gaps(struct check_run *run, struct check_run *now)
 {
-	_cleanup_(freep) char *path = text_printf("%s/objects", run->c.spec->common_dir);
-	git_odb *odb = NULL;
-	int r = path ? 0 : -ENOMEM;
+	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < run->gaps.n; i++) {
 		struct gap *gap = &run->gaps.v[i];
@@ -150,13 +153,27 @@ static int look_once_more(struct check_run *run)
 		gap->is_closed = gap->is_promised && run->has_promisor;
 		if (gap->is_closed || gap->is_wrong_type)
 			continue;
-		if (!odb)
-			r = odb_open(path, &odb, NULL);
+		if (!now->objects)
+			r = object_dirs_open(now, NULL);
 		if (r == 0)
-			gap->is_closed = gap->is_bad ? can_be_read(odb, &gap->oid) :
-						       git_odb_exists(odb, &gap->oid);
+			gap->is_closed = is_there(now, gap);
 	}
-	git_odb_free(odb);
+	return r;
+}
+
+/*
+ * Somebody works in the repository: objects may have come, and packs have taken the place of others. They are listed
+ * anew, by ourselves: libgit2 does not survive every damaged pack.
+ */
+static int look_once_more(struct check_run *run)
+{
+	struct check_run now = { .c = run->c };
+	int r;
+
+	now.c.findings = findings_new(); /* what there is to say was said */
+	r = now.c.findings ? close_gaps(run, &now) : -ENOMEM;
+	object_dirs_close(&now);
+	findings_free(now.c.findings);
 	return r;
 }
 

@@ -8,6 +8,7 @@
 #include "integrity/ref-name.h"
 #include "util/cleanup.h"
 #include "util/clock.h"
+#include "util/text.h"
 
 TestSuite(refs_check, .init = files_init, .fini = files_deinit);
 
@@ -264,9 +265,28 @@ Test(refs_check, names_are_judged_as_git_judges_them)
 	}
 }
 
-/* a repository that is used meanwhile is no damaged one */
+/* what is told as damage: "id where;" */
+static char *grave_of(const struct files_result *result)
+{
+	struct text text = { 0 };
+
+	for (size_t i = 0; i < findings_kept(result->findings); i++) {
+		const struct finding *f = findings_at(result->findings, i);
+
+		if (f->severity != FINDING_INFO)
+			text_addf(&text, "%s %s;", f->id, f->where ? f->where : "");
+	}
+	return text.len ? fixture_keep(text_take(&text)) : NULL;
+}
+
+/*
+ * A repository that is used meanwhile is no damaged one. Now and then git itself leaves a worktree half made or half
+ * removed; that is damage, and is still there when all have ended.
+ */
 Test(refs_check, nothing_is_told_of_those_who_work, .timeout = 120)
 {
+	char *told = NULL, *left;
+	bool is_left;
 	size_t n = 0;
 
 	cr_assert(sh(FILES_VARIABLES
@@ -283,10 +303,15 @@ Test(refs_check, nothing_is_told_of_those_who_work, .timeout = 120)
 		const struct files_result *result = files_check(n % 2 ? CHECK_FULL : CHECK_QUICK);
 
 		/* locks and the like are information */
-		cr_expect_eq(findings_count(result->findings, FINDING_ERROR) +
-				     findings_count(result->findings, FINDING_WARNING), 0, "%s", files_found(result));
-		files_describe(result);
+		char *grave = grave_of(result);
+
+		if (grave)
+			files_describe(result);
+		told = told ? told : grave;
 	}
 	cr_assert(sh("touch stop; for i in $(seq 400); do [ -e ended-1 ] && [ -e ended-2 ] && [ -e ended-3 ] && exit 0; sleep .05; done; false"));
+	left = grave_of(files_check(CHECK_FULL));
+	is_left = !told || (left && strstr(left, told));
+	cr_expect(is_left, "%s, and in the end %s", told, left ? left : "nothing");
 	cr_expect_gt(n, 20);
 }
