@@ -71,24 +71,16 @@ int check_dir_tell_as(const struct check_dir *dir, const char *id, enum finding_
 static int read_whole(int fd, size_t size, char **ret, size_t *ret_len)
 {
 	_cleanup_(freep) char *data = malloc(size + 1);
-	size_t len = 0;
+	ssize_t len;
 
 	if (!data)
 		return -ENOMEM;
-	while (len < size) {
-		ssize_t n = read(fd, data + len, size - len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
+	len = fs_read_up_to(fd, data, size);
+	if (len < 0)
+		return (int)len;
 	data[len] = '\0';
 	*ret = TAKE(data);
-	*ret_len = len;
+	*ret_len = (size_t)len;
 	return 0;
 }
 
